@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view: all that the HTTP API may see of the daemon and do to it. The core fills it, the API
+ * (api*.c, json*.c, metrics.c) uses nothing else; so the API can be built and tested against a
+ * core of a few lines, and the core knows nothing of HTTP.
+ *
+ * Sizes are in bytes, times in nanoseconds. Everything is called from the daemon's one thread.
+ * A salt goes in, and never comes out: what is shown of it is its domain's fingerprint.
+ */
+#ifndef PSHARE_DAEMON_VIEW_H
+#define PSHARE_DAEMON_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/wire.h"
+
+struct daemon;
+
+#define VIEW_FINGERPRINT 9u /* 8 hex digits and the NUL; "-" where there is no domain */
+#define VIEW_REASON 256u    /* one line for a person, no newline */
+
+struct view_region {
+	uint64_t base; /* first page number, as on the wire */
+	uint64_t size;
+	unsigned int cause; /* enum ps_cause: PS_CAUSE_NONE if it takes part, else why it does not */
+};
+
+struct view_vm {
+	char name[PS_NAME_MAX];
+	char comm[16];
+	char domain[VIEW_FINGERPRINT];
+	const char *state; /* "sharing", "off", "leaving" (its domain), "gone" (socket closed) */
+	pid_t pid;
+	uid_t uid;
+	bool enable;   /* sched.mem.pshare.enable */
+	bool has_salt; /* sched.mem.pshare.salt is present */
+	uint64_t size;
+	uint64_t grant;	  /* GRANT: mapped for the guest */
+	uint64_t shrd;	  /* SHRD: of it, mapped from frames */
+	uint64_t shrdsvd; /* SHRDSVD: of it, saved; each frame's cost split among its mappers */
+	uint64_t zero;	  /* ZERO: given back as the zero page */
+	uint64_t priv;	  /* GRANT less SHRD and ZERO */
+	uint64_t large;
+	uint64_t quarantined;
+	uint64_t overhead_agent;  /* memory of the agent itself */
+	uint64_t overhead_kernel; /* of the kernel for its mappings */
+	uint64_t cowh;		  /* COWH: what breaking large blocks would share */
+	uint64_t mappings;	  /* a count: mappings that exist because of sharing */
+	uint64_t cpu_ns;
+	/* counts, ever growing */
+	uint64_t passes, looked, scanned, hinted, shares, zeroed, unshares, discards, late_writes,
+		faults, stuck;
+	uint64_t refused[PS_CAUSE_END];
+	unsigned int nregions;
+	struct view_region regions[PS_REGIONS_MAX];
+};
+
+struct view_host {
+	const char *state; /* of the host's memory: "high", "clear", "soft", "hard", "low" */
+	pid_t pid;
+	uint64_t uptime_ns;
+	unsigned int domains;
+	unsigned int vms;
+	uint64_t shared; /* guest memory that is mapped from frames */
+	uint64_t common; /* frames behind it */
+	uint64_t saving; /* shared - common + zero */
+	uint64_t zero;
+	uint64_t metadata; /* of daemon, agents and kernel, for all this */
+	uint64_t cpu_daemon_ns;
+	uint64_t cpu_agents_ns; /* of all VMs since the daemon started, ended ones too */
+	/* counts of pages, ever growing, ended VMs included */
+	uint64_t scanned, shares, zeroed, unshares;
+	uint64_t refused[PS_CAUSE_END];
+};
+
+/* Who asks: from SO_PEERCRED of the connection. */
+struct view_peer {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+};
+
+/* One line that says why not. */
+struct view_reason {
+	char text[VIEW_REASON];
+};
+
+/*
+ * The end of a change that took time: error is 0 or -errno, reason a line for a person (NULL if
+ * error is 0). Called exactly once, from the daemon's loop, never from within the call that
+ * started the change; not called any more after view_cancel().
+ */
+typedef void (*view_done)(void *arg, int error, const char *reason);
+
+struct view_change {
+	struct view_peer peer;
+	view_done done;
+	void *arg;
+};
+
+void view_host(struct daemon *daemon, struct view_host *out);
+
+/* Calls each() for all VMs, in a stable order (names), until it returns non-zero, which is
+ * returned. *vm is valid for that call only. */
+int view_vms(struct daemon *daemon, int (*each)(const struct view_vm *vm, void *arg), void *arg);
+
+/* 0 or -ENOENT. */
+int view_vm(struct daemon *daemon, const char *name, struct view_vm *out);
+
+/* The value in force of a setting of the host (policy/settings.h), as text. 0 or -ENOENT. */
+int view_setting(struct daemon *daemon, const char *name, char *value, size_t size);
+
+/*
+ * Changes. 0: true already. -EINPROGRESS: change->done() is to follow, when it is true. Else
+ * nothing was changed, and *why says why: -EINVAL (value), -ENOENT (no such setting or VM), -EPERM
+ * (this peer may not), -EBUSY (another change of it is under way), or what failed.
+ * In done() also: -ETIMEDOUT (the line names who did not answer), -ESHUTDOWN.
+ */
+int view_set(struct daemon *daemon, const char *name, const char *value,
+	     const struct view_change *change, struct view_reason *why);
+int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const char *value,
+		const struct view_change *change, struct view_reason *why);
+/* salt NULL: absent; length 0: the empty salt. The bytes are copied at once or not at all. */
+int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t length,
+		 const struct view_change *change, struct view_reason *why);
+
+/* Forgets a change's done(); the change itself goes on. */
+void view_cancel(struct daemon *daemon, const void *arg);
+
+#endif
