@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files and folders by path. 0 or -errno. */
+#ifndef PSHARE_SYS_FILE_H
+#define PSHARE_SYS_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The first max bytes of a file as a string, to be freed. NUL bytes in it end it early. */
+int sys_read_text(const char *path, size_t max, char **text);
+
+/* Makes the folder with this mode if it is not there; -ENOTDIR if something else is. Parents must
+ * be there. */
+int sys_make_folder(const char *path, unsigned int mode);
+
+/* Opens (making it if needed, mode 0600) and locks a file for this process's life.
+ * Returns an fd; -EWOULDBLOCK: another process holds it. */
+int sys_lock_file(const char *path);
+
+/* Removes a socket that lies at path; nothing there is fine, anything but a socket is -EEXIST. */
+int sys_remove_socket(const char *path);
+
+/* Group of a file or socket by path; -1 leaves the group. Then mode. */
+int sys_set_owner(const char *path, gid_t group, unsigned int mode);
+
+/* The number of a group by its name; -ENOENT. */
+int sys_group_id(const char *name, gid_t *gid);
+
+#endif

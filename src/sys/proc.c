@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys/cleanup.h"
+#include "sys/file.h"
+#include "sys/inject.h"
+
+#define PROC_TEXT_MAX (256u << 10) /* cpuinfo of a large host: its tail is not needed */
+#define NSEC_PER_SEC 1000000000ull
+
+int sys_meminfo_line(const char *text, const char *name, uint64_t *bytes)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = text; at && *at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, name, len) == 0 && at[len] == ':') {
+			char *end;
+			unsigned long long kb = strtoull(at + len + 1, &end, 10);
+
+			if (end == at + len + 1)
+				return -ENODATA;
+			*bytes = (uint64_t)kb * 1024;
+			return 0;
+		}
+	}
+	return -ENODATA;
+}
+
+int sys_meminfo(struct sys_meminfo *info)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sys_meminfo got;
+	int r;
+
+	r = sys_read_text("/proc/meminfo", PROC_TEXT_MAX, &text);
+	if (r < 0)
+		return r;
+	r = sys_meminfo_line(text, "MemTotal", &got.total);
+	if (r < 0)
+		return r;
+	r = sys_meminfo_line(text, "MemAvailable", &got.available);
+	if (r < 0)
+		return r;
+	*info = got;
+	return 0;
+}
+
+uint64_t sys_cpuinfo_mhz(const char *text)
+{
+	uint64_t sum = 0;
+
+	for (const char *at = strstr(text, "cpu MHz"); at; at = strstr(at + 1, "cpu MHz")) {
+		const char *colon = strchr(at, ':');
+
+		if (colon)
+			sum += strtoull(colon + 1, NULL, 10);
+	}
+	return sum;
+}
+
+int sys_read_u64(const char *path, uint64_t *value)
+{
+	_cleanup_free_ char *text = NULL;
+	char *end;
+	unsigned long long got;
+	int r;
+
+	r = sys_read_text(path, 64, &text);
+	if (r < 0)
+		return r;
+	got = strtoull(text, &end, 10);
+	if (end == text)
+		return -ENODATA;
+	*value = got;
+	return 0;
+}
+
+int sys_cpu_mhz(uint64_t *mhz)
+{
+	_cleanup_free_ char *text = NULL;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t khz, sum;
+	int r;
+
+	SYS_INJECT();
+	r = sys_read_u64("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", &khz);
+	if (r == 0 && khz >= 1000 && cpus > 0) {
+		*mhz = khz / 1000 * (uint64_t)cpus;
+		return 0;
+	}
+	r = sys_read_text("/proc/cpuinfo", PROC_TEXT_MAX, &text);
+	if (r < 0)
+		return r;
+	sum = sys_cpuinfo_mhz(text);
+	if (!sum)
+		return -ENODATA;
+	*mhz = sum;
+	return 0;
+}
+
+int sys_comm(pid_t pid, char comm[SYS_COMM_MAX])
+{
+	_cleanup_free_ char *text = NULL;
+	char path[32];
+	size_t len;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	r = sys_read_text(path, SYS_COMM_MAX, &text);
+	if (r < 0)
+		return r;
+	len = strcspn(text, "\n");
+	if (len >= SYS_COMM_MAX)
+		len = SYS_COMM_MAX - 1;
+	for (size_t i = 0; i < len; i++)
+		comm[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+	comm[len] = '\0';
+	return 0;
+}
+
+int sys_self_cpu(uint64_t *ns)
+{
+	struct timespec ts;
+
+	SYS_INJECT();
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) < 0)
+		return -errno;
+	*ns = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return 0;
+}
+
+int sys_self_resident(uint64_t *bytes)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = sys_read_text("/proc/self/status", 16384, &text);
+	if (r < 0)
+		return r;
+	return sys_meminfo_line(text, "RssAnon", bytes);
+}
+
+uint64_t sys_now(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel tells in /proc and /sys about the host and its processes. 0 or -errno; outputs
+ * are untouched on failure. -ENODATA: the file is there, the wanted line is not. */
+#ifndef PSHARE_SYS_PROC_H
+#define PSHARE_SYS_PROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SYS_COMM_MAX 16u /* a process's name, with its NUL */
+
+struct sys_meminfo {
+	uint64_t total;	    /* bytes: MemTotal */
+	uint64_t available; /* bytes: MemAvailable */
+};
+
+int sys_meminfo(struct sys_meminfo *info);
+/* The "Name: N kB" line of a meminfo text, in bytes. Pure. */
+int sys_meminfo_line(const char *text, const char *name, uint64_t *bytes);
+
+/* Clock of all online CPUs in units of 1 MHz (their sum): the highest that each may have, or what
+ * /proc/cpuinfo says where there is no cpufreq. */
+int sys_cpu_mhz(uint64_t *mhz);
+/* The sum of the "cpu MHz" lines of a cpuinfo text; 0 if it has none. Pure. */
+uint64_t sys_cpuinfo_mhz(const char *text);
+
+/* A number from a one-line file: vm.max_map_count and its like. */
+int sys_read_u64(const char *path, uint64_t *value);
+
+/* The name of a process, unprintable bytes turned to '?'. */
+int sys_comm(pid_t pid, char comm[SYS_COMM_MAX]);
+
+/* CPU time of this process, user and system, ns. */
+int sys_self_cpu(uint64_t *ns);
+/* Resident anonymous memory of this process, bytes. */
+int sys_self_resident(uint64_t *bytes);
+
+/* CLOCK_MONOTONIC in ns; 0 on the failure that cannot be. */
+uint64_t sys_now(void);
+
+#endif

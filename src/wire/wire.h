@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * wire: what an agent and the daemon say to each other. The only header both sides share.
+ *
+ * Two ways of talking:
+ *  - control messages on a SOCK_SEQPACKET unix socket (agent.sock): rare, fixed size, carry fds;
+ *  - two rings and a few content slots in one memfd (struct ps_ring_map), one ring each way,
+ *    single producer and single consumer, with an eventfd as the doorbell of each way.
+ *
+ * Nobody believes anybody. Each side copies an entry out of shared memory once, then checks the
+ * copy. A head or tail that runs ahead of what is possible ends the session (the daemon) or the
+ * connection (the agent). Every length, page, frame and slot is checked against what was agreed.
+ *
+ * Life of a session
+ *   agent  -> HELLO                  (+ fd: sealed memfd with the salt, if there is one)
+ *   daemon -> WELCOME                (+ fds: ring memfd, doorbell up, doorbell down)
+ *   daemon -> CONFIG                 (again whenever a setting changes)
+ *   daemon -> DOMAIN                 (+ fd: the domain's store, opened read-only)
+ *   agent  -> REGION_ADD ...         each region that takes part; REGION_REFUSED for one that cannot
+ *   then the rings run.
+ *   daemon -> LEAVE                  the VM must leave its domain: unshare all, then answer LEFT
+ *   agent  -> LEFT                   nothing of that store is mapped for the guest any more
+ *   daemon -> DOMAIN                 the new domain (a fresh generation)
+ *   either side closes. The agent keeps every mapping it has: frames stay valid, because a
+ *   daemon never punches a frame of a VM whose process lives, and a memfd outlives its daemon.
+ *
+ * One page's way through the rings (U = agent to daemon, D = daemon to agent)
+ *   U HINT(page, hash)       "page had this hash when I looked"; nothing is protected
+ *   D WANT(page, slot)       "another page had that hash: put the content into this slot"
+ *   U CONTENT(page, slot)    done (or flag = cause: changed, gone, ...)
+ *   D SHARE(page, frame)     "take the page out, compare it with the frame, map the frame";
+ *                            the daemon holds a reference for the page from here on
+ *   U SHARED(page, frame)    mapped
+ *   U REFUSED(page, frame)   not mapped, aux = cause; the daemon drops the reference
+ *   U UNSHARED(page)         the frame is no longer mapped at this page and its quarantine is over;
+ *                            the daemon drops the reference. Sent before any new HINT of that page.
+ */
+#ifndef PSHARE_WIRE_H
+#define PSHARE_WIRE_H
+
+#include <stdint.h>
+
+#define PS_WIRE_VERSION 1u
+#define PS_WIRE_MAGIC 0x31485350u /* "PSH1" */
+
+#define PS_PAGE_SHIFT 12
+#define PS_PAGE_SIZE 4096u
+#define PS_BLOCK_PAGES 512u
+#define PS_BLOCK_SIZE (PS_BLOCK_PAGES * PS_PAGE_SIZE)
+
+/* caps; a peer that exceeds one is refused, never obeyed */
+#define PS_NAME_MAX 64u		/* a VM's name, with its NUL: [A-Za-z0-9._:@-]+ */
+#define PS_SALT_MAX 1024u	/* bytes of a salt */
+#define PS_REGIONS_MAX 64u	/* regions of one VM */
+#define PS_PAGES_MAX (1u << 28) /* pages of one VM, all regions: 1 TiB */
+#define PS_FRAMES_MAX (1u << 28)
+#define PS_FRAME_NONE UINT32_MAX
+
+/* A page is named by its number in the VM: region base (a multiple of PS_BLOCK_PAGES, chosen by
+ * the agent, never reused while the session lasts) + page number in the region. */
+
+enum ps_msg_type {
+	PS_MSG_HELLO = 1,
+	PS_MSG_WELCOME,
+	PS_MSG_REFUSE,
+	PS_MSG_CONFIG,
+	PS_MSG_DOMAIN,
+	PS_MSG_LEAVE,
+	PS_MSG_LEFT,
+	PS_MSG_REGION_ADD,
+	PS_MSG_REGION_DEL,
+	PS_MSG_REGION_REFUSED,
+	PS_MSG_OLD_GONE, /* agent: no page maps a frame of an earlier session any more */
+	PS_MSG_TYPE_END
+};
+
+/* Every control message starts so; size is the whole message and must match its type exactly. */
+struct ps_msg_head {
+	uint32_t magic;
+	uint16_t type;
+	uint16_t size;
+};
+
+#define PS_HELLO_SALT 1u     /* the salt memfd comes along (sealed; may be empty: "empty salt") */
+#define PS_HELLO_NO_SHARE 2u /* sched.mem.pshare.enable = FALSE from the start */
+#define PS_HELLO_HOLDS_OLD 4u /* this process still maps frames of an earlier session */
+
+struct ps_msg_hello {
+	struct ps_msg_head head;
+	uint32_t version;
+	uint32_t flags;
+	uint32_t page_size;
+	uint32_t reserved;
+	uint8_t uuid[16]; /* random, made once per VM process: the same VM after a reconnect */
+	char name[PS_NAME_MAX]; /* NUL padded; empty: the daemon makes one up from comm and pid */
+};
+
+struct ps_msg_welcome {
+	struct ps_msg_head head;
+	uint32_t version;
+	uint32_t reserved;
+	uint64_t ring_size; /* bytes of the ring memfd: sizeof(struct ps_ring_map) */
+};
+
+#define PS_REASON_MAX 160u
+struct ps_msg_refuse {
+	struct ps_msg_head head;
+	int32_t error; /* positive errno */
+	uint32_t reserved;
+	char reason[PS_REASON_MAX]; /* one line, NUL padded */
+};
+
+#define PS_CONFIG_SHARE 1u	 /* sharing is on; off: unshare nothing, look at nothing */
+#define PS_CONFIG_LARGE 2u	 /* Mem.AllocGuestLargePage = 1: leave huge pages whole */
+#define PS_CONFIG_ZERO_ONLY 4u	 /* only zero pages are given back, no frame is mapped */
+#define PS_CONFIG_MOVE_LOOPS 8u	 /* this kernel's UFFDIO_MOVE can loop on large folios: never
+				    take out part of what ever was a huge page */
+
+struct ps_msg_config {
+	struct ps_msg_head head;
+	uint32_t flags;
+	uint32_t pages_per_second; /* looks at pages a second, 0: none */
+	uint32_t pass_seconds;	   /* a pass over all memory is not to take less than this */
+	uint32_t quarantine_ms;
+	uint32_t map_reserve; /* mappings to leave unused below vm.max_map_count */
+	uint32_t reserved;
+};
+
+struct ps_msg_domain {
+	struct ps_msg_head head;
+	uint64_t generation; /* of the store: never 0, never reused by this daemon */
+	uint64_t seed;	     /* XXH3_64bits_withSeed for this domain */
+	uint32_t frames;     /* size of the store's window; frame numbers are below it */
+	uint32_t reserved;
+};
+
+struct ps_msg_leave { /* LEAVE and LEFT */
+	struct ps_msg_head head;
+	uint64_t generation;
+};
+
+struct ps_msg_region { /* REGION_ADD, REGION_DEL, REGION_REFUSED */
+	struct ps_msg_head head;
+	uint32_t base;	 /* first page number; multiple of PS_BLOCK_PAGES */
+	uint32_t npages; /* > 0; multiple of PS_BLOCK_PAGES not required */
+	uint32_t cause;	 /* enum ps_cause, REGION_REFUSED only */
+	uint32_t reserved;
+};
+
+struct ps_msg_plain { /* OLD_GONE */
+	struct ps_msg_head head;
+};
+
+/* Why a page, or a region, was left alone. Names as JSON shows them: see ps_cause_name(). */
+enum ps_cause {
+	PS_CAUSE_NONE,
+	PS_CAUSE_CHANGED,    /* content was no longer what it was */
+	PS_CAUSE_GONE,	     /* not there any more: discarded, unmapped */
+	PS_CAUSE_PINNED,     /* EBUSY: DMA may be under way, or shared with a fork */
+	PS_CAUSE_LARGE,	     /* part of a huge page that stays whole */
+	PS_CAUSE_MAPPINGS,   /* vm.max_map_count is near */
+	PS_CAUSE_QUARANTINE, /* still in quarantine, or the quarantine is full */
+	PS_CAUSE_FOREIGN,    /* somebody else's userfaultfd */
+	PS_CAUSE_HUGETLB,
+	PS_CAUSE_SHARED,     /* shared mapping (memfd, shmem): not private anonymous memory */
+	PS_CAUSE_LOCKED,     /* mlock */
+	PS_CAUSE_FILE,	     /* file-backed */
+	PS_CAUSE_NO_MEMORY,
+	PS_CAUSE_LIMIT,	     /* a cap of this header */
+	PS_CAUSE_ERROR,	     /* an errno nobody expected */
+	PS_CAUSE_END
+};
+
+/* ---- rings -------------------------------------------------------------------------------- */
+
+#define PS_RING_ENTRIES 4096u /* power of two */
+#define PS_CONTENT_SLOTS 64u
+
+enum ps_up { PS_U_HINT = 1, PS_U_CONTENT, PS_U_SHARED, PS_U_REFUSED, PS_U_UNSHARED, PS_U_END };
+enum ps_down { PS_D_WANT = 1, PS_D_SHARE, PS_D_END };
+
+struct ps_entry {
+	uint8_t op;
+	uint8_t cause;	/* CONTENT, REFUSED: enum ps_cause */
+	uint16_t slot;	/* WANT, CONTENT: content slot */
+	uint32_t page;
+	uint64_t arg;	/* HINT, CONTENT: hash. SHARE, SHARED, REFUSED: frame */
+};
+
+/* Free-running counters: entries head..tail-1 are full, tail - head <= PS_RING_ENTRIES always.
+ * The producer writes entries, then tail (release); the consumer reads, then head (release).
+ * sleeping: set by a consumer before it waits on the doorbell; a producer that sees it rings. */
+struct ps_ring {
+	_Alignas(64) uint32_t tail;
+	_Alignas(64) uint32_t head;
+	_Alignas(64) uint32_t sleeping;
+	_Alignas(64) struct ps_entry entry[PS_RING_ENTRIES];
+};
+
+/* What the agent says of itself: a claim, shown as such, used for no decision that another VM
+ * could feel. Pages unless the name says otherwise. Written by the agent with plain 64-bit stores. */
+struct ps_agent_stats {
+	uint64_t size;		/* of all regions that take part */
+	uint64_t grant;		/* present in the guest's mapping, of whatever kind */
+	uint64_t shared;	/* frames mapped, of this and earlier stores */
+	uint64_t zero;		/* the kernel's zero page mapped where content was given back */
+	uint64_t large;		/* in huge pages */
+	uint64_t quarantined;
+	uint64_t cowh;		/* pages inside large blocks whose twin is known (hints answered) */
+	uint64_t stuck;		/* copied in place because no mapping was left (see unshare) */
+	uint64_t mappings;	/* mappings of this process that exist because of sharing */
+	uint64_t agent_bytes;	/* memory of the agent itself: tables, rings, buffers */
+	uint64_t cpu_ns;	/* CPU of the agent's threads */
+	uint64_t pass;		/* passes finished */
+	uint64_t looked;	/* pages whose state was read from the page tables */
+	uint64_t scanned;	/* pages hashed */
+	uint64_t hinted;
+	uint64_t shares;	/* events, ever growing */
+	uint64_t zeroed;
+	uint64_t unshares;
+	uint64_t discards;	/* shared pages discarded by the VMM */
+	uint64_t late_writes;	/* found in quarantine and put back into the guest */
+	uint64_t faults;	/* write faults settled */
+	uint64_t refused[PS_CAUSE_END]; /* by cause */
+	uint64_t spare[16];
+};
+
+struct ps_ring_map {
+	struct ps_ring up;
+	struct ps_ring down;
+	_Alignas(4096) struct ps_agent_stats stats;
+	_Alignas(4096) uint8_t content[PS_CONTENT_SLOTS][PS_PAGE_SIZE];
+};
+
+/* ---- decoding (wire.c: pure, tested alone) -------------------------------------------------- */
+
+/* Checks a received control message: magic, known type, size == the type's exact size == len.
+ * Returns the type, or -EPROTO / -EPROTONOSUPPORT (version in HELLO or WELCOME). */
+int ps_msg_check(const void *buf, uint32_t len);
+/* The exact size of a message type, 0 for an unknown one. */
+uint32_t ps_msg_size(unsigned int type);
+/* A stable lower-case name, as in JSON and logs: "pinned", "changed", ... never NULL. */
+const char *ps_cause_name(unsigned int cause);
+/* 0 if name (PS_NAME_MAX bytes, NUL padded) is empty or made of [A-Za-z0-9._:@-] only; -EINVAL. */
+int ps_name_check(const char name[PS_NAME_MAX]);
+
+#endif
