@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * index: of one domain: 64-bit hash -> a hint (this page of this VM had that hash) or a frame.
+ *
+ * An answer may be false (a hash is kept shortened): verify a hint by its content, a frame by
+ * frames_hash(). At most one entry for each shortened hash.
+ */
+#ifndef PSHARE_POLICY_INDEX_H
+#define PSHARE_POLICY_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INDEX_VMS 4094u /* VM slots are 0 .. INDEX_VMS - 1 */
+
+enum index_kind { INDEX_NONE, INDEX_HINT, INDEX_FRAME };
+
+struct index_entry {
+	enum index_kind kind;
+	uint32_t vm;	/* HINT */
+	uint32_t page;	/* HINT */
+	uint32_t frame; /* FRAME */
+};
+
+struct page_index;
+
+/* expected: pages the domain's VMs have now, a guess that only makes false answers rarer.
+ * cap: most entries to hold. secret: a random number no agent knows: spreads the hashes that a
+ * hostile agent chooses. NULL: no memory. */
+struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret);
+struct page_index *index_free(struct page_index *index); /* takes NULL, returns NULL */
+void index_set_cap(struct page_index *index, uint64_t cap);
+
+struct index_entry index_lookup(const struct page_index *index, uint64_t hash);
+
+/* Puts a hint, in place of any hint there was for that hash. 0; -EEXIST: a frame is there, nothing
+ * changed; -ENOSPC: the cap is reached and no hint could be dropped for it; -ENOMEM. At the cap a
+ * random hint makes room. */
+int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page);
+
+/* Puts a frame in place of the hint, or of nothing. 0; -EEXIST: another frame is there; -ENOMEM.
+ * The cap makes a hint go, but never refuses a frame: frames have a cap of their own. */
+int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame);
+
+/* Removes that very frame; that very hint. False if something else, or nothing, is there. */
+bool index_remove_frame(struct page_index *index, uint64_t hash, uint32_t frame);
+bool index_remove_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page);
+
+/* Drops hints of pages first .. last of a VM, in steps. *cursor is 0 at first; each call looks at
+ * about budget entries; true when done. No hint of those pages may be put in between (a VM that
+ * left: do not give its slot to another before this is true). */
+bool index_sweep(struct page_index *index, uint32_t vm, uint32_t first, uint32_t last,
+		 uint64_t *cursor, uint32_t budget);
+
+struct index_stats {
+	uint64_t hints;
+	uint64_t frames;
+	uint64_t evicted; /* hints that made room, ever */
+	uint64_t bytes;	  /* of memory, allocator's rounding included */
+};
+struct index_stats index_stats(const struct page_index *index);
+
+/* Walks everything, returns true if all invariants hold. For tests and debug builds. */
+bool index_check(const struct page_index *index);
+
+#endif
