@@ -39,10 +39,10 @@ struct view_vm {
 	bool has_salt; /* sched.mem.pshare.salt is present */
 	uint64_t size;
 	uint64_t grant;	  /* GRANT: mapped for the guest */
-	uint64_t shrd;	  /* SHRD: of it, mapped from frames */
-	uint64_t shrdsvd; /* SHRDSVD: of it, saved; each frame's cost split among its mappers */
+	uint64_t shrd;	  /* SHRD: of it, mapped from frames or the zero page (ZERO is in SHRD) */
+	uint64_t shrdsvd; /* SHRDSVD: its part of what its domain saves */
 	uint64_t zero;	  /* ZERO: given back as the zero page */
-	uint64_t priv;	  /* GRANT less SHRD and ZERO */
+	uint64_t priv;	  /* GRANT less SHRD */
 	uint64_t large;
 	uint64_t quarantined;
 	uint64_t overhead_agent;  /* memory of the agent itself */
@@ -64,10 +64,10 @@ struct view_host {
 	uint64_t uptime_ns;
 	unsigned int domains;
 	unsigned int vms;
-	uint64_t shared; /* guest memory that is mapped from frames */
-	uint64_t common; /* frames behind it */
-	uint64_t saving; /* shared - common + zero */
-	uint64_t zero;
+	uint64_t shared;   /* guest memory that is mapped from frames or the zero page */
+	uint64_t common;   /* the frames behind it */
+	uint64_t saving;   /* shared - common */
+	uint64_t zero;	   /* of shared */
 	uint64_t metadata; /* of daemon, agents and kernel, for all this */
 	uint64_t cpu_daemon_ns;
 	uint64_t cpu_agents_ns; /* of all VMs since the daemon started, ended ones too */

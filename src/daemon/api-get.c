@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What each path answers to a GET. Whoever may connect may read. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/api-internal.h"
+#include "daemon/json.h"
+#include "daemon/metrics.h"
+#include "policy/settings.h"
+#include "sys/cleanup.h"
+
+#define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+void api_get_status(struct api_request *request)
+{
+	api_answer_json(request, MHD_HTTP_OK, json_of_host(request->api->daemon));
+}
+
+static int append_vm(const struct view_vm *vm, void *list)
+{
+	return json_array_append_new(list, json_of_vm(vm)) ? -ENOMEM : 0;
+}
+
+void api_get_vms(struct api_request *request)
+{
+	json_t *list = json_array();
+
+	if (list && view_vms(request->api->daemon, append_vm, list)) {
+		json_decref(list);
+		list = NULL;
+	}
+	api_answer_json(request, MHD_HTTP_OK, list ? json_pack("{s:o}", "vms", list) : NULL);
+}
+
+/* The VM that the path names, to be freed; else NULL, and the answer says so. */
+struct view_vm *api_find_vm(struct api_request *request)
+{
+	struct view_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm) {
+		api_answer_json(request, 0, NULL);
+	} else if (view_vm(request->api->daemon, request->path.segment[2], vm)) {
+		api_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no VM named %s",
+				 request->path.segment[2]);
+		free(vm);
+		vm = NULL;
+	}
+	return vm;
+}
+
+/* The id of the setting that the path's last segment names, or -ENOENT and the answer says so. */
+int api_find_setting(struct api_request *request, bool vm)
+{
+	char line[POLICY_ERROR_MAX];
+	int id = setting_find(request->path.segment[request->path.n - 1], vm, line);
+
+	if (id < 0)
+		api_answer_error(request, MHD_HTTP_NOT_FOUND, "%s", line);
+	return id;
+}
+
+void api_get_vm(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+
+	if (vm)
+		api_answer_json(request, MHD_HTTP_OK, json_of_vm(vm));
+}
+
+void api_get_settings(struct api_request *request)
+{
+	api_answer_json(request, MHD_HTTP_OK, json_of_settings(request->api->daemon, NULL));
+}
+
+void api_get_setting(struct api_request *request)
+{
+	int id = api_find_setting(request, false);
+
+	if (id >= 0)
+		api_answer_json(request, MHD_HTTP_OK,
+				json_of_setting((enum setting_id)id, request->api->daemon, NULL));
+}
+
+void api_get_vm_settings(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+
+	if (vm)
+		api_answer_json(request, MHD_HTTP_OK, json_of_settings(request->api->daemon, vm));
+}
+
+void api_get_vm_setting(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+	int id = vm ? api_find_setting(request, true) : -ENOENT;
+
+	if (id >= 0)
+		api_answer_json(request, MHD_HTTP_OK,
+				json_of_setting((enum setting_id)id, request->api->daemon, vm));
+}
+
+void api_get_metrics(struct api_request *request)
+{
+	char *text = NULL;
+	size_t length = 0;
+
+	if (metrics_text(request->api->daemon, &text, &length))
+		text = NULL;
+	api_answer_text(request, text, length, OPENMETRICS);
+}

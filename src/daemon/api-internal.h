@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of the API share among themselves: connections (api.c), requests
+ * (api-request.c), routes (api-route.c) and what each route does (api-get.c, api-put.c). */
+#ifndef PSHARE_DAEMON_API_INTERNAL_H
+#define PSHARE_DAEMON_API_INTERNAL_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/api.h"
+#include "daemon/view.h"
+
+#define API_BODY_MAX 16384u  /* a salt of PS_SALT_MAX bytes, each written as \u00XX, fits */
+#define API_DEPTH_MAX 4u     /* nesting of a body; ours need 1 */
+#define API_SEGMENTS_MAX 5u  /* of a path: v1 vms NAME settings NAME */
+#define API_SEGMENT_MAX 128u /* bytes of one of them, NUL included */
+#define API_CONNECTIONS_MAX 64u
+#define API_CONNECTIONS_UID 16u	      /* of one user who is neither root nor the daemon's own */
+#define API_CONNECTIONS_OTHERS 48u    /* of all such users; the rest is kept for root */
+#define API_REQUEST_NS 30000000000ull /* to send a request and take its answer */
+
+struct api_conn {
+	struct api_conn *next, **link;
+	struct MHD_Connection *mhd;
+	struct view_peer peer;
+	int fd;
+	uint64_t since; /* when it began to be its turn: a connection, or the request before, done */
+	bool waiting;	/* a change is under way: it is our turn */
+	bool served;	/* MHD owns it */
+};
+
+struct api {
+	struct daemon *daemon;
+	struct MHD_Daemon *mhd;
+	struct api_conn *conns;
+	unsigned int nconns;
+	int listener;
+	int epoll;
+	int timer;
+	uid_t self; /* the daemon's own */
+	uint64_t last_request;
+	bool stopping;
+};
+
+struct api_path {
+	unsigned int n;
+	char segment[API_SEGMENTS_MAX][API_SEGMENT_MAX];
+};
+
+enum api_progress {
+	API_READING, /* takes in the body, if there is one; leaves to WAITING or ANSWERED */
+	API_WAITING, /* suspended until view_done; leaves to ANSWERED */
+	API_ANSWERED /* status and answer stand; the response may be queued, nothing else */
+};
+
+struct api_request {
+	struct api *api;
+	struct api_conn *conn;
+	const struct api_route *route;
+	struct api_path path;
+	enum api_progress progress;
+	char *body; /* wiped and freed as soon as it is read */
+	size_t length;
+	bool too_long;
+	unsigned int status;
+	char *answer; /* text of the answer, to be freed */
+	size_t answer_length;
+	const char *content_type;
+};
+
+/* A route fills in the answer, or returns with request->progress = API_WAITING. */
+typedef void (*api_handler)(struct api_request *request);
+
+struct api_route {
+	const char *pattern; /* segments; "*" takes any one */
+	api_handler get;
+	api_handler put;
+};
+
+/* api-request.c */
+enum MHD_Result api_handle(void *api, struct MHD_Connection *connection, const char *url,
+			   const char *method, const char *version, const char *data,
+			   size_t *length, void **slot);
+void api_completed(void *api, struct MHD_Connection *connection, void **slot,
+		   enum MHD_RequestTerminationCode why);
+/* Takes the reference; NULL means that memory was short. */
+void api_answer_json(struct api_request *request, unsigned int status, json_t *answer);
+void api_answer_error(struct api_request *request, unsigned int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Takes text, which free() frees. */
+void api_answer_text(struct api_request *request, char *text, size_t length, const char *type);
+/* The end of a change, now or later: the answer from an errno, or the state of what was set. */
+void api_finish_change(struct api_request *request, int error, const char *reason);
+
+/* api-route.c: pure */
+int api_path_parse(struct api_path *path, const char *url);
+const struct api_route *api_route_find(const struct api_route *routes, size_t n,
+				       const struct api_path *path);
+/* 0 if no bracket in text is nested deeper than API_DEPTH_MAX, else -E2BIG. */
+int api_check_depth(const char *text, size_t length);
+
+/* api-get.c, api-put.c. The finders have written the answer where they find nothing. */
+struct view_vm *api_find_vm(struct api_request *request);   /* to be freed; or NULL */
+int api_find_setting(struct api_request *request, bool vm); /* an enum setting_id; or -ENOENT */
+void api_get_status(struct api_request *request);
+void api_get_vms(struct api_request *request);
+void api_get_vm(struct api_request *request);
+void api_get_settings(struct api_request *request);
+void api_get_setting(struct api_request *request);
+void api_get_vm_settings(struct api_request *request);
+void api_get_vm_setting(struct api_request *request);
+void api_get_metrics(struct api_request *request);
+void api_put_setting(struct api_request *request);
+void api_put_vm_setting(struct api_request *request);
+
+#endif

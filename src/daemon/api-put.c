@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What each path does at a PUT, and who may.
+ *
+ * A setting of the host is for root and the daemon's own user; one of a VM also for the VM's
+ * owner. Which salts an owner may name is the access policy's to say, in the core. The order is:
+ * who asks, then what for, then the value; so nobody learns from an error what he may not set.
+ *
+ * A body is {"value": V}. For a salt it is {"salt": "text"}, {"salt_hex": "..."} for a salt that
+ * is no UTF-8 text, or {"salt": null} to have none. A value is checked by the settings' table,
+ * the same that the command has.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api-internal.h"
+#include "daemon/json.h"
+#include "policy/settings.h"
+#include "sys/cleanup.h"
+
+#define VALUE_MAX 128
+
+DEFINE_CLEANUP(json_t *, json, json_decref);
+#define _cleanup_json_ _cleanup_(cleanup_json)
+
+static void done(void *arg, int error, const char *reason)
+{
+	api_finish_change(arg, error, reason);
+}
+
+/* The core's first word on a change: the answer, or more to come. */
+static void begun(struct api_request *request, int r, const struct view_reason *why)
+{
+	if (r == -EINPROGRESS)
+		request->progress = API_WAITING;
+	else
+		api_finish_change(request, r, why->text);
+}
+
+static bool is_privileged(const struct api_request *request)
+{
+	uid_t uid = request->conn->peer.uid;
+
+	return uid == 0 || uid == request->api->self;
+}
+
+/* The body's one member, named key or other; else NULL, and the answer says what a body is. */
+static json_t *parse_body(struct api_request *request, const char *key, const char *other)
+{
+	json_error_t error;
+	json_t *body;
+
+	if (api_check_depth(request->body, request->length)) {
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST, "the body is nested deeper than %u",
+				 API_DEPTH_MAX);
+		return NULL;
+	}
+	body = json_loadb(request->body ? request->body : "", request->length,
+			  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!body) {
+		/* the parser's own text may quote the body */
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+				 "the body is not JSON: line %d, column %d", error.line,
+				 error.column);
+		return NULL;
+	}
+	if (json_object_size(body) == 1 &&
+	    (json_object_get(body, key) || (other && json_object_get(body, other))))
+		return body;
+	api_answer_error(request, MHD_HTTP_BAD_REQUEST, "the body must be {\"%s\": ...}", key);
+	json_decref(body);
+	return NULL;
+}
+
+/* A JSON value as the text that setting_parse() takes. */
+static int value_text(struct api_request *request, const json_t *value, char text[VALUE_MAX])
+{
+	int n = -1;
+
+	if (json_is_integer(value))
+		n = snprintf(text, VALUE_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_boolean(value))
+		n = snprintf(text, VALUE_MAX, "%s", json_is_true(value) ? "TRUE" : "FALSE");
+	else if (json_is_string(value))
+		n = snprintf(text, VALUE_MAX, "%s", json_string_value(value));
+	if (n >= 0 && n < VALUE_MAX)
+		return 0;
+	api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+			 n < 0 ? "the value must be a whole number, true, false or a string" :
+				 "the value is too long");
+	return -EINVAL;
+}
+
+/* Reads {"value": V} and lets the table check it: so an error is the same here and in the
+ * command, and the core sees only values that are good. */
+static int read_value(struct api_request *request, enum setting_id id, char text[VALUE_MAX])
+{
+	_cleanup_json_ json_t *body = parse_body(request, "value", NULL);
+	char line[POLICY_ERROR_MAX];
+	struct setting_value parsed;
+	int r;
+
+	if (!body)
+		return -EINVAL;
+	r = value_text(request, json_object_get(body, "value"), text);
+	if (r)
+		return r;
+	r = setting_parse(id, text, strlen(text), &parsed, line);
+	if (r)
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST, "%s", line);
+	return r;
+}
+
+void api_put_setting(struct api_request *request)
+{
+	struct view_change change = {request->conn->peer, done, request};
+	struct view_reason why = {""};
+	char text[VALUE_MAX];
+	int id;
+
+	if (!is_privileged(request)) {
+		api_answer_error(request, MHD_HTTP_FORBIDDEN,
+				 "uid %u may not change settings of the host: root may",
+				 request->conn->peer.uid);
+		return;
+	}
+	id = api_find_setting(request, false);
+	if (id < 0 || read_value(request, (enum setting_id)id, text))
+		return;
+	begun(request,
+	      view_set(request->api->daemon, setting_get((enum setting_id)id)->name, text, &change,
+		       &why),
+	      &why);
+}
+
+/* ---- a VM's -------------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* The bytes of a hex text; -EINVAL. *length is set on success only. */
+static int unhex(const char *text, uint8_t salt[PS_SALT_MAX], size_t *length)
+{
+	size_t n = strlen(text);
+	size_t i;
+
+	if (n % 2 || n / 2 > PS_SALT_MAX)
+		return -EINVAL;
+	for (i = 0; i < n; i += 2) {
+		int high = hex_digit(text[i]);
+		int low = hex_digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EINVAL;
+		salt[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	*length = n / 2;
+	return 0;
+}
+
+/* 0: *length bytes of a salt; 1: none. -EINVAL, and the answer says so, without the salt. */
+static int read_salt(struct api_request *request, uint8_t salt[PS_SALT_MAX], size_t *length)
+{
+	_cleanup_json_ json_t *body = parse_body(request, "salt", "salt_hex");
+	const json_t *text = json_object_get(body, "salt");
+	const json_t *hex = json_object_get(body, "salt_hex");
+
+	if (!body)
+		return -EINVAL;
+	if (json_is_null(text))
+		return 1;
+	if (json_is_string(text) && json_string_length(text) <= PS_SALT_MAX) {
+		*length = json_string_length(text);
+		memcpy(salt, json_string_value(text), *length);
+		return 0;
+	}
+	if (json_is_string(hex) && !unhex(json_string_value(hex), salt, length))
+		return 0;
+	api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+			 "a salt is a string of at most %u bytes (\"salt_hex\": hex digits), or "
+			 "null for none",
+			 PS_SALT_MAX);
+	return -EINVAL;
+}
+
+static void put_salt(struct api_request *request)
+{
+	struct view_change change = {request->conn->peer, done, request};
+	struct view_reason why = {""};
+	uint8_t salt[PS_SALT_MAX];
+	size_t length = 0;
+	int r = read_salt(request, salt, &length);
+
+	if (r >= 0)
+		begun(request,
+		      view_vm_salt(request->api->daemon, request->path.segment[2], r ? NULL : salt,
+				   length, &change, &why),
+		      &why);
+	explicit_bzero(salt, sizeof(salt));
+}
+
+void api_put_vm_setting(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+	struct view_change change = {request->conn->peer, done, request};
+	struct view_reason why = {""};
+	char text[VALUE_MAX];
+	int id;
+
+	if (!vm)
+		return;
+	if (!is_privileged(request) && request->conn->peer.uid != vm->uid) {
+		api_answer_error(request, MHD_HTTP_FORBIDDEN,
+				 "uid %u may not change VM %s: its owner, uid %u, and root may",
+				 request->conn->peer.uid, vm->name, vm->uid);
+		return;
+	}
+	id = api_find_setting(request, true);
+	if (id == SETTING_PSHARE_SALT) {
+		put_salt(request);
+	} else if (id >= 0 && !read_value(request, (enum setting_id)id, text)) {
+		begun(request,
+		      view_vm_set(request->api->daemon, vm->name,
+				  setting_get((enum setting_id)id)->name, text, &change, &why),
+		      &why);
+	}
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation: one request of the API.
+ *
+ * libmicrohttpd calls api_handle() when the headers are there, then for each stretch of the body,
+ * then with no data when the request is whole, and once more after a resume. What is wrong with
+ * method, path or headers is answered at the first call, before any of the body is taken in (the
+ * connection then ends). The body is collected up to API_BODY_MAX.
+ *
+ * A body may hold a salt. So each stretch is wiped in libmicrohttpd's own buffer as soon as it is
+ * copied, the copy as soon as it is parsed, and jansson wipes what it frees (json.c). No message
+ * of ours ever quotes a body.
+ *
+ * A change that takes time suspends the connection; api_finish_change() writes the answer and
+ * resumes it. A client that goes away meanwhile is noticed after that, so a suspended request is
+ * never freed behind the core's back, but for the end of the daemon: view_cancel() then.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api-internal.h"
+#include "sys/proc.h"
+
+#define JSON_TYPE "application/json"
+#define ERROR_MAX 512
+
+static const struct api_route routes[] = {
+	{"v1/status", api_get_status, NULL},
+	{"v1/vms", api_get_vms, NULL},
+	{"v1/vms/*", api_get_vm, NULL},
+	{"v1/vms/*/settings", api_get_vm_settings, NULL},
+	{"v1/vms/*/settings/*", api_get_vm_setting, api_put_vm_setting},
+	{"v1/settings", api_get_settings, NULL},
+	{"v1/settings/*", api_get_setting, api_put_setting},
+	{"metrics", api_get_metrics, NULL},
+};
+
+/* Memory is short: an answer that needs none. */
+static char no_memory[] = "{\"error\": \"not enough memory for an answer\"}\n";
+
+static void wipe_body(struct api_request *request)
+{
+	if (request->body)
+		explicit_bzero(request->body, API_BODY_MAX);
+	free(request->body);
+	request->body = NULL;
+	request->length = 0;
+}
+
+static struct api_request *request_free(struct api_request *request)
+{
+	if (!request)
+		return NULL;
+	wipe_body(request);
+	if (request->answer != no_memory)
+		free(request->answer);
+	free(request);
+	return NULL;
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+void api_answer_text(struct api_request *request, char *text, size_t length, const char *type)
+{
+	request->status = text ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
+	request->answer = text ? text : no_memory;
+	request->answer_length = text ? length : sizeof(no_memory) - 1;
+	request->content_type = text ? type : JSON_TYPE;
+	request->progress = API_ANSWERED;
+}
+
+void api_answer_json(struct api_request *request, unsigned int status, json_t *answer)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *stream = answer ? open_memstream(&text, &length) : NULL;
+
+	if (stream) {
+		int bad = json_dumpf(answer, stream, JSON_COMPACT | JSON_ENSURE_ASCII) != 0;
+
+		bad |= fputc('\n', stream) == EOF;
+		if (fclose(stream) || bad) {
+			free(text);
+			text = NULL;
+		}
+	}
+	json_decref(answer);
+	api_answer_text(request, text, length, JSON_TYPE);
+	if (text)
+		request->status = status;
+}
+
+void api_answer_error(struct api_request *request, unsigned int status, const char *format, ...)
+{
+	char line[ERROR_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	api_answer_json(request, status, json_pack("{s:s}", "error", line));
+}
+
+static unsigned int status_of(int error)
+{
+	switch (error) {
+	case -EINVAL:
+		return MHD_HTTP_BAD_REQUEST;
+	case -EPERM:
+		return MHD_HTTP_FORBIDDEN;
+	case -ENOENT:
+		return MHD_HTTP_NOT_FOUND;
+	case -EBUSY:
+		return MHD_HTTP_CONFLICT;
+	case -ETIMEDOUT:
+		return MHD_HTTP_GATEWAY_TIMEOUT;
+	case -ESHUTDOWN:
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	default:
+		return MHD_HTTP_INTERNAL_SERVER_ERROR;
+	}
+}
+
+void api_finish_change(struct api_request *request, int error, const char *reason)
+{
+	bool waited = request->conn->waiting;
+
+	request->conn->waiting = false;
+	request->conn->since = sys_now();
+	if (error)
+		api_answer_error(request, status_of(error), "%s",
+				 reason && *reason ? reason : strerror(-error));
+	else
+		request->route->get(request);
+	if (waited)
+		MHD_resume_connection(request->conn->mhd);
+}
+
+/* ---- the request --------------------------------------------------------------------------- */
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static void check_method(struct api_request *request, const char *method)
+{
+	bool is_read = !strcmp(method, "GET") || !strcmp(method, "HEAD");
+
+	if (is_read || (!strcmp(method, "PUT") && request->route->put))
+		return;
+	api_answer_error(request, MHD_HTTP_METHOD_NOT_ALLOWED,
+			 "method %.16s is not for this path; use %s", method,
+			 request->route->put ? "GET or PUT" : "GET");
+}
+
+/* A PUT is JSON and says so; a GET has no body. */
+static void check_headers(struct api_request *request, const char *method)
+{
+	struct MHD_Connection *connection = request->conn->mhd;
+	const char *type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+	const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *encoding = header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+
+	if (strcmp(method, "PUT") != 0) {
+		if (encoding || (length && strcmp(length, "0") != 0))
+			api_answer_error(request, MHD_HTTP_BAD_REQUEST, "a %s has no body", method);
+	} else if (!type || strcspn(type, "; ") != strlen(JSON_TYPE) ||
+		   strncasecmp(type, JSON_TYPE, strlen(JSON_TYPE)) != 0) {
+		api_answer_error(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+				 "the body must be JSON: send 'Content-Type: " JSON_TYPE "'");
+	} else if (length && strtoull(length, NULL, 10) > API_BODY_MAX) {
+		api_answer_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
+				 "the body is longer than %u bytes", API_BODY_MAX);
+	}
+}
+
+static void check_head(struct api_request *request, const char *url, const char *method)
+{
+	if (!api_path_parse(&request->path, url))
+		request->route =
+			api_route_find(routes, sizeof(routes) / sizeof(routes[0]), &request->path);
+	if (!request->route) {
+		api_answer_error(request, MHD_HTTP_NOT_FOUND,
+				 "there is no such path; see /v1/status, /v1/vms, /v1/settings, "
+				 "/metrics");
+		return;
+	}
+	if (MHD_get_connection_values(request->conn->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0) {
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST, "a path here takes no ?query");
+		return;
+	}
+	check_method(request, method);
+	if (request->progress == API_READING)
+		check_headers(request, method);
+}
+
+static struct api_request *request_new(struct api *api, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct api_request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->api = api;
+	request->conn = info->socket_context;
+	return request;
+}
+
+static enum MHD_Result send_answer(struct api_request *request)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		request->answer_length, request->answer, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result r;
+
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+					request->route->put ? "GET, HEAD, PUT" : "GET, HEAD");
+	r = MHD_queue_response(request->conn->mhd, request->status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+/* Takes a stretch of the body out of libmicrohttpd's buffer and leaves zeros there. */
+static void take_body(struct api_request *request, const char *data, size_t length)
+{
+	if (!request->body)
+		request->body = malloc(API_BODY_MAX);
+	if (!request->body || length > API_BODY_MAX - request->length) {
+		request->too_long = true;
+	} else {
+		memcpy(request->body + request->length, data, length);
+		request->length += length;
+	}
+	explicit_bzero((char *)(uintptr_t)data, length);
+}
+
+static void execute(struct api_request *request, const char *method)
+{
+	if (request->too_long && request->body)
+		api_answer_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
+				 "the body is longer than %u bytes", API_BODY_MAX);
+	else if (request->too_long)
+		api_answer_json(request, 0, NULL);
+	else if (!strcmp(method, "PUT"))
+		request->route->put(request);
+	else
+		request->route->get(request);
+	wipe_body(request);
+}
+
+enum MHD_Result api_handle(void *arg, struct MHD_Connection *connection, const char *url,
+			   const char *method, const char *version, const char *data,
+			   size_t *length, void **slot)
+{
+	struct api *api = arg;
+	struct api_request *request = *slot;
+
+	(void)version;
+	if (!request) {
+		request = request_new(api, connection);
+		if (!request)
+			return MHD_NO;
+		*slot = request;
+		api->last_request = sys_now();
+		check_head(request, url, method);
+		return request->progress == API_ANSWERED ? send_answer(request) : MHD_YES;
+	}
+	if (*length) {
+		take_body(request, data, *length);
+		*length = 0;
+		return MHD_YES;
+	}
+	if (request->progress == API_READING)
+		execute(request, method);
+	if (request->progress == API_WAITING && api->stopping) {
+		view_cancel(api->daemon, request);
+		request->conn->waiting = false;
+		api_finish_change(request, -ESHUTDOWN,
+				  "the daemon is stopping; the change may not be complete");
+	} else if (request->progress == API_WAITING) {
+		request->conn->waiting = true;
+		MHD_suspend_connection(connection);
+		return MHD_YES;
+	}
+	return send_answer(request);
+}
+
+void api_completed(void *arg, struct MHD_Connection *connection, void **slot,
+		   enum MHD_RequestTerminationCode why)
+{
+	struct api *api = arg;
+	struct api_request *request = *slot;
+
+	(void)connection;
+	(void)why;
+	if (!request)
+		return;
+	if (request->progress == API_WAITING)
+		view_cancel(api->daemon, request);
+	request->conn->waiting = false;
+	request->conn->since = sys_now();
+	*slot = request_free(request);
+}

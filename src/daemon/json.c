@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * json: each view becomes one JSON object here, and nowhere else. The names are the API.
+ *
+ * Memory may end at any line of the building. So add() takes NULL as a value and drops the whole
+ * object then: a reply is whole or it is none, and no line here has to look.
+ *
+ * jansson gives memory back with what was in it. A request may hold a salt, so it gets its memory
+ * from wiping_alloc() and wiping_free(), which keep the length in front of each block.
+ */
+#include "daemon/json.h"
+
+#include <inttypes.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S 1e9
+#define VALUE_MAX 64
+
+struct block {
+	alignas(max_align_t) size_t length;
+	unsigned char bytes[];
+};
+
+static void *wiping_alloc(size_t length)
+{
+	struct block *block;
+
+	if (length > SIZE_MAX - sizeof(*block))
+		return NULL;
+	block = malloc(sizeof(*block) + length);
+	if (!block)
+		return NULL;
+	block->length = length;
+	return block->bytes;
+}
+
+static void wiping_free(void *bytes)
+{
+	struct block *block;
+
+	if (!bytes)
+		return;
+	block = (struct block *)((char *)bytes - offsetof(struct block, bytes));
+	explicit_bzero(block->bytes, block->length);
+	free(block);
+}
+
+void json_wipe_always(void)
+{
+	json_set_alloc_funcs(wiping_alloc, wiping_free);
+}
+
+/* Puts a value (its reference is taken) into *object; on any failure *object becomes NULL. */
+static void add(json_t **object, const char *key, json_t *value)
+{
+	if (!*object) {
+		json_decref(value);
+	} else if (!value || json_object_set_new(*object, key, value)) {
+		json_decref(*object);
+		*object = NULL;
+	}
+}
+
+static void add_number(json_t **object, const char *key, uint64_t number)
+{
+	add(object, key, json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number));
+}
+
+static void add_text(json_t **object, const char *key, const char *text)
+{
+	add(object, key, json_string(text));
+}
+
+static void add_seconds(json_t **object, const char *key, uint64_t ns)
+{
+	add(object, key, json_real((double)ns / NS_PER_S));
+}
+
+static json_t *refused_object(const uint64_t refused[PS_CAUSE_END])
+{
+	json_t *object = json_object();
+	unsigned int cause;
+
+	for (cause = PS_CAUSE_NONE + 1; cause < PS_CAUSE_END; cause++) {
+		if (refused[cause])
+			add_number(&object, ps_cause_name(cause), refused[cause]);
+	}
+	return object;
+}
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+static json_t *number_of(const struct setting *setting, int64_t number)
+{
+	return setting->type == SETTING_BOOL ? json_boolean(number) : json_integer(number);
+}
+
+static json_t *host_value(const struct setting *setting, struct daemon *daemon)
+{
+	char text[VALUE_MAX];
+	struct setting_value value;
+	enum setting_id id;
+
+	if (view_setting(daemon, setting->name, text, sizeof(text)))
+		return NULL;
+	id = (enum setting_id)setting_find(setting->name, false, NULL);
+	if (setting_parse(id, text, strlen(text), &value, NULL))
+		return NULL;
+	return number_of(setting, value.num);
+}
+
+/* What a VM's setting reads as; of a salt only the fingerprint of the domain it leads to. */
+static void add_vm_value(json_t **object, enum setting_id id, const struct view_vm *vm)
+{
+	if (id == SETTING_PSHARE_ENABLE) {
+		add(object, "value", json_boolean(vm->enable));
+	} else {
+		add(object, "present", json_boolean(vm->has_salt));
+		add_text(object, "fingerprint", vm->domain);
+	}
+}
+
+json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct view_vm *vm)
+{
+	const struct setting *setting = setting_get(id);
+	json_t *object = json_object();
+
+	add_text(&object, "name", setting->name);
+	if (vm)
+		add_vm_value(&object, id, vm);
+	else
+		add(&object, "value", host_value(setting, daemon));
+	if (setting->type != SETTING_STRING) {
+		add(&object, "default", number_of(setting, setting->def));
+		add(&object, "min", number_of(setting, setting->min));
+		add(&object, "max", number_of(setting, setting->max));
+	}
+	add_text(&object, "unit", setting->unit);
+	add_text(&object, "text", setting->text);
+	return object;
+}
+
+json_t *json_of_settings(struct daemon *daemon, const struct view_vm *vm)
+{
+	json_t *list = json_array();
+	json_t *object = json_object();
+	int id;
+
+	for (id = 0; id < SETTING_END && list; id++) {
+		if (setting_get((enum setting_id)id)->vm != (vm != NULL))
+			continue;
+		if (json_array_append_new(list, json_of_setting((enum setting_id)id, daemon, vm))) {
+			json_decref(list);
+			list = NULL;
+		}
+	}
+	add(&object, "settings", list);
+	return object;
+}
+
+/* ---- the host ------------------------------------------------------------------------------ */
+
+static json_t *settings_by_name(struct daemon *daemon)
+{
+	json_t *object = json_object();
+	int id;
+
+	for (id = 0; id < SETTING_HOST_END; id++) {
+		const struct setting *setting = setting_get((enum setting_id)id);
+
+		add(&object, setting->name, host_value(setting, daemon));
+	}
+	return object;
+}
+
+static json_t *pshare_object(const struct view_host *host)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "shared", host->shared);
+	add_number(&object, "common", host->common);
+	add_number(&object, "saving", host->saving);
+	add_number(&object, "zero", host->zero);
+	return object;
+}
+
+static json_t *pages_object(const struct view_host *host)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "scanned", host->scanned);
+	add_number(&object, "shared", host->shares);
+	add_number(&object, "zeroed", host->zeroed);
+	add_number(&object, "unshared", host->unshares);
+	add(&object, "refused", refused_object(host->refused));
+	return object;
+}
+
+static json_t *cpu_object(const struct view_host *host)
+{
+	json_t *object = json_object();
+
+	add_seconds(&object, "daemon_s", host->cpu_daemon_ns);
+	add_seconds(&object, "agents_s", host->cpu_agents_ns);
+	return object;
+}
+
+json_t *json_of_host(struct daemon *daemon)
+{
+	json_t *object = json_object();
+	struct view_host host = {0};
+
+	view_host(daemon, &host);
+	add_text(&object, "version", PSHARE_VERSION);
+	add_number(&object, "pid", (uint64_t)host.pid);
+	add_seconds(&object, "uptime_s", host.uptime_ns);
+	add_text(&object, "state", host.state);
+	add_number(&object, "domains", host.domains);
+	add_number(&object, "vms", host.vms);
+	add(&object, "pshare", pshare_object(&host));
+	add_number(&object, "metadata_bytes", host.metadata);
+	add(&object, "cpu", cpu_object(&host));
+	add(&object, "pages", pages_object(&host));
+	add(&object, "settings", settings_by_name(daemon));
+	return object;
+}
+
+/* ---- a VM ---------------------------------------------------------------------------------- */
+
+static json_t *region_object(const struct view_region *region)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "base", region->base);
+	add_number(&object, "size", region->size);
+	if (region->cause != PS_CAUSE_NONE)
+		add_text(&object, "refused", ps_cause_name(region->cause));
+	return object;
+}
+
+static json_t *regions_array(const struct view_vm *vm)
+{
+	json_t *list = json_array();
+	unsigned int i;
+
+	for (i = 0; i < vm->nregions && list; i++) {
+		if (json_array_append_new(list, region_object(&vm->regions[i]))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *overhead_object(const struct view_vm *vm)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "agent", vm->overhead_agent);
+	add_number(&object, "kernel", vm->overhead_kernel);
+	return object;
+}
+
+static json_t *counters_object(const struct view_vm *vm)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "passes", vm->passes);
+	add_number(&object, "looked", vm->looked);
+	add_number(&object, "scanned", vm->scanned);
+	add_number(&object, "hinted", vm->hinted);
+	add_number(&object, "shared", vm->shares);
+	add_number(&object, "zeroed", vm->zeroed);
+	add_number(&object, "unshared", vm->unshares);
+	add_number(&object, "discards", vm->discards);
+	add_number(&object, "late_writes", vm->late_writes);
+	add_number(&object, "faults", vm->faults);
+	add_number(&object, "stuck", vm->stuck);
+	add(&object, "refused", refused_object(vm->refused));
+	return object;
+}
+
+static void add_memory(json_t **object, const struct view_vm *vm)
+{
+	add_number(object, "size", vm->size);
+	add_number(object, "GRANT", vm->grant);
+	add_number(object, "SHRD", vm->shrd);
+	add_number(object, "SHRDSVD", vm->shrdsvd);
+	add_number(object, "ZERO", vm->zero);
+	add_number(object, "private", vm->priv);
+	add_number(object, "large", vm->large);
+	add_number(object, "quarantined", vm->quarantined);
+	add(object, "overhead", overhead_object(vm));
+	add_number(object, "COWH", vm->cowh);
+}
+
+json_t *json_of_vm(const struct view_vm *vm)
+{
+	json_t *object = json_object();
+
+	add_text(&object, "name", vm->name);
+	add_number(&object, "pid", (uint64_t)vm->pid);
+	add_number(&object, "uid", vm->uid);
+	add_text(&object, "comm", vm->comm);
+	add_text(&object, "state", vm->state);
+	add_text(&object, "domain", vm->domain);
+	add(&object, "enable", json_boolean(vm->enable));
+	add_memory(&object, vm);
+	add_number(&object, "mappings", vm->mappings);
+	add_seconds(&object, "cpu_s", vm->cpu_ns);
+	add(&object, "counters", counters_object(vm));
+	add(&object, "regions", regions_array(vm));
+	return object;
+}

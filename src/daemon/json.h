@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* json: the views as JSON objects; the names in them are the API, and are kept. */
+#ifndef PSHARE_DAEMON_JSON_H
+#define PSHARE_DAEMON_JSON_H
+
+#include <jansson.h>
+
+#include "daemon/view.h"
+#include "policy/settings.h"
+
+/* From here on every block that jansson frees is wiped first, because a request may hold a salt.
+ * Call once, before anything else of jansson. */
+void json_wipe_always(void);
+
+/* New references; NULL when memory is short. */
+json_t *json_of_host(struct daemon *daemon);
+json_t *json_of_vm(const struct view_vm *vm);
+/* One setting and its value; vm NULL for one of the host. */
+json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct view_vm *vm);
+/* {"settings": [...]}: all of the host, or of a VM. */
+json_t *json_of_settings(struct daemon *daemon, const struct view_vm *vm);
+
+#endif

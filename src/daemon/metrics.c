@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * metrics: OpenMetrics 1.0 text, by hand (there is no library for it in C worth the name).
+ *
+ * The format wants all samples of a family next to each other. So the VMs are copied first, and
+ * each family walks over the copies. Families are rows of tables: a name, a help line, and where
+ * in the view the number is. The names follow the API's: pshare_vm_shrd_bytes is SHRD. Labels
+ * hold only what has a checked alphabet (names, fingerprints, causes), so nothing needs escaping.
+ */
+#include "daemon/metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/cleanup.h"
+
+#define NS_PER_S 1e9
+
+struct row {
+	const char *name; /* of the family, without pshare_ and without a counter's _total */
+	const char *unit; /* "bytes", "seconds" or "" */
+	const char *help;
+	size_t offset; /* of an uint64_t in the view */
+};
+
+#define HOST(name, unit, help, member)                               \
+	{                                                            \
+		name, unit, help, offsetof(struct view_host, member) \
+	}
+#define VM(name, unit, help, member)                               \
+	{                                                          \
+		name, unit, help, offsetof(struct view_vm, member) \
+	}
+
+static const struct row host_gauges[] = {
+	HOST("uptime_seconds", "seconds", "Time since the daemon started.", uptime_ns),
+	HOST("shared_bytes", "bytes", "Guest memory that is shared.", shared),
+	HOST("common_bytes", "bytes", "Host memory behind it.", common),
+	HOST("saving_bytes", "bytes", "Host memory saved: shared less common.", saving),
+	HOST("zero_bytes", "bytes", "Guest memory given back as the zero page.", zero),
+	HOST("metadata_bytes", "bytes", "Host memory that sharing itself takes.", metadata),
+};
+
+static const struct row host_counters[] = {
+	HOST("scanned_pages", "", "Pages hashed.", scanned),
+	HOST("shared_pages", "", "Pages shared.", shares),
+	HOST("zeroed_pages", "", "Pages given back as the zero page.", zeroed),
+	HOST("unshared_pages", "", "Shared pages that were written.", unshares),
+};
+
+static const struct row vm_gauges[] = {
+	VM("vm_size_bytes", "bytes", "Memory of the VM that takes part.", size),
+	VM("vm_grant_bytes", "bytes", "GRANT: mapped for the guest.", grant),
+	VM("vm_shrd_bytes", "bytes", "SHRD: shared, zero pages too.", shrd),
+	VM("vm_shrdsvd_bytes", "bytes", "SHRDSVD: saved by sharing.", shrdsvd),
+	VM("vm_zero_bytes", "bytes", "ZERO: given back as the zero page.", zero),
+	VM("vm_private_bytes", "bytes", "GRANT less SHRD.", priv),
+	VM("vm_large_bytes", "bytes", "In huge pages.", large),
+	VM("vm_quarantined_bytes", "bytes", "Taken out, not given back yet.", quarantined),
+	VM("vm_cowh_bytes", "bytes", "COWH: what breaking huge pages would share.", cowh),
+	VM("vm_overhead_agent_bytes", "bytes", "Memory of the agent.", overhead_agent),
+	VM("vm_overhead_kernel_bytes", "bytes", "Kernel memory for mappings.", overhead_kernel),
+	VM("vm_mappings", "", "Mappings that exist because of sharing.", mappings),
+};
+
+static const struct row vm_counters[] = {
+	VM("vm_cpu_seconds", "seconds", "CPU time of the agent.", cpu_ns),
+	VM("vm_passes", "", "Passes over all memory.", passes),
+	VM("vm_looked_pages", "", "Pages whose state was read.", looked),
+	VM("vm_scanned_pages", "", "Pages hashed.", scanned),
+	VM("vm_hinted_pages", "", "Hashes published.", hinted),
+	VM("vm_shared_pages", "", "Pages shared.", shares),
+	VM("vm_zeroed_pages", "", "Pages given back as the zero page.", zeroed),
+	VM("vm_unshared_pages", "", "Shared pages that were written.", unshares),
+	VM("vm_discarded_pages", "", "Shared pages that the VMM discarded.", discards),
+	VM("vm_late_writes", "", "Writes found in quarantine and put back.", late_writes),
+	VM("vm_faults", "", "Write faults settled.", faults),
+	VM("vm_stuck_pages", "", "Pages copied in place for want of a mapping.", stuck),
+};
+
+struct vms {
+	struct view_vm *vm;
+	size_t n, room;
+};
+
+static int collect(const struct view_vm *vm, void *arg)
+{
+	struct vms *all = arg;
+
+	if (all->n == all->room) {
+		size_t room = all->room ? all->room * 2 : 16;
+		struct view_vm *bigger = reallocarray(all->vm, room, sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		all->vm = bigger;
+		all->room = room;
+	}
+	all->vm[all->n++] = *vm;
+	return 0;
+}
+
+static void put_family(FILE *out, const char *name, const char *type, const char *unit,
+		       const char *help)
+{
+	fprintf(out, "# TYPE pshare_%s %s\n", name, type);
+	if (*unit)
+		fprintf(out, "# UNIT pshare_%s %s\n", name, unit);
+	fprintf(out, "# HELP pshare_%s %s\n", name, help);
+}
+
+/* The number that a row names, with what stands in front of it on its line. */
+static void put_number(FILE *out, const struct row *row, const void *view)
+{
+	uint64_t number;
+
+	memcpy(&number, (const char *)view + row->offset, sizeof(number));
+	if (!strcmp(row->unit, "seconds"))
+		fprintf(out, " %.6f\n", (double)number / NS_PER_S);
+	else
+		fprintf(out, " %" PRIu64 "\n", number);
+}
+
+static void put_host_rows(FILE *out, const struct row *rows, size_t n, bool counter,
+			  const struct view_host *host)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		put_family(out, rows[i].name, counter ? "counter" : "gauge", rows[i].unit,
+			   rows[i].help);
+		fprintf(out, "pshare_%s%s", rows[i].name, counter ? "_total" : "");
+		put_number(out, &rows[i], host);
+	}
+}
+
+static void put_vm_rows(FILE *out, const struct row *rows, size_t n, bool counter,
+			const struct vms *all)
+{
+	size_t i, k;
+
+	for (i = 0; i < n; i++) {
+		put_family(out, rows[i].name, counter ? "counter" : "gauge", rows[i].unit,
+			   rows[i].help);
+		for (k = 0; k < all->n; k++) {
+			fprintf(out, "pshare_%s%s{vm=\"%s\"}", rows[i].name,
+				counter ? "_total" : "", all->vm[k].name);
+			put_number(out, &rows[i], &all->vm[k]);
+		}
+	}
+}
+
+static void put_host(FILE *out, const struct view_host *host)
+{
+	static const char *const states[] = {"high", "clear", "soft", "hard", "low"};
+	unsigned int i;
+
+	put_family(out, "build", "info", "", "The daemon's version.");
+	fprintf(out, "pshare_build_info{version=\"%s\"} 1\n", PSHARE_VERSION);
+	put_family(out, "state", "stateset", "", "State of the host's memory.");
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		fprintf(out, "pshare_state{pshare_state=\"%s\"} %d\n", states[i],
+			!strcmp(states[i], host->state));
+	put_family(out, "vms", "gauge", "", "VMs known.");
+	fprintf(out, "pshare_vms %u\n", host->vms);
+	put_family(out, "domains", "gauge", "", "Trust domains.");
+	fprintf(out, "pshare_domains %u\n", host->domains);
+	put_family(out, "cpu_seconds", "counter", "seconds", "CPU time of daemon and agents.");
+	fprintf(out, "pshare_cpu_seconds_total{who=\"daemon\"} %.6f\n",
+		(double)host->cpu_daemon_ns / NS_PER_S);
+	fprintf(out, "pshare_cpu_seconds_total{who=\"agents\"} %.6f\n",
+		(double)host->cpu_agents_ns / NS_PER_S);
+	put_family(out, "refused_pages", "counter", "", "Pages left alone, by cause.");
+	for (i = PS_CAUSE_NONE + 1; i < PS_CAUSE_END; i++)
+		fprintf(out, "pshare_refused_pages_total{cause=\"%s\"} %" PRIu64 "\n",
+			ps_cause_name(i), host->refused[i]);
+}
+
+static void put_vm_info(FILE *out, const struct vms *all)
+{
+	size_t k;
+
+	put_family(out, "vm", "info", "", "What a VM is.");
+	for (k = 0; k < all->n; k++)
+		fprintf(out, "pshare_vm_info{vm=\"%s\",domain=\"%s\",pid=\"%d\",state=\"%s\"} 1\n",
+			all->vm[k].name, all->vm[k].domain, all->vm[k].pid, all->vm[k].state);
+	put_family(out, "vm_refused_pages", "counter", "", "Pages left alone, by cause.");
+	for (k = 0; k < all->n; k++) {
+		unsigned int i;
+
+		for (i = PS_CAUSE_NONE + 1; i < PS_CAUSE_END; i++) {
+			if (!all->vm[k].refused[i])
+				continue;
+			fprintf(out,
+				"pshare_vm_refused_pages_total{vm=\"%s\",cause=\"%s\"} %" PRIu64
+				"\n",
+				all->vm[k].name, ps_cause_name(i), all->vm[k].refused[i]);
+		}
+	}
+}
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static void put_all(FILE *out, const struct view_host *host, const struct vms *all)
+{
+	put_host(out, host);
+	put_host_rows(out, host_gauges, COUNT(host_gauges), false, host);
+	put_host_rows(out, host_counters, COUNT(host_counters), true, host);
+	put_vm_info(out, all);
+	put_vm_rows(out, vm_gauges, COUNT(vm_gauges), false, all);
+	put_vm_rows(out, vm_counters, COUNT(vm_counters), true, all);
+	fputs("# EOF\n", out);
+}
+
+int metrics_text(struct daemon *daemon, char **text, size_t *length)
+{
+	_cleanup_free_ struct view_vm *owner = NULL;
+	struct view_host host = {0};
+	struct vms all = {0};
+	char *written = NULL;
+	size_t n = 0;
+	FILE *out;
+	int r = view_vms(daemon, collect, &all);
+
+	owner = all.vm;
+	if (r)
+		return -ENOMEM;
+	view_host(daemon, &host);
+	out = open_memstream(&written, &n);
+	if (!out)
+		return -ENOMEM;
+	put_all(out, &host, &all);
+	r = ferror(out);
+	if (fclose(out) || r) {
+		free(written);
+		return -ENOMEM;
+	}
+	*text = written;
+	*length = n;
+	return 0;
+}

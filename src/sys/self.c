@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/self.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sys/inject.h"
+
+uid_t sys_self_uid(void)
+{
+	return geteuid();
+}
+
+int sys_self_folder(char *folder, size_t size)
+{
+	char *slash;
+	ssize_t n;
+
+	SYS_INJECT();
+	n = readlink("/proc/self/exe", folder, size);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size)
+		return -ENAMETOOLONG;
+	folder[n] = '\0';
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return -ENOENT;
+	*slash = '\0';
+	return 0;
+}
+
+int sys_shutdown(int sock)
+{
+	SYS_INJECT();
+	return shutdown(sock, SHUT_RDWR) < 0 ? -errno : 0;
+}
