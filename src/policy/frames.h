@@ -49,7 +49,7 @@ int frames_unref(struct frames *frames, uint32_t frame);
 /* LIVE without references, or FILLING -> PUNCHING. -EBUSY: referenced. -EINVAL: FREE, PUNCHING. */
 int frames_begin_punch(struct frames *frames, uint32_t frame);
 
-/* PUNCHING -> FREE: the hole is there. (If punching fails leave it PUNCHING and try again later.) */
+/* PUNCHING -> FREE: the hole is there. (If punching fails leave it PUNCHING and try again.) */
 int frames_end_punch(struct frames *frames, uint32_t frame);
 
 /* Any number may be asked for, a peer's too: outside the window it is FREE, 0. */

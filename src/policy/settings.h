@@ -65,8 +65,8 @@ const struct setting *setting_get(enum setting_id id);
  * nearest name there is). vm: look among a VM's settings, else among the host's. */
 int setting_find(const char *name, bool vm, char *err);
 
-/* Checks text (a C string; for STRING of len bytes, any) as a value of the setting. 0, or -EINVAL with
- * a line in err and *value untouched. BOOL takes TRUE/FALSE, on/off, yes/no, 1/0 in any case. */
+/* Checks len bytes of text as a value of the setting. 0, or -EINVAL with a line in err and *value
+ * untouched. BOOL takes TRUE/FALSE, on/off, yes/no, 1/0 in any case; STRING any bytes. */
 int setting_parse(enum setting_id id, const char *text, size_t len, struct setting_value *value,
 		  char *err);
 
