@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * boot: what an initramfs does, without a shell and without udev.
+ *
+ * The program that does it is a static binary and stays process 1: the initramfs' memory is the
+ * memory that it runs from. The root is mounted read-only, as many guests read one image.
+ */
+#include "boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/cleanup.h"
+
+#define DISK "/dev/vda"
+#define ROOT "/root"
+#define DISK_TRIES 200 /* of 50 ms: a virtio disk is probed a moment after its module */
+
+static int failed(const char *what, const char *which)
+{
+	int r = -errno;
+
+	fprintf(stderr, "guest: %s %s: %s\n", what, which, strerror(-r));
+	return r;
+}
+
+static int load_module(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return failed("cannot open module", path);
+	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
+		return failed("cannot load module", path);
+	return 0;
+}
+
+static int load_modules(void)
+{
+	_cleanup_fclose_ FILE *list = fopen("/modules", "re");
+	char path[256];
+
+	if (!list)
+		return failed("cannot read", "/modules");
+	while (fgets(path, sizeof(path), list)) {
+		int r;
+
+		path[strcspn(path, "\n")] = '\0';
+		r = load_module(path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int mount_one(const char *type, const char *where)
+{
+	if (mount(type, where, type, 0, NULL) < 0)
+		return failed("cannot mount", where);
+	return 0;
+}
+
+static int mount_disk(void)
+{
+	for (int i = 0; i < DISK_TRIES && access(DISK, F_OK) < 0; i++)
+		usleep(50000);
+	mkdir(ROOT, 0755);
+	if (mount(DISK, ROOT, "ext4", MS_RDONLY, NULL) < 0)
+		return failed("cannot mount", DISK);
+	return 0;
+}
+
+static int copy_file(const char *from, const char *to)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	char buffer[4096];
+	ssize_t n;
+
+	if (in < 0 || out < 0)
+		return failed("cannot copy", from);
+	while ((n = read(in, buffer, sizeof(buffer))) > 0)
+		if (write(out, buffer, (size_t)n) != n)
+			return failed("cannot write", to);
+	return n < 0 ? failed("cannot read", from) : 0;
+}
+
+/* Makes ROOT the root of this process and of all that it starts. */
+static int switch_root(void)
+{
+	if (chdir(ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		return failed("cannot move to", ROOT);
+	return chdir("/") < 0 ? failed("cannot enter", "/") : 0;
+}
+
+int boot_to_root(void)
+{
+	static const char *const types[] = {"proc", "sysfs", "devtmpfs", "tmpfs"};
+	static const char *const places[] = {"/proc", "/sys", "/dev", "/tmp"};
+	int r;
+
+	mkdir("/dev", 0755);
+	r = mount_one("devtmpfs", "/dev");
+	if (r == 0)
+		r = load_modules();
+	if (r == 0)
+		r = mount_disk();
+	if (r == 0)
+		r = mount_one("tmpfs", ROOT "/run");
+	if (r == 0)
+		r = copy_file("/heap.py", ROOT "/run/heap.py");
+	if (r == 0)
+		r = copy_file("/heap.pl", ROOT "/run/heap.pl");
+	if (r == 0)
+		r = switch_root();
+	for (size_t i = 0; r == 0 && i < sizeof(types) / sizeof(types[0]); i++)
+		r = mount_one(types[i], places[i]);
+	return r;
+}
+
+uint64_t boot_memory(void)
+{
+	_cleanup_fclose_ FILE *info = fopen("/proc/meminfo", "re");
+	unsigned long long kib;
+
+	if (!info || fscanf(info, "MemTotal: %llu kB", &kib) != 1)
+		return 0;
+	return kib << 10;
+}
