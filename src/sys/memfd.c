@@ -11,10 +11,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
-#endif
+#include "sys/uapi.h"
 
 _Static_assert(SYS_SEALS_FINAL == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seals");
 _Static_assert(SYS_SEAL_SHRINK == F_SEAL_SHRINK && SYS_SEAL_GROW == F_SEAL_GROW, "seals");

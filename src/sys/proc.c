@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "sys/cleanup.h"
-#include "sys/file.h"
+#include "sys/path.h"
 #include "sys/inject.h"
 
 #define PROC_TEXT_MAX (256u << 10) /* cpuinfo of a large host: its tail is not needed */

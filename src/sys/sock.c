@@ -12,10 +12,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
-
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5 */
-#endif
+#include "sys/uapi.h"
 
 #define LISTEN_BACKLOG 128
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "sys/random.h"
+#include "sys/entropy.h"
 
 #include <errno.h>
 #include <sys/random.h>

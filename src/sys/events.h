@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* epoll and the descriptors made to be waited for. All return 0 (or an fd, or a count) or -errno;
  * all descriptors are CLOEXEC and, where they are read, non-blocking. */
-#ifndef PSHARE_SYS_EPOLL_H
-#define PSHARE_SYS_EPOLL_H
+#ifndef PSHARE_SYS_EVENTS_H
+#define PSHARE_SYS_EVENTS_H
 
 #include <stdint.h>
 #include <sys/epoll.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "sys/file.h"
+#include "sys/path.h"
 
 #include <errno.h>
 #include <fcntl.h>

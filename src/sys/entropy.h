@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef PSHARE_SYS_RANDOM_H
-#define PSHARE_SYS_RANDOM_H
+#ifndef PSHARE_SYS_ENTROPY_H
+#define PSHARE_SYS_ENTROPY_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files and folders by path. 0 or -errno. */
-#ifndef PSHARE_SYS_FILE_H
-#define PSHARE_SYS_FILE_H
+#ifndef PSHARE_SYS_PATH_H
+#define PSHARE_SYS_PATH_H
 
 #include <stddef.h>
 #include <sys/types.h>

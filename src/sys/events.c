@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "sys/epoll.h"
+#include "sys/events.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/process.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/inject.h"
+
+int sys_pidfd_open(pid_t pid)
+{
+	int fd;
+
+	SYS_INJECT();
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int sys_set_undumpable(void)
+{
+	SYS_INJECT();
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int sys_set_no_new_privs(void)
+{
+	SYS_INJECT();
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int sys_raise_nofile(unsigned long *limit)
+{
+	struct rlimit rl;
+
+	SYS_INJECT();
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return -errno;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return -errno;
+	if (limit)
+		*limit = rl.rlim_cur;
+	return 0;
+}

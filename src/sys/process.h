@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* This process's own rights, and descriptors of other processes. 0 (or an fd) or -errno. */
+#ifndef PSHARE_SYS_PROCESS_H
+#define PSHARE_SYS_PROCESS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+int sys_pidfd_open(pid_t pid);
+
+/* No core dump, no ptrace and no /proc/PID/mem by others of this user. */
+int sys_set_undumpable(void);
+/* No exec from here on can gain rights. */
+int sys_set_no_new_privs(void);
+/* Raises the soft limit of open files to the hard one; *limit (may be NULL): what it is now. */
+int sys_raise_nofile(unsigned long *limit);
+
+#endif
