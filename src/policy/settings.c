@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ * One row for each setting; whoever shows, checks, documents or completes a setting walks the
+ * rows. Names and meanings are ESX's (esx-memory.md 1.2). Where a range is wider than ESX's the
+ * row keeps ESX's own, so that what is shown can say so:
+ *
+ *	Mem.ShareScanTime	from 0: no goal of time, for a host that wants sharing now
+ *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: ESX's 32768 is under what a core hashes
+ *
+ * A secret goes in and never comes out: it is not formatted, and an error about it says its
+ * length, not its content.
+ */
+#include "policy/settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wire/wire.h"
+
+#define NAME_MAX_LEN 48u /* of a name that is looked for: beyond it nothing is near */
+#define NEAR_DISTANCE 4u /* letters to change for a name to be worth suggesting */
+
+#define INT_ROW(lo, hi, value)                                                          \
+	.type = SETTING_INT, .min = (lo), .max = (hi), .def = (value), .esx_min = (lo), \
+	.esx_max = (hi)
+
+static const struct setting settings[SETTING_END] = {
+	[SETTING_SHARE_SCAN_TIME] =
+		{
+			.name = "Mem.ShareScanTime",
+			.unit = "minutes",
+			.text = "time in which to look at all memory of a VM; 0: as fast as the other two allow",
+			.type = SETTING_INT,
+			.min = 0,
+			.max = 600,
+			.def = 60,
+			.esx_min = 10,
+			.esx_max = 600,
+		},
+	[SETTING_SHARE_SCAN_GHZ] =
+		{
+			.name = "Mem.ShareScanGHz",
+			.unit = "MB/s per GHz",
+			.text = "memory looked at each second, for each GHz of host CPU; 0: none",
+			INT_ROW(0, 32, 4),
+		},
+	[SETTING_SHARE_RATE_MAX] =
+		{
+			.name = "Mem.ShareRateMax",
+			.unit = "pages/s",
+			.text = "most pages looked at each second in one VM; 0: none",
+			.type = SETTING_INT,
+			.min = 0,
+			.max = 4194304,
+			.def = 1024,
+			.esx_min = 0,
+			.esx_max = 32768,
+		},
+	[SETTING_SHARE_FORCE_SALTING] =
+		{
+			.name = "Mem.ShareForceSalting",
+			.unit = "",
+			.text = "who shares: 0 all VMs; 1 VMs of one salt, and all without one; 2 VMs of one salt",
+			INT_ROW(0, 2, 2),
+		},
+	[SETTING_ALLOC_GUEST_LARGE_PAGE] =
+		{
+			.name = "Mem.AllocGuestLargePage",
+			.unit = "",
+			.text = "1: huge pages stay whole while memory is plentiful; 0: share at 4 KiB at once",
+			INT_ROW(0, 1, 1),
+		},
+	[SETTING_SHARE_QUARANTINE_MS] =
+		{
+			.name = "Mem.ShareQuarantineMs",
+			.unit = "ms",
+			.text = "time that a page taken out is kept, in case a device still writes to it",
+			INT_ROW(100, 60000, 2000),
+			.own = true,
+		},
+	[SETTING_SHARE_ZERO_ONLY] =
+		{
+			.name = "Mem.ShareZeroOnly",
+			.unit = "",
+			.text = "1: give back only pages of zeros, so that no write tells who else has a page",
+			INT_ROW(0, 1, 0),
+			.own = true,
+		},
+	[SETTING_SHARE_MAP_RESERVE] =
+		{
+			.name = "Mem.ShareMapReserve",
+			.unit = "percent",
+			.text = "part of vm.max_map_count that sharing leaves unused in a VM's process",
+			INT_ROW(5, 90, 25),
+			.own = true,
+		},
+	[SETTING_PSHARE_ENABLE] =
+		{
+			.name = "sched.mem.pshare.enable",
+			.unit = "",
+			.text = "FALSE: this VM shares nothing",
+			.type = SETTING_BOOL,
+			.min = 0,
+			.max = 1,
+			.def = 1,
+			.esx_min = 0,
+			.esx_max = 1,
+			.vm = true,
+		},
+	[SETTING_PSHARE_SALT] =
+		{
+			.name = "sched.mem.pshare.salt",
+			.unit = "",
+			.text = "secret that VMs have to have in common to share; empty: share with nobody",
+			.type = SETTING_STRING,
+			.min = 0,
+			.max = PS_SALT_MAX,
+			.def = 0,
+			.esx_min = 0,
+			.esx_max = PS_SALT_MAX,
+			.vm = true,
+			.secret = true,
+		},
+};
+
+static const struct {
+	const char *text;
+	int64_t num;
+} bools[] = {{"TRUE", 1}, {"FALSE", 0}, {"on", 1}, {"off", 0},
+	     {"yes", 1},  {"no", 0},	{"1", 1},  {"0", 0}};
+
+const struct setting *setting_get(enum setting_id id)
+{
+	return &settings[id];
+}
+
+void settings_defaults(struct host_settings *host)
+{
+	for (int id = 0; id < SETTING_HOST_END; id++)
+		host->value[id] = settings[id].def;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+/* Letters to add, drop or change to make b of a (Levenshtein), both shorter than NAME_MAX_LEN. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[NAME_MAX_LEN + 1], n = strlen(b);
+
+	for (unsigned int j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned int i = 1; a[i - 1]; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned int j = 1; j <= n; j++) {
+			unsigned int best = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
+
+			diagonal = row[j];
+			if (diagonal + 1 < best)
+				best = diagonal + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+/* The name of a row that somebody who typed name may have meant, or NULL. */
+static const char *nearest(const char *name, bool vm)
+{
+	unsigned int best = NEAR_DISTANCE + 1;
+	const char *found = NULL;
+
+	if (strlen(name) >= NAME_MAX_LEN)
+		return NULL;
+	for (int id = 0; id < SETTING_END; id++) {
+		unsigned int d = distance(name, settings[id].name);
+
+		if (settings[id].vm == vm && d < best) {
+			best = d;
+			found = settings[id].name;
+		}
+	}
+	return found;
+}
+
+static int name_unknown(const char *name, bool vm, char *err)
+{
+	const char *near = nearest(name, vm);
+	char shown[POLICY_SHOWN_MAX + 4];
+
+	policy_shown(shown, name, strlen(name));
+	if (near)
+		policy_error(err, "no %s setting '%s': did you mean %s?", vm ? "VM" : "host", shown,
+			     near);
+	else
+		policy_error(err, "no %s setting '%s': 'pshare get' shows those there are",
+			     vm ? "VM" : "host", shown);
+	return -ENOENT;
+}
+
+int setting_find(const char *name, bool vm, char *err)
+{
+	for (int id = 0; id < SETTING_END; id++) {
+		if (strcasecmp(name, settings[id].name))
+			continue;
+		if (settings[id].vm == vm)
+			return id;
+		policy_error(err,
+			     vm ? "%s is a setting of the host, not of a VM: leave out --vm" :
+				  "%s is a setting of a VM: say which with --vm",
+			     settings[id].name);
+		return -ENOENT;
+	}
+	return name_unknown(name, vm, err);
+}
+
+/* What would do, for an error line. */
+static void describe_range(const struct setting *s, char *out, size_t size)
+{
+	if (s->type == SETTING_BOOL)
+		snprintf(out, size, "TRUE or FALSE");
+	else if (s->max - s->min == 1)
+		snprintf(out, size, "%" PRId64 " or %" PRId64, s->min, s->max);
+	else
+		snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64 "%s%s", s->min,
+			 s->max, *s->unit ? " " : "", s->unit);
+}
+
+static int value_bad(const struct setting *s, const char *text, size_t len, char *err)
+{
+	char shown[POLICY_SHOWN_MAX + 4], range[POLICY_ERROR_MAX / 2];
+
+	describe_range(s, range, sizeof(range));
+	return policy_error(err, "%s cannot be '%s': give %s", s->name,
+			    policy_shown(shown, text, len), range);
+}
+
+int setting_check(enum setting_id id, int64_t num, char *err)
+{
+	const struct setting *s = &settings[id];
+	char text[24];
+
+	if (s->type == SETTING_STRING)
+		return policy_error(err, "%s is a string, not a number", s->name);
+	if (num >= s->min && num <= s->max)
+		return 0;
+	snprintf(text, sizeof(text), "%" PRId64, num);
+	return value_bad(s, text, strlen(text), err);
+}
+
+/* Decimal digits only, at most 18 of them: no sign, no space, no overflow. */
+static bool parse_digits(const char *text, size_t len, int64_t *num)
+{
+	int64_t n = 0;
+
+	if (!len || len > 18)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		n = n * 10 + (text[i] - '0');
+	}
+	*num = n;
+	return true;
+}
+
+static bool parse_bool(const char *text, size_t len, int64_t *num)
+{
+	for (size_t i = 0; i < sizeof(bools) / sizeof(bools[0]); i++) {
+		if (len == strlen(bools[i].text) && !strncasecmp(text, bools[i].text, len)) {
+			*num = bools[i].num;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int parse_string(const struct setting *s, const char *text, size_t len,
+			struct setting_value *value, char *err)
+{
+	if (len > (uint64_t)s->max)
+		return policy_error(err, "%s is %zu bytes long: give at most %" PRId64, s->name,
+				    len, s->max);
+	*value = (struct setting_value){.str = text, .len = len};
+	return 0;
+}
+
+int setting_parse(enum setting_id id, const char *text, size_t len, struct setting_value *value,
+		  char *err)
+{
+	const struct setting *s = &settings[id];
+	int64_t num;
+	bool is_value;
+
+	if (s->type == SETTING_STRING)
+		return parse_string(s, text, len, value, err);
+	is_value = s->type == SETTING_BOOL ? parse_bool(text, len, &num) :
+					     parse_digits(text, len, &num);
+	if (!is_value || num < s->min || num > s->max)
+		return value_bad(s, text, len, err);
+	*value = (struct setting_value){.num = num};
+	return 0;
+}
+
+int setting_format(enum setting_id id, int64_t num, char *out, size_t size)
+{
+	const struct setting *s = &settings[id];
+	int len;
+
+	if (!size)
+		return -ENOSPC;
+	*out = '\0';
+	if (s->secret || s->type == SETTING_STRING)
+		return -EPERM;
+	if (s->type == SETTING_BOOL)
+		len = snprintf(out, size, "%s", num ? "TRUE" : "FALSE");
+	else
+		len = snprintf(out, size, "%" PRId64, num);
+	return (size_t)len < size ? len : -ENOSPC;
+}
