@@ -161,6 +161,7 @@ static int name_check(const char *text)
 {
 	char name[PS_NAME_MAX] = {0};
 
+	REQUIRE_LT(strlen(text), sizeof(name));
 	memcpy(name, text, strlen(text));
 	return ps_name_check(name);
 }

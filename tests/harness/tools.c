@@ -34,7 +34,7 @@ const char *test_dir(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	const char *base = getenv("TMPDIR");
-	char path[DIR_SIZE];
+	char path[DIR_SIZE] = "";
 
 	pthread_mutex_lock(&lock);
 	if (!test_record->dir[0]) {
@@ -43,7 +43,7 @@ const char *test_dir(void)
 		snprintf(path, sizeof(path), "%s/pshare-test-XXXXXX", base);
 		if (!mkdtemp(path))
 			FAIL("mkdtemp %s: %s", path, strerrorname_np(errno));
-		strcpy(test_record->dir, path);
+		memcpy(test_record->dir, path, sizeof(path));
 	}
 	pthread_mutex_unlock(&lock);
 	return test_record->dir;

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The door: every target installs what it lacks (scripts/bootstrap), builds, and does one thing.
+
+MESON ?= meson
+MINUTES ?= 60
+PREFIX ?= /usr/local
+BENCH ?=
+
+# build/          release: what is installed, what the demo, the guests and system tests use
+# build-asan/     ASan + UBSan: unit tests. (A sanitized agent cannot be preloaded into a plain QEMU.)
+# build-inject/   ASan + UBSan + fault injection: every Nth call fails
+# build-tsan/     TSan: unit tests
+# build-lint/     clang, warnings are errors: what clang-tidy and cppcheck read
+ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
+
+.DEFAULT_GOAL := all
+.PHONY: help all check demo torture bench lint tsan inject install clean FORCE
+
+help:
+	@echo 'make            build everything into build/'
+	@echo 'make demo       boot four guests under QEMU and watch them share'
+	@echo 'make check      all tests: unit (ASan+UBSan), checks, system, inject; ends with the count'
+	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
+	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
+	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
+	@echo 'make tsan       unit tests under ThreadSanitizer'
+	@echo 'make inject     the Nth system call and the Nth allocation fail, for every N'
+	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
+	@echo 'make clean      remove the build folders'
+	@echo
+	@echo 'Missing Debian packages are installed first (as root; otherwise the command is shown).'
+	@echo 'One program: scripts/run-tests --only WORD build-asan:unit; one test: build-asan/tests/test-X "words"'
+
+all:
+	@scripts/bootstrap build
+	@$(MAKE) --no-print-directory build/built
+
+# Configure once; ninja looks after every later change by itself.
+build/build.ninja:
+	$(MESON) setup build --buildtype=release --prefix=$(PREFIX)
+
+build-asan/build.ninja:
+	$(MESON) setup build-asan $(ASAN)
+
+build-tsan/build.ninja:
+	$(MESON) setup build-tsan $(TSAN)
+
+build-inject/build.ninja:
+	$(MESON) setup build-inject $(ASAN) -Dinject=true
+
+build/built build-asan/built build-tsan/built build-inject/built: %/built: %/build.ninja FORCE
+	@ninja -C $* $(NINJA_QUIET)
+
+FORCE:
+
+check:
+	@scripts/bootstrap check
+	@$(MAKE) --no-print-directory build/built build-asan/built build-inject/built NINJA_QUIET=--quiet
+	@scripts/run-tests build-asan:unit build:checks,system build-inject:inject
+
+demo:
+	@scripts/bootstrap demo
+	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@exec demo/run
+
+torture:
+	@scripts/bootstrap check
+	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@PSHARE_TORTURE_MINUTES=$(MINUTES) scripts/run-tests --only torture \
+		--seconds $$(($(MINUTES) * 60 + 600)) build:system
+
+bench:
+	@scripts/bootstrap bench
+	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@exec bench/run $(BENCH)
+
+lint:
+	@scripts/bootstrap lint
+	@scripts/lint
+
+tsan:
+	@scripts/bootstrap check
+	@$(MAKE) --no-print-directory build-tsan/built NINJA_QUIET=--quiet
+	@scripts/run-tests build-tsan:unit
+
+inject:
+	@scripts/bootstrap check
+	@$(MAKE) --no-print-directory build-inject/built NINJA_QUIET=--quiet
+	@scripts/run-tests build-inject:inject
+
+install:
+	@scripts/bootstrap build
+	@$(MAKE) --no-print-directory build/built
+	@$(MESON) install -C build --no-rebuild
+
+clean:
+	rm -rf build build-asan build-tsan build-inject build-lint build-lint-gcc
