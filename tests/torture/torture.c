@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * torture: does any byte of any guest ever go wrong, and does sharing wear out?
+ *
+ * Several fake VMMs, each a process of its own with the agent preloaded, use guest memory in every
+ * way that a VMM and its devices may, all at once (vm.c, hammer-ops.c, chaos.c, io.c, splice.c),
+ * under a daemon of their own at full speed. Each keeps a model of every byte outside of the
+ * managed memory and ends at the first byte that differs. This program watches from outside with
+ * the kernel's eyes (pagemap, maps, status) and judges:
+ *
+ *  - no VM failed, none hung, at least --ops operations were done;
+ *  - pages were shared, by the kernel's own count, or the run proves nothing;
+ *  - mappings and memory come to a plateau while pages go round for ever;
+ *  - when every page has been written with a content of its own, nothing is shared any more and
+ *    the mappings have merged again, down to about as many as there were before;
+ *  - when the last VM has gone, the daemon holds no page.
+ *
+ * With --bare, or where agent and daemon are not built, the same runs without them: it shows that
+ * the model itself is right.
+ */
+#include "torture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/vm.h"
+
+#define PHASE_SECONDS 120.0  /* a VM that does not reach a phase by then hangs */
+#define OPS_PATIENCE 5.0     /* times the seconds asked for, until the operations must be done */
+#define UNSHARE_SECONDS 20.0 /* for mappings to merge and frames to go */
+#define MAPPINGS_SLACK 64
+#define SAMPLES 4096u
+#define ARG(text) ((char *)(uintptr_t)(text)) /* exec changes none of them */
+
+struct sample {
+	long mappings, anon_kib;
+	uint32_t file, present;
+};
+
+struct run {
+	struct torture_opts o;
+	struct torture_ctl *ctl;
+	int ctl_fd;
+	struct t_daemon daemon;
+	pid_t pid[TORTURE_VMS];
+	long first_mappings[TORTURE_VMS];
+	struct sample sample[SAMPLES];
+	uint32_t nsamples;
+	uint32_t max_file;
+	double started;
+};
+
+static void die_with_children(struct run *run)
+{
+	for (uint32_t i = 0; i < run->o.vms; i++)
+		if (run->pid[i] > 0)
+			kill(run->pid[i], SIGKILL);
+}
+
+static void end_run(struct run *run, int status)
+{
+	die_with_children(run);
+	if (!run->o.bare)
+		t_daemon_free(&run->daemon);
+	if (*run->o.file)
+		unlink(run->o.file);
+	_exit(status);
+}
+
+#define run_fail(run, ...)                   \
+	do {                                 \
+		t_note("FAIL " __VA_ARGS__); \
+		end_run(run, 1);             \
+	} while (0)
+
+/* A file of pool contents beside this program, or where --file says: on a real file system, so
+ * that O_DIRECT is possible. */
+static void make_file(struct run *run)
+{
+	uint8_t page[T_PAGE];
+	int fd;
+
+	if (run->o.no_io && run->o.no_chaos)
+		return;
+	if (!*run->o.file) {
+		char path[PATH_MAX];
+
+		t_build_path("tests/torture.data", path, sizeof(path));
+		snprintf(run->o.file, sizeof(run->o.file), "%.200s.%d", path, (int)getpid());
+	}
+	fd = open(run->o.file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	t_check(fd >= 0, "%s: %m", run->o.file);
+	for (uint32_t i = 0; i < MODEL_POOL; i++) {
+		content_fill(page, pool_key(i));
+		t_check(write(fd, page, T_PAGE) == T_PAGE, "%s: %m", run->o.file);
+	}
+	t_sys(fsync(fd));
+	close(fd);
+}
+
+static void spawn_vm(struct run *run, uint32_t i, char *const argv[])
+{
+	char name[32], fd[16], index[16], seed[32];
+	struct t_vm_opts opts = {.name = name, .bare = run->o.bare, .keep_fd = run->ctl_fd};
+	char *args[64];
+	int n = 0;
+
+	snprintf(name, sizeof(name), "torture-%u", i);
+	snprintf(fd, sizeof(fd), "%d", run->ctl_fd);
+	snprintf(index, sizeof(index), "%u", i);
+	snprintf(seed, sizeof(seed), "%lu", run->o.seed);
+	/* two domains: VMs of one must never see pages of the other */
+	opts.salt = i % 2 ? "odd" : "even";
+	args[n++] = ARG("/proc/self/exe");
+	args[n++] = ARG("--vm");
+	args[n++] = index;
+	args[n++] = ARG("--ctl");
+	args[n++] = fd;
+	args[n++] = ARG("--file");
+	args[n++] = run->o.file;
+	args[n++] = ARG("--seed");
+	args[n++] = seed;
+	if (run->o.bare)
+		args[n++] = ARG("--bare");
+	for (argv++; *argv && n < 62; argv++)
+		args[n++] = *argv;
+	args[n] = NULL;
+	run->pid[i] = t_vm_spawn(&run->daemon, &opts, args);
+}
+
+/* Ends the run if a VM has ended when it must not. */
+static void look_after(struct run *run, bool may_end)
+{
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		int status;
+
+		if (run->pid[i] <= 0 || waitpid(run->pid[i], &status, WNOHANG) != run->pid[i])
+			continue;
+		run->pid[i] = 0;
+		if (!may_end || !WIFEXITED(status) || WEXITSTATUS(status))
+			run_fail(run, "VM %u ended, status 0x%x", i, status);
+	}
+}
+
+static uint64_t total_ops(struct run *run)
+{
+	uint64_t ops = 0;
+
+	for (uint32_t i = 0; i < run->o.vms; i++)
+		ops += run->ctl->vm[i].ops_before + run->ctl->vm[i].stats.ops;
+	return ops;
+}
+
+static struct pm_count count_vm(struct run *run, uint32_t i)
+{
+	struct torture_vm *vm = &run->ctl->vm[i];
+	struct pm_count sum = {0}, c;
+	int fd = pm_open(run->pid[i]);
+
+	for (uint32_t r = 0; fd >= 0 && r < HAMMER_REGIONS; r++) {
+		if (!vm->region[r].base)
+			continue;
+		c = pm_count(fd, vm->region[r].base, vm->region[r].npages);
+		sum.present += c.present;
+		sum.file += c.file;
+		sum.zero += c.zero;
+	}
+	if (fd >= 0)
+		close(fd);
+	return sum;
+}
+
+static struct sample take_sample(struct run *run)
+{
+	struct sample s = {0};
+
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		struct pm_count c = count_vm(run, i);
+
+		s.file += c.file;
+		s.present += c.present;
+		s.mappings += pm_mappings(run->pid[i]);
+		s.anon_kib += pm_field_kib(run->pid[i], "status", "RssAnon");
+	}
+	if (run->nsamples < SAMPLES)
+		run->sample[run->nsamples++] = s;
+	run->max_file = s.file > run->max_file ? s.file : run->max_file;
+	return s;
+}
+
+static void run_hammer(struct run *run)
+{
+	double last = t_now(), now = last, end = run->started + run->o.seconds;
+	double patience = run->started + run->o.seconds * OPS_PATIENCE;
+
+	while (now < end || (total_ops(run) < run->o.ops && now < patience)) {
+		struct sample s;
+
+		t_sleep(1);
+		look_after(run, false);
+		s = take_sample(run);
+		now = t_now();
+		if (now - last < 5)
+			continue;
+		last = now;
+		t_note("%3.0f s: %.2f million operations, %u of %u pages shared, %ld mappings, "
+		       "%ld MiB private",
+		       now - run->started, (double)total_ops(run) * 1e-6, s.file, s.present,
+		       s.mappings, s.anon_kib >> 10);
+	}
+}
+
+static void reach(struct run *run, int32_t phase)
+{
+	double end = t_now() + PHASE_SECONDS;
+	uint32_t there = 0;
+
+	run->ctl->phase = phase;
+	while (there < run->o.vms) {
+		there = 0;
+		look_after(run, false);
+		for (uint32_t i = 0; i < run->o.vms; i++)
+			there += __atomic_load_n(&run->ctl->vm[i].phase, __ATOMIC_SEQ_CST) >= phase;
+		if (t_now() > end)
+			run_fail(run, "only %u of %u VMs stopped within %.0f s: one hangs", there,
+				 run->o.vms, PHASE_SECONDS);
+		t_sleep(0.02);
+	}
+}
+
+static long max_of(struct run *run, double from, double to, long (*get)(const struct sample *))
+{
+	long max = 0;
+
+	for (uint32_t i = (uint32_t)(from * run->nsamples); i < (uint32_t)(to * run->nsamples); i++)
+		if (get(&run->sample[i]) > max)
+			max = get(&run->sample[i]);
+	return max;
+}
+
+static long get_mappings(const struct sample *s)
+{
+	return s->mappings;
+}
+
+static long get_anon(const struct sample *s)
+{
+	return s->anon_kib;
+}
+
+/* The last third of the run needs no more than the middle one: a tenth and some for chance. */
+static void judge_plateau(struct run *run)
+{
+	long m1 = max_of(run, 0.33, 0.66, get_mappings), m2 = max_of(run, 0.66, 1, get_mappings);
+	long a1 = max_of(run, 0.33, 0.66, get_anon), a2 = max_of(run, 0.66, 1, get_anon);
+
+	t_note("plateau: at most %ld mappings then %ld, %ld MiB private then %ld", m1, m2, a1 >> 10,
+	       a2 >> 10);
+	if (run->nsamples < 20)
+		return;
+	if (m2 > m1 + m1 / 3 + 2000)
+		run_fail(run, "mappings grow: %ld in the middle third, %ld in the last", m1, m2);
+	if (a2 > a1 + a1 / 5 + 32768)
+		run_fail(run, "memory grows: %ld KiB in the middle third, %ld in the last", a1, a2);
+}
+
+/* Every page is unique now: sharing and its mappings must go. */
+static void judge_unshared(struct run *run)
+{
+	double end = t_now() + UNSHARE_SECONDS;
+
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		struct pm_count c = count_vm(run, i);
+		long mappings = pm_mappings(run->pid[i]);
+
+		if ((c.file || mappings > run->first_mappings[i] + MAPPINGS_SLACK) &&
+		    t_now() < end) {
+			t_sleep(0.1);
+			i--;
+			continue;
+		}
+		t_note("VM %u: %ld mappings before, %ld after everything was written, %u shared", i,
+		       run->first_mappings[i], mappings, c.file);
+		if (c.file)
+			run_fail(run, "VM %u: every page was written, %u are shared", i, c.file);
+		if (mappings > run->first_mappings[i] + MAPPINGS_SLACK)
+			run_fail(run,
+				 "VM %u: %ld mappings at first, %ld when nothing is shared: "
+				 "they do not merge",
+				 i, run->first_mappings[i], mappings);
+	}
+}
+
+static void judge_empty(struct run *run)
+{
+	double end = t_now() + UNSHARE_SECONDS, shared, common;
+	long long bytes;
+
+	do {
+		shared = t_api_number(&run->daemon, "/v1/status", "pshare/shared");
+		common = t_api_number(&run->daemon, "/v1/status", "pshare/common");
+		bytes = pm_memfd_bytes(run->daemon.pid, NULL);
+		if (shared == 0 && common == 0 && bytes == 0)
+			break;
+		t_sleep(0.1);
+	} while (t_now() < end);
+	t_note("after the last VM: shared %.0f, common %.0f bytes; the daemon's memfds hold %lld",
+	       shared, common, bytes);
+	if (shared != 0 || common != 0 || bytes != 0)
+		run_fail(run, "the last VM has gone, but frames are left");
+}
+
+static void report(struct run *run)
+{
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		const struct torture_vm *v = &run->ctl->vm[i];
+
+		t_note("VM %u: %.2f M operations, %.2f M pages verified, slowest batch %.0f ms; %lu "
+		       "discards, %lu forks, %lu spawns, %u execs, %lu moves, %lu unmaps, %lu maps "
+		       "over, %lu resizes, %lu advices, %lu collapses, %lu mlocks",
+		       i, (double)(v->ops_before + v->stats.ops) * 1e-6,
+		       (double)v->stats.verified * 1e-6, (double)v->stats.max_batch_ns * 1e-6,
+		       v->stats.discards, v->forks, v->spawns, v->execs, v->moves, v->unmaps,
+		       v->remaps, v->resizes, v->advices, v->collapses, v->locks);
+		t_note("VM %u: %lu O_DIRECT reads, %lu in flight, %lu fixed (%lu pages shared when "
+		       "registered), %lu O_DIRECT writes; %lu splices (%lu of frames), %lu late "
+		       "writes came back, %lu missed",
+		       i, v->stats.direct_reads, v->async_reads, v->fixed_reads,
+		       v->shared_when_registered, v->direct_writes, v->splices, v->splices_shared,
+		       v->late_writes, v->late_missed);
+	}
+}
+
+static void judge(struct run *run)
+{
+	uint64_t ops = total_ops(run);
+
+	report(run);
+	t_note("%lu operations; at most %u pages shared at a time", ops, run->max_file);
+	if (ops < run->o.ops)
+		run_fail(run, "%lu operations in %.0f s, %lu wanted", ops, t_now() - run->started,
+			 run->o.ops);
+	if (run->o.bare)
+		return;
+	if (!run->max_file)
+		run_fail(run, "no page was ever shared: the run proves nothing");
+	judge_plateau(run);
+}
+
+/* Mappings before anything was shared: the daemon starts after that. */
+static void note_first(struct run *run)
+{
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		double end = t_now() + PHASE_SECONDS;
+
+		while (!run->ctl->vm[i].stats.ops && t_now() < end) {
+			look_after(run, false);
+			t_sleep(0.02);
+		}
+		run->first_mappings[i] = pm_mappings(run->pid[i]);
+	}
+}
+
+static int torture(struct run *run, char *const argv[])
+{
+	t_need_root();
+	if (!run->o.bare && !t_have_pshare()) {
+		t_note("agent and daemon are not built: the model alone is tried");
+		run->o.bare = true;
+	}
+	run->ctl_fd = t_sys(memfd_create("torture", MFD_CLOEXEC));
+	t_sys(ftruncate(run->ctl_fd, sizeof(*run->ctl)));
+	run->ctl =
+		mmap(NULL, sizeof(*run->ctl), PROT_READ | PROT_WRITE, MAP_SHARED, run->ctl_fd, 0);
+	t_check(run->ctl != MAP_FAILED, "%m");
+	make_file(run);
+	t_daemon_init(&run->daemon);
+	for (uint32_t i = 0; i < run->o.vms; i++)
+		spawn_vm(run, i, argv);
+	note_first(run);
+	if (!run->o.bare) {
+		t_daemon_start(&run->daemon, NULL, NULL, NULL);
+		t_daemon_full_speed(&run->daemon);
+	}
+	run->started = t_now();
+	run_hammer(run);
+	reach(run, TORTURE_QUIET);
+	take_sample(run);
+	judge(run);
+	if (!run->o.bare)
+		t_sleep(3); /* everything that stands still may be shared now */
+	reach(run, TORTURE_UNIQUE);
+	if (!run->o.bare)
+		judge_unshared(run);
+	run->ctl->phase = TORTURE_END;
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		int status;
+
+		if (t_wait(run->pid[i], PHASE_SECONDS, &status) || status)
+			run_fail(run, "VM %u did not end well", i);
+		run->pid[i] = 0;
+	}
+	if (!run->o.bare)
+		judge_empty(run);
+	t_note("not one byte wrong");
+	end_run(run, 0);
+	return 0;
+}
+
+static const struct option OPTIONS[] = {
+	{"seconds", required_argument, NULL, 's'},
+	{"minutes", required_argument, NULL, 'm'},
+	{"ops", required_argument, NULL, 'o'},
+	{"vms", required_argument, NULL, 'n'},
+	{"threads", required_argument, NULL, 't'},
+	{"mib", required_argument, NULL, 'M'},
+	{"seed", required_argument, NULL, 'S'},
+	{"file", required_argument, NULL, 'f'},
+	{"bare", no_argument, NULL, 'b'},
+	{"no-chaos", no_argument, NULL, 'c'},
+	{"no-io", no_argument, NULL, 'i'},
+	{"no-splice", no_argument, NULL, 'p'},
+	{"no-exec", no_argument, NULL, 'x'},
+	{"no-discard", no_argument, NULL, 'd'},
+	{"no-fork", no_argument, NULL, 'k'},
+	{"no-remap", no_argument, NULL, 'r'},
+	{"vm", required_argument, NULL, 'V'},
+	{"ctl", required_argument, NULL, 'C'},
+	{0},
+};
+
+static void set_option(struct torture_opts *o, int c)
+{
+	switch (c) {
+	case 's':
+		o->seconds = strtod(optarg, NULL);
+		break;
+	case 'm':
+		o->seconds = strtod(optarg, NULL) * 60;
+		break;
+	case 'o':
+		o->ops = strtoull(optarg, NULL, 10);
+		break;
+	case 'n':
+		o->vms = (uint32_t)strtoul(optarg, NULL, 10);
+		break;
+	case 't':
+		o->threads = (uint32_t)strtoul(optarg, NULL, 10);
+		break;
+	case 'M':
+		o->mib = (uint32_t)strtoul(optarg, NULL, 10);
+		break;
+	case 'S':
+		o->seed = strtoull(optarg, NULL, 0);
+		break;
+	case 'f':
+		snprintf(o->file, sizeof(o->file), "%s", optarg);
+		break;
+	case 'b':
+		o->bare = true;
+		break;
+	case 'c':
+		o->no_chaos = true;
+		break;
+	case 'i':
+		o->no_io = true;
+		break;
+	case 'p':
+		o->no_splice = true;
+		break;
+	case 'x':
+		o->no_exec = true;
+		break;
+	case 'd':
+		o->no_discard = true;
+		break;
+	case 'k':
+		o->no_fork = true;
+		break;
+	case 'r':
+		o->no_remap = true;
+		break;
+	default:
+		t_fail("usage: torture [--seconds S | --minutes M] [--ops N] [--vms N] "
+		       "[--threads N] [--mib N] [--seed N] [--file PATH] [--bare] [--no-chaos] "
+		       "[--no-io] [--no-splice] [--no-exec] [--no-discard] [--no-fork] "
+		       "[--no-remap]");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run;
+	int c, vm = -1, ctl = -1;
+
+	run.o = (struct torture_opts){.vms = 4,
+				      .threads = 3,
+				      .mib = 64,
+				      .seconds = 60,
+				      .ops = 10000000,
+				      .seed = (uint64_t)(t_now() * 1e9)};
+	while ((c = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
+		if (c == 'V')
+			vm = atoi(optarg);
+		else if (c == 'C')
+			ctl = atoi(optarg);
+		else
+			set_option(&run.o, c);
+	}
+	if (!run.o.vms || run.o.vms > TORTURE_VMS || !run.o.threads ||
+	    run.o.threads > HAMMER_THREADS || run.o.mib < 24)
+		t_fail("1..%u VMs, 1..%u threads, at least 24 MiB", TORTURE_VMS, HAMMER_THREADS);
+	if (vm >= 0)
+		torture_vm_main(&run.o, ctl, (uint32_t)vm, argv);
+	t_note("seed %lu", run.o.seed);
+	return torture(&run, argv);
+}
