@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * agent: birth, and what everybody asks.
+ *
+ * The agent is born when the process opts in its first region, not when the library is loaded: a
+ * shell or a wrapper that is preloaded too, and then executes the VMM, stays what it was. From
+ * then on it has two threads, all signals blocked, for as long as the process lives.
+ *
+ * There is one agent a process and it is static: the calls that it interposes have no argument in
+ * which it could be passed.
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/birth.h"
+#include "agent/worker.h"
+#include "sys/cleanup.h"
+#include "sys/events.h"
+#include "sys/mapping.h"
+#include "sys/pagemap.h"
+#include "sys/uffd.h"
+
+#define SAID_MAX 32
+#define LINE_BYTES 256
+
+static struct agent the_agent = {
+	.act = PTHREAD_MUTEX_INITIALIZER,
+	.settle = PTHREAD_MUTEX_INITIALIZER,
+	.tracker = -1,
+	.guard = -1,
+	.pagemap = -1,
+	.bell = -1,
+	.link = {.sock = -1, .up_bell = -1, .down_bell = -1, .salt_fd = -1},
+};
+static pthread_mutex_t birth_lock = PTHREAD_MUTEX_INITIALIZER;
+static enum { UNBORN, ALIVE, STILLBORN } life;
+
+uint64_t agent_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static size_t append(char *line, size_t at, const char *text)
+{
+	while (*text && at < LINE_BYTES - 2)
+		line[at++] = *text++;
+	return at;
+}
+
+static bool said_before(const char *what)
+{
+	static _Atomic uint32_t said[SAID_MAX];
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = what; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 16777619u;
+	hash |= 1u;
+	for (int i = 0; i < SAID_MAX; i++) {
+		uint32_t none = 0;
+
+		if (said[i] == hash)
+			return true;
+		if (!said[i] && atomic_compare_exchange_strong(&said[i], &none, hash))
+			return false;
+	}
+	return true;
+}
+
+void agent_say(const char *what, int error)
+{
+	char line[LINE_BYTES];
+	size_t n = 0;
+	ssize_t ignored;
+
+	if (said_before(what))
+		return;
+	n = append(line, n, "pshare-agent: ");
+	n = append(line, n, what);
+	if (error) {
+		n = append(line, n, ": ");
+		n = append(line, n, strerrorname_np(error) ? strerrorname_np(error) : "error");
+	}
+	line[n++] = '\n';
+	ignored = write(STDERR_FILENO, line, n);
+	(void)ignored;
+}
+
+void agent_give_up(struct agent *a, const char *what, int error)
+{
+	a->gave_up = true;
+	agent_say(what, error);
+}
+
+struct region *agent_region_at(struct agent *a, uintptr_t addr, uint32_t *page)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_FREE || r->life == REGION_RETIRED || addr < r->start ||
+		    addr - r->start >= r->len)
+			continue;
+		*page = (uint32_t)((addr - r->origin) / PS_PAGE_SIZE);
+		return r;
+	}
+	return NULL;
+}
+
+struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_FREE || vm_page < r->base || vm_page - r->base >= r->end)
+			continue;
+		*page = vm_page - r->base;
+		return r;
+	}
+	return NULL;
+}
+
+/* ---- birth -------------------------------------------------------------------------------- */
+
+static int start_thread(pthread_t *thread, void *(*run)(void *), const char *name, struct agent *a)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, AGENT_STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, &attr, run, a);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		pthread_setname_np(*thread, name);
+	return -err;
+}
+
+static int open_fds(struct agent *a)
+{
+	/* WP_UNPOPULATED is what makes anonymous memory trackable at all; no hole is ever armed. */
+	a->tracker = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+			       UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	if (a->tracker < 0)
+		return a->tracker;
+	a->guard = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+			     UFFD_FEATURE_EVENT_REMAP);
+	if (a->guard < 0)
+		return a->guard;
+	a->pagemap = pagemap_open();
+	if (a->pagemap < 0)
+		return a->pagemap;
+	a->bell = sys_eventfd_new();
+	return a->bell < 0 ? a->bell : 0;
+}
+
+static int give_birth(struct agent *a)
+{
+	pthread_t worker;
+	int err;
+
+	link_init(a);
+	err = birth_identity(a);
+	if (!err)
+		err = open_fds(a);
+	if (!err)
+		err = quarantine_init(a);
+	if (!err)
+		err = start_thread(&a->settler, settler_main, "pshare-settler", a);
+	if (!err)
+		err = start_thread(&worker, worker_main, "pshare-worker", a);
+	if (!err)
+		return 0;
+	/* Whatever was opened stays so if the settler runs: it looks at the descriptors. */
+	agent_say("memory of this process is not shared (see pshare doctor)", -err);
+	return err;
+}
+
+/* A fork copies our mappings unless they are DONTFORK; see agent_before_fork(). */
+static void child(void)
+{
+	struct agent *a = &the_agent;
+
+	a->dead = true;
+	close_fd(&a->tracker);
+	close_fd(&a->guard);
+	close_fd(&a->link.sock);
+	close_fd(&a->link.up_bell);
+	close_fd(&a->link.down_bell);
+	close_fd(&a->link.salt_fd);
+	pthread_mutex_init(&a->act, NULL);
+	pthread_mutex_init(&a->settle, NULL);
+}
+
+static void before_fork(void)
+{
+	struct agent *a = &the_agent;
+
+	if (a->dead)
+		return;
+	agent_lock(a);
+	birth_prepare_fork(a);
+}
+
+static void parent(void)
+{
+	if (!the_agent.dead)
+		agent_unlock(&the_agent);
+}
+
+void agent_lock(struct agent *a)
+{
+	pthread_mutex_lock(&a->act);
+	pthread_mutex_lock(&a->settle);
+}
+
+void agent_unlock(struct agent *a)
+{
+	pthread_mutex_unlock(&a->settle);
+	pthread_mutex_unlock(&a->act);
+}
+
+struct agent *agent_alive(void)
+{
+	return __atomic_load_n(&life, __ATOMIC_ACQUIRE) == ALIVE && !the_agent.dead ? &the_agent :
+										      NULL;
+}
+
+struct agent *agent_get(void)
+{
+	struct agent *a;
+
+	pthread_mutex_lock(&birth_lock);
+	if (life == UNBORN && !the_agent.dead) {
+		int err = give_birth(&the_agent);
+
+		if (!err)
+			pthread_atfork(before_fork, parent, child);
+		__atomic_store_n(&life, err ? STILLBORN : ALIVE, __ATOMIC_RELEASE);
+	}
+	a = agent_alive();
+	pthread_mutex_unlock(&birth_lock);
+	return a;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * agent: what the parts of the agent share. One per process, made at the first opted-in region.
+ *
+ * Threads
+ *   worker   (worker.c)  looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
+ *   settler  (settler.c) settles the write faults of shared pages; reads the events of mremap()
+ *   the VMM's own threads, inside the calls that interpose.c catches
+ *
+ * Locks, in this order, never the other way:
+ *   act     whoever changes mappings of guest RAM: the worker for one run, a VMM thread for one
+ *           call. Held across mremap() calls whose event the settler must read.
+ *   settle  the settler for one fault; others while the table of regions, or a page that has a
+ *           frame, must not change. Never held across a call that makes an event: the settler, who
+ *           would have to read it, may be waiting for this very lock.
+ *
+ * Two userfaultfds
+ *   tracker  all guest RAM: asynchronous write-protect (what changed?). While a run of pages is
+ *            out, that run is registered MISSING too (the gate): an access waits for a wake.
+ *   guard    mapped frames, and the window from which they come: synchronous write-protect.
+ */
+#ifndef PSHARE_AGENT_AGENT_H
+#define PSHARE_AGENT_AGENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/link.h"
+#include "agent/quarantine.h"
+#include "agent/region.h"
+#include "agent/store.h"
+#include "agent/walk.h"
+#include "wire/wire.h"
+
+#define AGENT_STACK_BYTES (256u << 10)
+
+struct agent {
+	pthread_mutex_t act;
+	pthread_mutex_t settle;
+	int tracker;
+	int guard;
+	int pagemap;
+	int bell; /* eventfd: wakes the worker */
+	atomic_bool dead;    /* the child of a fork: every call passes through */
+	atomic_bool gave_up; /* something unexpected happened: nothing is taken out any more */
+	bool no_share;	  /* PSHARE_NO_SHARE */
+
+	struct region region[PS_REGIONS_MAX];
+	uint32_t next_base; /* first page number never given to a region */
+
+	struct store_set stores;
+	struct quarantine quarantine;
+	struct walk walk;
+	struct link link;
+	struct budget {
+		uint64_t limit;	   /* vm.max_map_count */
+		uint64_t baseline; /* mappings of the process that sharing did not make */
+		uint64_t next;	   /* ns: when to count again */
+	} budget;
+	pthread_t settler;
+	struct link_order sorted[LINK_ORDERS_MAX];
+	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
+	_Atomic uint64_t faults, unshares, discards, stuck;
+};
+
+/* The agent of this process: made if need be (NULL: it cannot be), or only if it lives. */
+struct agent *agent_get(void);
+struct agent *agent_alive(void);
+/* Both locks. */
+void agent_lock(struct agent *a);
+void agent_unlock(struct agent *a);
+
+/* The region that has this address, and the page in it; NULL. Under `act` or `settle`. */
+struct region *agent_region_at(struct agent *a, uintptr_t addr, uint32_t *page);
+/* The same by the page's number in the VM. */
+struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page);
+/* Something went wrong that nobody expected: says so once on stderr and stops taking out pages. */
+void agent_give_up(struct agent *a, const char *what, int error);
+/* One line on stderr, at most once for each text. No stdio, no allocation. */
+void agent_say(const char *what, int error);
+uint64_t agent_now(void);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * birth: who this VM is, taken from the environment once.
+ *
+ *   PSHARE_RUNTIME_DIR  where agent.sock is; else /run/pshare (root), $XDG_RUNTIME_DIR/pshare
+ *   PSHARE_NAME         the VM's name
+ *   PSHARE_SALT_FD      an inherited, sealed memfd that holds the salt (pshare run)
+ *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
+ *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
+ *
+ * The salt is handed to the daemon as a descriptor: a sealed memfd, so that the daemon takes nothing
+ * that could change or make it wait, and so that no core dump and no reader of this process's memory
+ * finds it here. A salt file is read into the stack for the moment that it takes to make one.
+ */
+#include "agent/birth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/unshare.h"
+#include "sys/cleanup.h"
+#include "sys/entropy.h"
+#include "sys/mapping.h"
+#include "sys/salt.h"
+#include "sys/saltfile.h"
+
+static int agent_path(struct link *l)
+{
+	const char *dir = getenv("PSHARE_RUNTIME_DIR");
+	const char *sub = "";
+	size_t n;
+
+	if (!dir || !*dir) {
+		dir = getuid() == 0 ? "/run/pshare" : getenv("XDG_RUNTIME_DIR");
+		sub = getuid() == 0 ? "" : "/pshare";
+	}
+	if (!dir)
+		return -ENOENT;
+	n = strlen(dir);
+	if (n + strlen(sub) + sizeof("/agent.sock") > sizeof(l->path))
+		return -ENAMETOOLONG;
+	memcpy(l->path, dir, n + 1);
+	strcat(l->path, sub);
+	strcat(l->path, "/agent.sock");
+	return 0;
+}
+
+static void take_name(struct link *l)
+{
+	const char *name = getenv("PSHARE_NAME");
+
+	if (!name)
+		return;
+	strncpy(l->name, name, PS_NAME_MAX - 1);
+	if (ps_name_check(l->name)) {
+		agent_say("PSHARE_NAME is not a name ([A-Za-z0-9._:@-], 63 at most): not used", 0);
+		memset(l->name, 0, sizeof(l->name));
+	}
+}
+
+/* A salt that was asked for but cannot be had must not turn into "no salt": under
+ * Mem.ShareForceSalting 1 that would be the domain of everybody. */
+static int load_salt(const char *path)
+{
+	unsigned char salt[PS_SALT_MAX];
+	size_t length = 0;
+	int r = sys_salt_read_file(path, salt, &length);
+
+	if (!r)
+		r = sys_salt_memfd(salt, length);
+	explicit_bzero(salt, sizeof(salt));
+	return r;
+}
+
+static int take_salt(struct link *l)
+{
+	const char *fd = getenv("PSHARE_SALT_FD"), *file = getenv("PSHARE_SALT_FILE");
+
+	if (fd) {
+		l->salt_fd = sys_salt_inherit(atoi(fd));
+		unsetenv("PSHARE_SALT_FD");
+	} else if (file) {
+		l->salt_fd = load_salt(file);
+	} else {
+		return 0;
+	}
+	if (l->salt_fd < 0)
+		agent_say("the salt cannot be read", -l->salt_fd);
+	return l->salt_fd < 0 ? l->salt_fd : 0;
+}
+
+int birth_identity(struct agent *a)
+{
+	int err = agent_path(&a->link);
+
+	if (!err)
+		err = sys_random(a->link.uuid, sizeof(a->link.uuid));
+	if (!err)
+		err = take_salt(&a->link);
+	if (err)
+		return err;
+	take_name(&a->link);
+	a->no_share = getenv("PSHARE_NO_SHARE") != NULL;
+	map_leave_ksm(); /* where somebody opted in the whole process: needs the same right */
+	return 0;
+}
+
+void birth_prepare_fork(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_MANAGED && r->forks)
+			unshare_all(a, r);
+	}
+}

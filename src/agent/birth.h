@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PSHARE_AGENT_BIRTH_H
+#define PSHARE_AGENT_BIRTH_H
+
+struct agent;
+
+/* Who this VM is: name, salt, runtime folder from the environment (pshare(1), ENVIRONMENT), and a
+ * random uuid. The salt stays a descriptor: it never enters this process's memory. 0 or -errno. */
+int birth_identity(struct agent *a);
+
+/* Before a fork, with both locks held: a child that would inherit frames gets copies instead, since
+ * nobody would count its references. */
+void birth_prepare_fork(struct agent *a);
+
+#endif

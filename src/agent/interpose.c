@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * interpose: the libc calls by which a VMM changes its memory, as the preloaded library defines
+ * them. Each one does what libc's does, by the kernel's own call, after the agent has made sure
+ * that the kernel finds what the VMM believes to be there.
+ *
+ *   madvise    MERGEABLE opts in and never reaches KSM; UNMERGEABLE undoes it.
+ *              DONTNEED, FREE, REMOVE: a frame's mapping would come back with its old content
+ *              instead of zeros, so shared pages are made plain holes first.
+ *              HUGEPAGE: blocks that are shared page by page stay small.
+ *   munmap, mmap(MAP_FIXED), mremap, mprotect, mlock: the region is given up first (a moved one is
+ *              offered again at its new place).
+ *   ioctl      UFFDIO_REGISTER by the VMM itself (postcopy, background snapshot): we step aside.
+ *
+ * While the kernel does the call, `act` is held: the worker has no page of it out, and takes none.
+ *
+ * Limits: a system call made by number passes us by. So does process_madvise(). VMMs use neither for
+ * guest RAM.
+ */
+/* With 64-bit offsets by macro the name mmap means mmap64, and one of the two could not be defined. */
+#undef _FILE_OFFSET_BITS
+
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/offer.h"
+#include "sys/events.h"
+#include "sys/mapping.h"
+#include "sys/uapi.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+static int result(long r)
+{
+	if (r >= 0)
+		return (int)r;
+	errno = (int)-r;
+	return -1;
+}
+
+static void *pointer(long r)
+{
+	if (r >= 0 || r < -4095)
+		return (void *)r;
+	errno = (int)-r;
+	return MAP_FAILED;
+}
+
+/* The agent, both locks held, if the range concerns it; else NULL. */
+static struct agent *enter(const void *addr, size_t len)
+{
+	struct agent *a = agent_alive();
+
+	if (!a)
+		return NULL;
+	agent_lock(a);
+	if (touches(a, addr, len))
+		return a;
+	agent_unlock(a);
+	return NULL;
+}
+
+static void leave(struct agent *a)
+{
+	agent_unlock(a);
+	sys_eventfd_ring(a->bell);
+}
+
+/* ---- madvise ------------------------------------------------------------------------------ */
+
+static int discard(void *addr, size_t len, int advice)
+{
+	struct agent *a = enter(addr, len);
+	int r;
+
+	if (!a)
+		return result(map_advise(addr, len, advice));
+	r = discard_memory(a, addr, len);
+	pthread_mutex_unlock(&a->settle); /* the guest's faults need not wait for a large discard */
+	if (!r)
+		r = map_advise(addr, len, advice);
+	pthread_mutex_lock(&a->settle);
+	leave(a);
+	return result(r);
+}
+
+static int flag(void *addr, size_t len, int advice)
+{
+	struct agent *a = enter(addr, len);
+	int r = map_advise(addr, len, advice);
+
+	if (a) {
+		if (!r)
+			follow_advice(a, addr, len, advice);
+		leave(a);
+	}
+	return result(r);
+}
+
+static int huge(void *addr, size_t len)
+{
+	struct agent *a = enter(addr, len);
+	int r;
+
+	if (!a)
+		return result(map_advise(addr, len, MADV_HUGEPAGE));
+	r = allow_huge(a, addr, len);
+	leave(a);
+	return result(r);
+}
+
+PUBLIC int madvise(void *addr, size_t len, int advice)
+{
+	switch (advice) {
+	case MADV_MERGEABLE:
+		return result(offer_memory(addr, len));
+	case MADV_UNMERGEABLE:
+		withdraw_memory(addr, len);
+		return result(map_advise(addr, len, advice));
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+		return discard(addr, len, advice);
+	case MADV_HUGEPAGE:
+		return huge(addr, len);
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+		return flag(addr, len, advice);
+	default:
+		return result(map_advise(addr, len, advice));
+	}
+}
+
+/* ---- mappings that come and go -------------------------------------------------------------- */
+
+PUBLIC int munmap(void *addr, size_t len)
+{
+	struct agent *a = enter(addr, len);
+	int r;
+
+	if (!a)
+		return result(map_munmap(addr, len));
+	give_up_memory(a, addr, len, true);
+	r = map_munmap(addr, len);
+	leave(a);
+	return result(r);
+}
+
+static void *map(void *addr, size_t len, int prot, int flags, int fd, long offset)
+{
+	struct agent *a = flags & MAP_FIXED ? enter(addr, len) : NULL;
+	long r;
+
+	if (a)
+		give_up_memory(a, addr, len, true);
+	r = map_mmap(addr, len, prot, flags, fd, offset);
+	if (a)
+		leave(a);
+	return pointer(r);
+}
+
+PUBLIC void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return map(addr, len, prot, flags, fd, offset);
+}
+
+PUBLIC void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	return map(addr, len, prot, flags, fd, offset);
+}
+
+PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
+{
+	struct agent *a;
+	bool whole = false;
+	void *target = NULL;
+	va_list list;
+	long r;
+
+	if (flags & MREMAP_FIXED) {
+		va_start(list, flags);
+		target = va_arg(list, void *);
+		va_end(list);
+		if (new_len)
+			withdraw_memory(target, new_len);
+	}
+	a = enter(old, old_len ? old_len : 1);
+	if (!a)
+		return pointer(map_mremap(old, old_len, new_len, flags, target));
+	whole = offered_whole(a, old, old_len);
+	give_up_memory(a, old, old_len ? old_len : 1, false);
+	r = map_mremap(old, old_len, new_len, flags, target);
+	leave(a);
+	if (whole) /* as VM_MERGEABLE stays with a mapping that moves */
+		offer_memory(r < 0 && r >= -4095 ? old : (void *)r, r < 0 ? old_len : new_len);
+	return pointer(r);
+}
+
+PUBLIC int mprotect(void *addr, size_t len, int prot)
+{
+	struct agent *a = enter(addr, len);
+	int r;
+
+	if (a)
+		give_up_memory(a, addr, len, false);
+	r = map_mprotect(addr, len, prot);
+	if (a)
+		leave(a);
+	return result(r);
+}
+
+/* ---- locked memory ------------------------------------------------------------------------ */
+
+static int lock(long number, const void *addr, size_t len, unsigned int flags)
+{
+	struct agent *a = enter(addr, len);
+	long r;
+
+	if (a)
+		give_up_memory(a, addr, len, false);
+	r = syscall(number, addr, len, flags);
+	if (a)
+		leave(a);
+	return (int)r;
+}
+
+PUBLIC int mlock(const void *addr, size_t len)
+{
+	return lock(SYS_mlock, addr, len, 0);
+}
+
+PUBLIC int mlock2(const void *addr, size_t len, unsigned int flags)
+{
+	return lock(SYS_mlock2, addr, len, flags);
+}
+
+/* Locking everything faults in every page for writing: of a window, that would be a copy of the
+ * whole store. So this is the end of sharing in this process. */
+PUBLIC int mlockall(int flags)
+{
+	struct agent *a = agent_alive();
+	int r;
+
+	if (!a)
+		return (int)syscall(SYS_mlockall, flags);
+	agent_lock(a);
+	give_up_memory(a, NULL, SIZE_MAX / 2, false);
+	agent_give_up(a, "the VMM locks its memory: not shared any more", 0);
+	store_leave(a);
+	pthread_mutex_unlock(&a->settle);
+	r = (int)syscall(SYS_mlockall, flags);
+	pthread_mutex_lock(&a->settle);
+	leave(a);
+	return r;
+}
+
+/* ---- somebody else's userfaultfd ------------------------------------------------------------ */
+
+PUBLIC int ioctl(int fd, unsigned long request, ...)
+{
+	struct agent *a = NULL;
+	va_list list;
+	void *arg;
+	long r;
+
+	va_start(list, request);
+	arg = va_arg(list, void *);
+	va_end(list);
+	if (request == UFFDIO_REGISTER && arg) {
+		const struct uffdio_register *reg = arg;
+
+		a = enter((void *)(uintptr_t)reg->range.start, reg->range.len);
+		if (a)
+			give_up_memory(a, (void *)(uintptr_t)reg->range.start, reg->range.len,
+				       false);
+	}
+	r = syscall(SYS_ioctl, fd, request, arg);
+	if (a)
+		leave(a);
+	return (int)r;
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * link: greets the daemon, takes its orders, and survives its death.
+ *
+ * Goal: with no daemon the agent does nothing and costs nothing; when one appears it is found
+ * within seconds; when it dies the guest notices nothing.
+ *
+ * Invariants
+ *  - Nothing here blocks: the socket and the bells are non-blocking, a full ring drops a hint, and
+ *    an answer is only given when room for it was seen before the order was taken.
+ *  - The counters of the rings are ours; what the daemon writes into shared memory is copied once,
+ *    then checked. What does not fit the protocol ends the connection, never the guest.
+ *  - When the connection ends, no frame is given back by anybody while we live (the daemon keeps
+ *    the references of a process that lives, and a memfd outlives its daemon), so every mapped
+ *    frame stays right. Such frames become OLD and are moved to the next daemon's store one by one.
+ */
+#include "agent/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/hash.h"
+#include "agent/unshare.h"
+#include "sys/cleanup.h"
+#include "sys/events.h"
+#include "sys/mapping.h"
+#include "sys/sock.h"
+
+#define MESSAGES_PER_TURN 16
+
+union message {
+	struct ps_msg_head head;
+	struct ps_msg_welcome welcome;
+	struct ps_msg_refuse refuse;
+	struct ps_msg_config config;
+	struct ps_msg_domain domain;
+	struct ps_msg_leave leave;
+	char bytes[512];
+};
+
+static struct ps_msg_head head_of(enum ps_msg_type type)
+{
+	return (struct ps_msg_head){
+		.magic = PS_WIRE_MAGIC, .type = (uint16_t)type, .size = (uint16_t)ps_msg_size(type)};
+}
+
+void link_init(struct agent *a)
+{
+	struct link *l = &a->link;
+
+	l->sock = l->up_bell = l->down_bell = -1;
+	l->retry = LINK_RETRY_MIN_NS;
+	a->stores.current = STORE_NONE;
+}
+
+/* ---- rings -------------------------------------------------------------------------------- */
+
+uint32_t link_up_room(const struct link *l)
+{
+	uint32_t head, used;
+
+	if (l->state != LINK_UP)
+		return 0;
+	head = __atomic_load_n(&l->map->up.head, __ATOMIC_ACQUIRE);
+	used = l->up_tail - head;
+	return used > PS_RING_ENTRIES ? 0 : PS_RING_ENTRIES - used;
+}
+
+bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
+	     uint64_t arg)
+{
+	if (!link_up_room(l))
+		return false;
+	l->map->up.entry[l->up_tail % PS_RING_ENTRIES] = (struct ps_entry){
+		.op = (uint8_t)op, .cause = cause, .slot = slot, .page = page, .arg = arg};
+	l->up_tail++;
+	__atomic_store_n(&l->map->up.tail, l->up_tail, __ATOMIC_RELEASE);
+	l->rung = true;
+	return true;
+}
+
+void link_ring(struct link *l)
+{
+	if (l->state != LINK_UP || !l->rung)
+		return;
+	l->rung = false;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&l->map->up.sleeping, __ATOMIC_RELAXED))
+		sys_eventfd_ring(l->up_bell);
+}
+
+bool link_sleep(struct link *l, bool sleeping)
+{
+	if (l->state != LINK_UP)
+		return false;
+	__atomic_store_n(&l->map->down.sleeping, sleeping, __ATOMIC_SEQ_CST);
+	return sleeping &&
+	       __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE) != l->down_head;
+}
+
+/* ---- orders ------------------------------------------------------------------------------- */
+
+/* Why that page's content cannot be given now; NONE: it can. */
+static enum ps_cause content_obstacle(struct agent *a, struct region *r, uint32_t page)
+{
+	enum page_state state;
+
+	if (!r || r->life != REGION_MANAGED || page < r->first || page >= r->end)
+		return PS_CAUSE_GONE;
+	state = page_state(&r->state[page]);
+	if (state != PAGE_HINTED && state != PAGE_TWIN && state != PAGE_OLD_HINTED)
+		return PS_CAUSE_CHANGED;
+	if (region_block(r, page)->large && (a->link.config.flags & PS_CONFIG_LARGE)) {
+		page_set(&r->state[page], PAGE_TWIN);
+		return PS_CAUSE_LARGE;
+	}
+	return PS_CAUSE_NONE;
+}
+
+static bool order_want(struct agent *a, const struct ps_entry *e)
+{
+	struct store *s = store_current(a);
+	enum ps_cause cause;
+	struct region *r;
+	uint64_t hash = 0;
+	uint32_t page = 0;
+
+	if (e->slot >= PS_CONTENT_SLOTS)
+		return false;
+	pthread_mutex_lock(&a->act);
+	r = agent_region_of(a, e->page, &page);
+	cause = s ? content_obstacle(a, r, page) : PS_CAUSE_CHANGED;
+	if (!cause) {
+		uint8_t *content = a->link.map->content[e->slot];
+
+		memcpy(content, region_page(r, page), PS_PAGE_SIZE);
+		hash = page_hash(content, s->seed);
+	}
+	pthread_mutex_unlock(&a->act);
+	return link_up(&a->link, PS_U_CONTENT, (uint8_t)cause, e->slot, e->page, hash);
+}
+
+static bool order_share(struct agent *a, const struct ps_entry *e)
+{
+	struct store *s = store_current(a);
+
+	if (!s) { /* an order that crossed our leaving */
+		link_up(&a->link, PS_U_REFUSED, PS_CAUSE_GONE, 0, e->page, e->arg);
+		return true;
+	}
+	if (e->arg >= s->frames)
+		return false;
+	a->link.order[a->link.orders++] =
+		(struct link_order){.page = e->page, .frame = (uint32_t)e->arg};
+	return true;
+}
+
+/* Takes entries while there is room to answer each of them. Returns false if one is a lie. */
+static bool take_orders(struct agent *a)
+{
+	struct link *l = &a->link;
+	uint32_t tail = __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE);
+	bool good = tail - l->down_head <= PS_RING_ENTRIES;
+
+	while (good && l->down_head != tail && l->orders < LINK_ORDERS_MAX &&
+	       link_up_room(l) > l->orders + 1) {
+		struct ps_entry e = l->map->down.entry[l->down_head % PS_RING_ENTRIES];
+
+		if (e.op == PS_D_WANT)
+			good = order_want(a, &e);
+		else
+			good = e.op == PS_D_SHARE && order_share(a, &e);
+		l->down_head++;
+	}
+	__atomic_store_n(&l->map->down.head, l->down_head, __ATOMIC_RELEASE);
+	return good;
+}
+
+/* ---- control messages --------------------------------------------------------------------- */
+
+int link_plain(struct link *l, enum ps_msg_type type, uint64_t generation)
+{
+	struct ps_msg_leave m = {.head = head_of(type), .generation = generation};
+
+	return sys_send_fds(l->sock, &m, m.head.size, NULL, 0);
+}
+
+int link_region(struct link *l, enum ps_msg_type type, uint32_t base, uint32_t npages,
+		uint32_t cause)
+{
+	struct ps_msg_region m = {
+		.head = head_of(type), .base = base, .npages = npages, .cause = cause};
+
+	return sys_send_fds(l->sock, &m, sizeof(m), NULL, 0);
+}
+
+static int take_welcome(struct agent *a, const struct ps_msg_welcome *m, int *fds, unsigned int n)
+{
+	struct link *l = &a->link;
+
+	if (l->state != LINK_GREETED || n != 3 || m->ring_size != sizeof(struct ps_ring_map))
+		return -EPROTO;
+	l->map = map_shared(fds[0], sizeof(struct ps_ring_map));
+	if (!l->map)
+		return -ENOMEM;
+	l->up_bell = TAKE_FD(fds[1]);
+	l->down_bell = TAKE_FD(fds[2]);
+	l->up_tail = l->down_head = 0;
+	l->orders = 0;
+	l->state = LINK_UP;
+	l->retry = LINK_RETRY_MIN_NS;
+	return 0;
+}
+
+static int take_config(struct agent *a, const struct ps_msg_config *m)
+{
+	struct link *l = &a->link;
+	uint32_t changed = l->config.flags ^ m->flags;
+
+	if (l->configured && m->pages_per_second != l->config.pages_per_second)
+		rate_set(&a->walk.bucket, m->pages_per_second, agent_now());
+	else if (!l->configured)
+		rate_init(&a->walk.bucket, m->pages_per_second, agent_now());
+	l->config = *m;
+	if (l->configured && (changed & (PS_CONFIG_LARGE | PS_CONFIG_ZERO_ONLY))) {
+		pthread_mutex_lock(&a->act);
+		walk_restart(a);
+		pthread_mutex_unlock(&a->act);
+	}
+	l->configured = true;
+	return 0;
+}
+
+static int take_domain(struct agent *a, const struct ps_msg_domain *m, int *fds, unsigned int n)
+{
+	int err;
+
+	if (a->link.state != LINK_UP || n != 1 || store_current(a))
+		return -EPROTO;
+	pthread_mutex_lock(&a->act);
+	err = store_open(a, fds[0], m);
+	if (!err)
+		walk_restart(a);
+	pthread_mutex_unlock(&a->act);
+	return err;
+}
+
+static int take_leave(struct agent *a, const struct ps_msg_leave *m)
+{
+	struct store *s = store_current(a);
+
+	if (!s || s->generation != m->generation)
+		return -EPROTO;
+	a->link.leaving = m->generation;
+	return 0;
+}
+
+static int take_message(struct agent *a, union message *m, size_t len, int *fds, unsigned int n)
+{
+	int type = ps_msg_check(m->bytes, (uint32_t)len);
+
+	switch (type) {
+	case PS_MSG_WELCOME:
+		return take_welcome(a, &m->welcome, fds, n);
+	case PS_MSG_CONFIG:
+		return take_config(a, &m->config);
+	case PS_MSG_DOMAIN:
+		return take_domain(a, &m->domain, fds, n);
+	case PS_MSG_LEAVE:
+		return take_leave(a, &m->leave);
+	case PS_MSG_REFUSE:
+		m->refuse.reason[PS_REASON_MAX - 1] = '\0';
+		agent_say(m->refuse.reason, m->refuse.error);
+		a->link.retry = LINK_RETRY_MAX_NS;
+		return -ECONNREFUSED;
+	default:
+		return type < 0 ? type : -EPROTO;
+	}
+}
+
+/* Takes what the socket has. 0, or -errno: the connection is over. */
+static int take_messages(struct agent *a)
+{
+	int err = 0;
+
+	for (int i = 0; i < MESSAGES_PER_TURN && !err; i++) {
+		int fds[SYS_FDS_MAX] = {-1, -1, -1, -1};
+		unsigned int nfds = 0;
+		union message m;
+		size_t got = 0;
+
+		err = sys_recv_fds(a->link.sock, &m, sizeof(m), &got, fds, &nfds);
+		if (err == -EAGAIN)
+			return 0;
+		if (!err && got == 0)
+			err = -ECONNRESET;
+		if (!err)
+			err = take_message(a, &m, got, fds, nfds);
+		for (unsigned int k = 0; k < SYS_FDS_MAX; k++)
+			close_fd(&fds[k]);
+	}
+	return err;
+}
+
+/* ---- connection --------------------------------------------------------------------------- */
+
+static bool is_old(const struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	return state == PAGE_OLD || state == PAGE_OLD_HINTED ||
+	       (state == PAGE_STUCK && r->frame[page] == PS_FRAME_NONE);
+}
+
+bool link_no_old(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		for (uint32_t page = r->first; r->life == REGION_MANAGED && page < r->end; page++)
+			if (is_old(r, page))
+				return false;
+	}
+	for (uint32_t i = 0; i < STORES_MAX; i++)
+		if (i != a->stores.current && a->stores.store[i].quarantined)
+			return false;
+	return true;
+}
+
+static int greet(struct agent *a)
+{
+	struct link *l = &a->link;
+	struct ps_msg_hello m = {
+		.head = head_of(PS_MSG_HELLO),
+		.version = PS_WIRE_VERSION,
+		.page_size = PS_PAGE_SIZE,
+	};
+	unsigned int nfds = l->salt_fd >= 0;
+
+	l->holds_old = !link_no_old(a);
+	m.flags = (nfds ? PS_HELLO_SALT : 0) | (a->no_share ? PS_HELLO_NO_SHARE : 0) |
+		  (l->holds_old ? PS_HELLO_HOLDS_OLD : 0);
+	memcpy(m.uuid, l->uuid, sizeof(m.uuid));
+	memcpy(m.name, l->name, sizeof(m.name));
+	return sys_send_fds(l->sock, &m, sizeof(m), &l->salt_fd, nfds);
+}
+
+static void connect_daemon(struct agent *a, uint64_t now)
+{
+	struct link *l = &a->link;
+
+	l->next_try = now + l->retry;
+	if (l->retry < LINK_RETRY_MAX_NS)
+		l->retry *= 2;
+	l->sock = sys_unix_connect(l->path, SYS_SOCK_SEQPACKET);
+	if (l->sock < 0)
+		return;
+	l->state = LINK_GREETED;
+	l->configured = false;
+	if (greet(a))
+		link_drop(a, NULL);
+}
+
+/* One page when its daemon is gone. */
+static void orphan(struct region *r, uint32_t page)
+{
+	uint8_t *state = &r->state[page];
+
+	switch (page_state(state)) {
+	case PAGE_SHARED:
+	case PAGE_OLD_HINTED:
+		page_set(state, PAGE_OLD);
+		break;
+	case PAGE_HINTED:
+	case PAGE_TWIN:
+		page_set(state, PAGE_NEW);
+		break;
+	case PAGE_STUCK:
+		r->frame[page] = PS_FRAME_NONE;
+		break;
+	default:
+		break;
+	}
+	page_clear(state, PAGE_UNREF);
+}
+
+static void orphan_all(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_RETIRED)
+			region_free(a, r);
+		if (r->life == REGION_REFUSED)
+			r->announced = false;
+		if (r->life != REGION_MANAGED)
+			continue;
+		r->announced = false;
+		for (uint32_t page = r->first; page < r->end; page++)
+			orphan(r, page);
+	}
+}
+
+void link_drop(struct agent *a, const char *why)
+{
+	struct link *l = &a->link;
+
+	if (why)
+		agent_say(why, 0);
+	if (l->state == LINK_UP) {
+		pthread_mutex_lock(&a->act);
+		pthread_mutex_lock(&a->settle);
+		orphan_all(a);
+		store_leave(a);
+		pthread_mutex_unlock(&a->settle);
+		pthread_mutex_unlock(&a->act);
+		map_free(l->map, sizeof(struct ps_ring_map));
+		l->map = NULL;
+	}
+	close_fd(&l->sock);
+	close_fd(&l->up_bell);
+	close_fd(&l->down_bell);
+	l->state = LINK_DOWN;
+	l->orders = 0;
+	l->leaving = 0;
+}
+
+uint64_t link_service(struct agent *a, uint64_t now)
+{
+	struct link *l = &a->link;
+	int err;
+
+	if (l->state == LINK_DOWN) {
+		if (now >= l->next_try)
+			connect_daemon(a, now);
+		if (l->state == LINK_DOWN)
+			return l->next_try > now ? l->next_try - now : 0;
+	}
+	err = take_messages(a);
+	if (err) {
+		link_drop(a, err == -EPROTO ? "the daemon broke the protocol" : NULL);
+		l->next_try = now + l->retry;
+		return l->retry;
+	}
+	if (l->state == LINK_UP) {
+		sys_eventfd_clear(l->down_bell);
+		if (!take_orders(a))
+			link_drop(a, "the daemon gave an impossible order");
+	}
+	return UINT64_MAX;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * link: the agent's side of the connection to the daemon (src/wire/wire.h).
+ */
+#ifndef PSHARE_AGENT_LINK_H
+#define PSHARE_AGENT_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/wire.h"
+
+#define LINK_RETRY_MIN_NS 250000000ull /* a daemon that is not there is looked for so often ... */
+#define LINK_RETRY_MAX_NS 5000000000ull /* ... at first, and so often after a while */
+#define LINK_ORDERS_MAX 2048u
+
+struct agent;
+
+enum link_state {
+	LINK_DOWN,    /* no daemon */
+	LINK_GREETED, /* HELLO sent */
+	LINK_UP,      /* WELCOME received: rings are there */
+};
+
+struct link_order {
+	uint32_t page; /* in the VM */
+	uint32_t frame;
+};
+
+struct link {
+	enum link_state state;
+	int sock;
+	int up_bell, down_bell;
+	struct ps_ring_map *map;
+	uint32_t up_tail, down_head; /* our own counters: the shared ones are never believed */
+	uint64_t next_try, retry;    /* ns */
+	bool configured;
+	struct ps_msg_config config;
+	uint64_t leaving; /* generation to leave; 0: none */
+	bool holds_old;	  /* the present daemon still has to hear OLD_GONE */
+	char path[108];	  /* of agent.sock */
+	char name[PS_NAME_MAX];
+	uint8_t uuid[16];
+	int salt_fd; /* sealed memfd, -1: no salt */
+	bool rung;   /* entries were added since the bell was last looked at */
+
+	struct link_order order[LINK_ORDERS_MAX]; /* not carried out yet */
+	uint32_t orders;
+};
+
+void link_init(struct agent *a);
+/* Connects if it is time, takes what came: control messages, WANT answered, SHARE into order[].
+ * Returns the ns until it wants to be called again for its own sake. Worker, no lock held. */
+uint64_t link_service(struct agent *a, uint64_t now);
+/* The daemon is gone, or does not keep to the protocol. Frames become OLD. */
+void link_drop(struct agent *a, const char *why);
+
+/* Does no page map a frame of an earlier store, nor wait in quarantine for one? */
+bool link_no_old(struct agent *a);
+
+/* Room in the up ring; 0 when there is no daemon. */
+uint32_t link_up_room(const struct link *l);
+/* One entry; without room, or without a daemon, it is dropped and false returned. */
+bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
+	     uint64_t arg);
+/* Lets the daemon know of new entries, if it sleeps. */
+void link_ring(struct link *l);
+/* Tells the daemon that we are about to sleep; true: do not, something came meanwhile. */
+bool link_sleep(struct link *l, bool sleeping);
+/* Sends REGION_ADD, REGION_DEL, REGION_REFUSED. 0 or -errno. */
+int link_region(struct link *l, enum ps_msg_type type, uint32_t base, uint32_t npages,
+		uint32_t cause);
+int link_plain(struct link *l, enum ps_msg_type type, uint64_t generation);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/offer.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/nursery.h"
+#include "agent/unshare.h"
+#include "sys/events.h"
+#include "sys/mapping.h"
+
+/* The part of a range that lies in a region. */
+struct part {
+	struct region *r;
+	uint32_t page, n;
+	char *addr;
+	size_t len;
+};
+
+/* The next region, from slot *slot on, that the range touches. */
+static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slot, struct part *p)
+{
+	uintptr_t from = (uintptr_t)addr, to = from + len;
+
+	for (; *slot < PS_REGIONS_MAX; (*slot)++) {
+		struct region *r = &a->region[*slot];
+		uintptr_t start = from > r->start ? from : r->start;
+		uintptr_t end = to < r->start + r->len ? to : r->start + r->len;
+
+		if (r->life == REGION_FREE || r->life == REGION_RETIRED || start >= end)
+			continue;
+		*p = (struct part){
+			.r = r,
+			.page = (uint32_t)((start - r->origin) / PS_PAGE_SIZE),
+			.addr = (char *)start,
+			.len = end - start,
+		};
+		p->n = (uint32_t)((end - 1 - r->origin) / PS_PAGE_SIZE) - p->page + 1;
+		(*slot)++;
+		return true;
+	}
+	return false;
+}
+
+bool touches(struct agent *a, const void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+
+	return next_part(a, addr, len, &slot, &p);
+}
+
+bool offered_whole(struct agent *a, const void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+
+	return next_part(a, addr, len, &slot, &p) && p.len == p.r->len && p.len == len;
+}
+
+int offer_memory(void *addr, size_t len)
+{
+	struct agent *a;
+
+	if ((uintptr_t)addr % PS_PAGE_SIZE)
+		return -EINVAL;
+	len = (len + PS_PAGE_SIZE - 1) & ~(size_t)(PS_PAGE_SIZE - 1);
+	if (len < REGION_MIN_BYTES)
+		return 0; /* too small for us, and not for KSM either */
+	a = agent_get();
+	if (!a)
+		return 0; /* said already; the VMM goes on without sharing */
+	agent_lock(a);
+	region_offer(a, (uintptr_t)addr, len);
+	agent_unlock(a);
+	sys_eventfd_ring(a->bell);
+	return 0;
+}
+
+int withdraw_memory(void *addr, size_t len)
+{
+	struct agent *a = agent_alive();
+
+	if (!a)
+		return 0;
+	agent_lock(a);
+	give_up_memory(a, addr, len, false);
+	agent_unlock(a);
+	sys_eventfd_ring(a->bell);
+	return 0;
+}
+
+void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed)
+{
+	size_t slot = 0;
+	struct part p;
+
+	while (next_part(a, addr, len, &slot, &p))
+		region_retire(a, p.r, doomed && p.len == p.r->len);
+}
+
+int discard_memory(struct agent *a, void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+	int err = 0;
+
+	while (!err && next_part(a, addr, len, &slot, &p))
+		if (p.r->life == REGION_MANAGED)
+			err = unshare_discard(a, p.r, p.page, p.n);
+	return err;
+}
+
+void follow_advice(struct agent *a, void *addr, size_t len, int advice)
+{
+	size_t slot = 0;
+	struct part p;
+
+	while (next_part(a, addr, len, &slot, &p)) {
+		if (p.r->nursery)
+			map_advise(nursery_page(p.r, p.page), p.len, advice);
+		if (advice == MADV_DOFORK)
+			p.r->forks = true;
+		else if (advice == MADV_DONTFORK && p.len == p.r->len)
+			p.r->forks = false;
+	}
+}
+
+int allow_huge(struct agent *a, void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+	int err = 0;
+
+	while (!err && next_part(a, addr, len, &slot, &p)) {
+		p.r->huge = true;
+		if (p.r->life != REGION_MANAGED)
+			err = map_advise(p.addr, p.len, MADV_HUGEPAGE);
+		for (size_t done = 0; p.r->life == REGION_MANAGED && !err && done < p.len;) {
+			uintptr_t at = (uintptr_t)p.addr + done;
+			size_t step = PS_BLOCK_SIZE - at % PS_BLOCK_SIZE;
+
+			step = step < p.len - done ? step : p.len - done;
+			if (!p.r->block[(at - p.r->origin) / PS_BLOCK_SIZE].small)
+				err = map_advise((void *)at, step, MADV_HUGEPAGE);
+			done += step;
+		}
+	}
+	return err;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * offer: what the VMM does to its memory, as the agent has to understand it. Called by the
+ * interposed functions and by the calls of include/pshare-agent.h, in the VMM's own threads.
+ */
+#ifndef PSHARE_AGENT_OFFER_H
+#define PSHARE_AGENT_OFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct agent;
+
+/* MADV_MERGEABLE: the range may be shared. 0; -EINVAL: not whole pages; -ENOMEM: no more regions. */
+int offer_memory(void *addr, size_t len);
+/* MADV_UNMERGEABLE: not any more. Returns when none of it maps a frame. */
+int withdraw_memory(void *addr, size_t len);
+
+/* Does the range touch memory that we manage, or were offered? */
+bool touches(struct agent *a, const void *addr, size_t len);
+/* Is the range exactly one region? Under both locks. */
+bool offered_whole(struct agent *a, const void *addr, size_t len);
+/* The range is about to be changed in a way that we cannot follow (unmapped, protected, moved,
+ * locked, registered by somebody else): regions in it are given up. Under both locks.
+ * doomed: the whole of it will be gone, so content need not be kept. */
+void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed);
+/* The range is about to be discarded. Under both locks. 0 or -errno. */
+int discard_memory(struct agent *a, void *addr, size_t len);
+/* A flag that our own mappings must share, for a page born there to merge (MADV_DONTFORK ...).
+ * Under both locks. */
+void follow_advice(struct agent *a, void *addr, size_t len, int advice);
+/* MADV_HUGEPAGE: what we made small stays small. Under both locks. 0 or -errno. */
+int allow_huge(struct agent *a, void *addr, size_t len);
+
+#endif

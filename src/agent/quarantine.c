@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quarantine: a page taken out is not given back at once.
+ *
+ * Goal: lose no write of a device that holds a plain reference to the page (O_DIRECT on NFS,
+ * vhost-scsi, vmsplice): UFFDIO_MOVE refuses pinned pages, but cannot see those. Such a write lands
+ * in the page that was taken out, while the guest already reads the frame.
+ *
+ * So the page waits (Mem.ShareQuarantineMs), is then compared with what it was taken out for, and
+ * only if it still is that, it is given back. A late write is put where it belongs: if the guest
+ * still has the frame, the page comes back whole; if the guest wrote since, the bytes that the
+ * device changed are written over its page, as the device would have.
+ *
+ * Invariants
+ *  - While an entry is in use, its page has PAGE_QUARANTINED, is not taken out again, and its
+ *    reference is not given back to the daemon: the frame to compare with stays what it was.
+ *  - Slots are used in order of time: the oldest is at head.
+ *  - A page that the guest discarded meanwhile has FRAME_DISCARDED in its region's table: what a
+ *    device writes to discarded memory goes nowhere.
+ *
+ * Limits: a reference held longer than the quarantine is not seen (the time is a setting); the
+ * bytes that a device changed back to what they were cannot be told from no write, and need not.
+ */
+#include "agent/quarantine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/hash.h"
+#include "agent/unshare.h"
+#include "sys/mapping.h"
+#include "sys/uffd.h"
+
+#define AREA_BYTES ((size_t)(QUARANTINE_SLOTS + 1) * PS_PAGE_SIZE)
+#define TABLE_BYTES ((size_t)QUARANTINE_SLOTS * sizeof(struct quarantined))
+
+int quarantine_init(struct agent *a)
+{
+	struct quarantine *q = &a->quarantine;
+	int err = -ENOMEM;
+
+	q->slots = map_anon(NULL, AREA_BYTES);
+	q->entry = map_anon(NULL, TABLE_BYTES);
+	if (q->slots && q->entry)
+		err = uffd_register(a->tracker, q->slots, AREA_BYTES, UFFDIO_REGISTER_MODE_WP);
+	if (err)
+		quarantine_deinit(a);
+	return err;
+}
+
+void quarantine_deinit(struct agent *a)
+{
+	struct quarantine *q = &a->quarantine;
+
+	map_free(q->slots, AREA_BYTES);
+	map_free(q->entry, TABLE_BYTES);
+	*q = (struct quarantine){0};
+}
+
+char *quarantine_park(struct quarantine *q)
+{
+	return q->slots + (size_t)QUARANTINE_SLOTS * PS_PAGE_SIZE;
+}
+
+char *quarantine_take(struct quarantine *q, uint32_t n)
+{
+	uint32_t at, skip;
+
+	if (q->head == q->tail)
+		q->head = q->tail = 0; /* the low slots again: their tables are there already */
+	at = q->tail % QUARANTINE_SLOTS;
+	skip = at + n > QUARANTINE_SLOTS ? QUARANTINE_SLOTS - at : 0;
+	if (q->tail - q->head + skip + n > QUARANTINE_SLOTS)
+		return NULL;
+	q->tail += skip;
+	at = q->tail % QUARANTINE_SLOTS;
+	q->tail += n;
+	return q->slots + (size_t)at * PS_PAGE_SIZE;
+}
+
+void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
+		     struct store *s, uint32_t frame, uint32_t now_ms)
+{
+	struct quarantine *q = &a->quarantine;
+
+	q->entry[(size_t)(slot - q->slots) / PS_PAGE_SIZE] = (struct quarantined){
+		.page = r->base + page,
+		.frame = frame,
+		.when = now_ms,
+		.store = s ? (uint16_t)(s - a->stores.store) : 0,
+		.used = 1,
+	};
+	q->pages++;
+	if (s)
+		s->quarantined++;
+	page_mark(&r->state[page], PAGE_QUARANTINED);
+}
+
+static void entry_drop(struct agent *a, struct quarantined *e)
+{
+	if (e->frame != PS_FRAME_NONE)
+		a->stores.store[e->store].quarantined--;
+	a->quarantine.pages--;
+	e->used = 0;
+}
+
+/* What the page was when it was taken out; NULL: zeros. */
+static const char *original(struct agent *a, const struct quarantined *e)
+{
+	return e->frame == PS_FRAME_NONE ? NULL :
+					   store_frame(&a->stores.store[e->store], e->frame);
+}
+
+static bool still(const char *slot, const char *was)
+{
+	return was ? memcmp(slot, was, PS_PAGE_SIZE) == 0 : page_is_zero(slot);
+}
+
+/* The guest wrote to the page since: only the bytes that the device changed are its own. */
+static void patch(volatile char *guest, const char *slot, const char *was)
+{
+	for (uint32_t i = 0; i < PS_PAGE_SIZE; i++)
+		if (slot[i] != (was ? was[i] : 0))
+			guest[i] = slot[i];
+}
+
+static void late_write(struct agent *a, struct region *r, uint32_t page, const char *slot,
+		       const char *was)
+{
+	pthread_mutex_lock(&a->settle);
+	if (!page_has_frame(page_state(&r->state[page])))
+		patch(region_page(r, page), slot, was);
+	else if (unshare_with(a, r, page, slot))
+		agent_give_up(a, "a late write could not be put back", ENOMEM);
+	pthread_mutex_unlock(&a->settle);
+	a->stats.late_writes++;
+}
+
+static void look(struct agent *a, struct quarantined *e, char *slot)
+{
+	uint32_t page;
+	struct region *r = agent_region_of(a, e->page, &page);
+
+	if (r && r->life == REGION_MANAGED) {
+		const char *was = original(a, e);
+
+		test_late_write(slot);
+		if (r->frame[page] == FRAME_DISCARDED)
+			r->frame[page] = PS_FRAME_NONE;
+		else if (!still(slot, was))
+			late_write(a, r, page, slot, was);
+		page_clear(&r->state[page], PAGE_QUARANTINED);
+	}
+	entry_drop(a, e);
+}
+
+static bool due(const struct quarantined *e, uint32_t now_ms, uint32_t wait_ms)
+{
+	return !e->used || now_ms - e->when >= wait_ms;
+}
+
+/* One batch, in one piece of slots; gives its memory back. Returns how many slots. */
+static uint32_t batch(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
+{
+	struct quarantine *q = &a->quarantine;
+	uint32_t from = q->head % QUARANTINE_SLOTS, n = 0;
+
+	while (n < QUARANTINE_BATCH && q->head + n != q->tail && from + n < QUARANTINE_SLOTS &&
+	       due(&q->entry[from + n], now_ms, wait_ms)) {
+		struct quarantined *e = &q->entry[from + n];
+
+		if (e->used)
+			look(a, e, q->slots + (size_t)(from + n) * PS_PAGE_SIZE);
+		n++;
+	}
+	if (n)
+		map_advise(q->slots + (size_t)from * PS_PAGE_SIZE, (size_t)n * PS_PAGE_SIZE,
+			   MADV_DONTNEED);
+	q->head += n;
+	return n;
+}
+
+uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
+{
+	struct quarantine *q = &a->quarantine;
+	uint32_t n, age;
+
+	do {
+		pthread_mutex_lock(&a->act);
+		n = batch(a, now_ms, wait_ms);
+		pthread_mutex_unlock(&a->act);
+	} while (n);
+	if (q->head == q->tail)
+		return UINT32_MAX;
+	age = now_ms - q->entry[q->head % QUARANTINE_SLOTS].when;
+	return age >= wait_ms ? 0 : wait_ms - age;
+}
+
+void quarantine_forget(struct agent *a, struct region *r)
+{
+	struct quarantine *q = &a->quarantine;
+
+	for (uint32_t i = q->head; i != q->tail; i++) {
+		struct quarantined *e = &q->entry[i % QUARANTINE_SLOTS];
+
+		if (e->used && e->page >= r->base && e->page - r->base < r->end)
+			entry_drop(a, e);
+	}
+}

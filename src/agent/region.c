@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region: from the VMM's word to a managed range, and back.
+ *
+ * Goal: take exactly what the VMM marks MADV_MERGEABLE, whenever a daemon is there, and leave no
+ * trace when it is unmarked, unmapped, or turned into something that cannot be shared.
+ *
+ * Invariants
+ *  - A MANAGED region is private, anonymous, readable and writable, not locked, and registered
+ *    with our tracker alone, from start to start + len.
+ *  - Page numbers of a region are never used again while the process lives: an order or a
+ *    reference that comes late finds no region and is dropped.
+ *  - A region leaves MANAGED only when none of its pages maps a frame, or when its memory is about
+ *    to go in the same breath, under both locks.
+ *
+ * Limits: PS_REGIONS_MAX regions; what is under 2 MiB is left alone.
+ *
+ * Rejected: managing what is left of a region whose part was unmapped or protected. A VMM does
+ * that to memory that it hot-unplugs; giving up the whole region is safe, and it may be opted in
+ * again.
+ */
+#include "agent/region.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/nursery.h"
+#include "agent/unshare.h"
+#include "sys/mapping.h"
+#include "sys/uffd.h"
+#include "sys/vmas.h"
+
+static bool overlaps(const struct region *r, uintptr_t addr, size_t len)
+{
+	return addr < r->start + r->len && r->start < addr + len;
+}
+
+bool region_offer(struct agent *a, uintptr_t addr, size_t len)
+{
+	struct region *free_slot = NULL;
+	uint64_t pages;
+
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_FREE) {
+			free_slot = free_slot ? free_slot : r;
+		} else if (r->life != REGION_RETIRED && overlaps(r, addr, len)) {
+			if (r->life == REGION_REFUSED)
+				r->life = REGION_OFFERED; /* it may fit by now */
+			return false;
+		}
+	}
+	pages = (addr + len - (addr & ~(uintptr_t)(PS_BLOCK_SIZE - 1))) / PS_PAGE_SIZE;
+	pages = (pages + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
+	if (!free_slot || pages > PS_PAGES_MAX - a->next_base)
+		return false;
+	*free_slot = (struct region){
+		.life = REGION_OFFERED,
+		.base = a->next_base,
+		.start = addr,
+		.len = len,
+		.origin = addr & ~(uintptr_t)(PS_BLOCK_SIZE - 1),
+	};
+	free_slot->first = (uint32_t)((addr - free_slot->origin) / PS_PAGE_SIZE);
+	free_slot->end = free_slot->first + (uint32_t)(len / PS_PAGE_SIZE);
+	free_slot->blocks = (free_slot->end + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES;
+	a->next_base += (uint32_t)pages;
+	return true;
+}
+
+/* Why memory of that description cannot take part, worst first. */
+static enum ps_cause unfit(unsigned int what)
+{
+	if (what & VMAS_HUGETLB)
+		return PS_CAUSE_HUGETLB;
+	if (what & VMAS_SHARED)
+		return PS_CAUSE_SHARED;
+	if (what & (VMAS_FILE | VMAS_SPECIAL))
+		return PS_CAUSE_FILE;
+	if (what & VMAS_LOCKED)
+		return PS_CAUSE_LOCKED;
+	if (what & VMAS_UFFD)
+		return PS_CAUSE_FOREIGN;
+	if (what & (VMAS_HOLE | VMAS_NOT_RW))
+		return PS_CAUSE_ERROR;
+	return PS_CAUSE_NONE;
+}
+
+static bool make_tables(struct region *r)
+{
+	size_t state = r->end;
+	size_t frame = (size_t)r->end * sizeof(uint32_t);
+	size_t block = (size_t)r->blocks * sizeof(struct block);
+	size_t bytes;
+	char *at;
+
+	state = (state + 63) & ~(size_t)63;
+	frame = (frame + 63) & ~(size_t)63;
+	bytes = state + frame + block;
+	at = map_anon(NULL, bytes);
+	if (!at)
+		return false;
+	map_name(at, bytes, "pshare tables");
+	r->state = (uint8_t *)at;
+	r->frame = (uint32_t *)(at + state);
+	r->block = (struct block *)(at + state + frame);
+	r->table_bytes = bytes;
+	return true;
+}
+
+static void drop_tables(struct region *r)
+{
+	map_free(r->state, r->table_bytes);
+	r->state = NULL;
+	r->frame = NULL;
+	r->block = NULL;
+	r->table_bytes = 0;
+}
+
+static void refuse(struct region *r, enum ps_cause cause)
+{
+	drop_tables(r);
+	r->life = REGION_REFUSED;
+	r->cause = (uint8_t)cause;
+	r->announced = false;
+}
+
+void region_adopt(struct agent *a, struct region *r)
+{
+	enum ps_cause cause;
+	unsigned int what;
+	int err;
+
+	err = vmas_describe(r->start, r->len, &what);
+	cause = err ? PS_CAUSE_ERROR : unfit(what);
+	if (cause) {
+		refuse(r, cause);
+		return;
+	}
+	r->forks = !(what & VMAS_DONTFORK);
+	r->huge = what & VMAS_HUGEPAGE;
+	if (!make_tables(r)) {
+		refuse(r, PS_CAUSE_NO_MEMORY);
+		return;
+	}
+	err = uffd_register(a->tracker, (void *)r->start, r->len, UFFDIO_REGISTER_MODE_WP);
+	if (err) {
+		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
+		return;
+	}
+	r->life = REGION_MANAGED;
+	r->announced = false;
+}
+
+void region_retire(struct agent *a, struct region *r, bool doomed)
+{
+	if (r->life != REGION_MANAGED) {
+		if (r->life != REGION_RETIRED)
+			*r = (struct region){0};
+		return;
+	}
+	if (!doomed) {
+		unshare_all(a, r);
+		uffd_unregister(a->tracker, (void *)r->start, r->len);
+		if (r->huge)
+			map_advise((void *)r->start, r->len, MADV_HUGEPAGE);
+	}
+	quarantine_forget(a, r);
+	nursery_free(r);
+	r->life = REGION_RETIRED;
+}
+
+void region_free(struct agent *a, struct region *r)
+{
+	(void)a;
+	drop_tables(r);
+	*r = (struct region){0};
+}
+
+int region_make_small(struct agent *a, struct region *r, uint32_t page)
+{
+	struct block *b = region_block(r, page);
+	uintptr_t start = r->origin + (uintptr_t)(page / PS_BLOCK_PAGES) * PS_BLOCK_SIZE;
+	uintptr_t end = start + PS_BLOCK_SIZE;
+	int err;
+
+	(void)a;
+	if (b->small)
+		return 0;
+	if (start < r->start)
+		start = r->start;
+	if (end > r->start + r->len)
+		end = r->start + r->len;
+	err = map_advise((void *)start, end - start, MADV_NOHUGEPAGE);
+	if (!err)
+		b->small = 1;
+	return err;
+}
+
+int region_make_all_small(struct agent *a, struct region *r)
+{
+	int err = map_advise((void *)r->start, r->len, MADV_NOHUGEPAGE);
+
+	(void)a;
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < r->blocks; i++)
+		r->block[i].small = 1;
+	return 0;
+}
+
+int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	return uffd_register(a->tracker, region_page(r, page), (size_t)n * PS_PAGE_SIZE,
+			     UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING);
+}
+
+int region_ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	char *addr = region_page(r, page);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+	int err;
+
+	/* Not a register with fewer modes: kernels up to 6.18 take that for "nothing to do". */
+	err = uffd_unregister(a->tracker, addr, len);
+	if (!err)
+		err = uffd_register(a->tracker, addr, len, UFFDIO_REGISTER_MODE_WP);
+	if (err) /* the settler fills holes behind a gate that stays */
+		uffd_wake(a->tracker, addr, len);
+	return err;
+}

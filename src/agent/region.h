@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region: one mapping of guest RAM that the VMM opted in, and the tables for its pages.
+ */
+#ifndef PSHARE_AGENT_REGION_H
+#define PSHARE_AGENT_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/page.h"
+#include "wire/wire.h"
+
+#define REGION_MIN_BYTES PS_BLOCK_SIZE /* smaller ones are not worth the tables */
+
+struct agent;
+
+enum region_life {
+	REGION_FREE,	/* the slot is empty */
+	REGION_OFFERED, /* the VMM opted it in; not looked at yet */
+	REGION_REFUSED, /* cannot take part; cause says why. Looked at again when offered again */
+	REGION_MANAGED, /* registered with the tracker; takes part */
+	REGION_RETIRED, /* no frame is mapped, not registered; the daemon is still to be told */
+};
+
+struct block {
+	uint16_t grant; /* pages present at the last look */
+	uint16_t zero;	/* of them the zero page */
+	uint16_t large; /* of them in a huge page */
+	uint16_t twin;	/* PAGE_TWIN */
+	uint16_t shared;
+	uint16_t runs;	 /* mappings of frames in this block */
+	uint8_t unrefs;	 /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
+	uint8_t armed;	 /* some page is ARMED: look even if nothing was written */
+	uint8_t small;	 /* MADV_NOHUGEPAGE is set on it by us */
+	uint8_t was_large; /* a huge page was seen here */
+};
+
+struct region {
+	enum region_life life;
+	bool announced;	 /* the present daemon knows it */
+	bool huge;	 /* the VMM asked for huge pages: given back when we let go */
+	bool forks;	 /* not MADV_DONTFORK: a child would map our frames */
+	uint8_t cause;	 /* enum ps_cause of a refusal */
+	uint32_t base;	 /* number of page 0 in the VM */
+	uintptr_t start; /* what was opted in, bytes */
+	size_t len;
+	uintptr_t origin; /* address of page 0: start, rounded down to 2 MiB, so that a block of
+			     pages is a huge page's place */
+	uint32_t first;	  /* pages first..end-1 are guest RAM */
+	uint32_t end;
+	uint8_t *state;	  /* [end] */
+	uint32_t *frame;  /* [end], of pages that have one */
+	struct block *block; /* [blocks] */
+	uint32_t blocks;
+	char *nursery; /* counterpart of page 0: see nursery.c; NULL until first needed */
+	size_t table_bytes;
+};
+
+static inline char *region_page(const struct region *r, uint32_t page)
+{
+	return (char *)r->origin + (size_t)page * PS_PAGE_SIZE;
+}
+
+static inline struct block *region_block(const struct region *r, uint32_t page)
+{
+	return &r->block[page / PS_BLOCK_PAGES];
+}
+
+/* Notes that the VMM opted in [addr, addr+len). Under act and settle. Returns false if the table
+ * is full or the range overlaps a region that is already there. */
+bool region_offer(struct agent *a, uintptr_t addr, size_t len);
+/* OFFERED to MANAGED or REFUSED: describes the memory, makes the tables, registers the tracker.
+ * Worker, under act and settle. */
+void region_adopt(struct agent *a, struct region *r);
+/* Unshares all, unregisters, and leaves the memory to the VMM and the kernel: MANAGED to RETIRED;
+ * anything else to FREE. If the memory is about to be unmapped, `doomed`, pages are just
+ * forgotten. Under act and settle. */
+void region_retire(struct agent *a, struct region *r, bool doomed);
+/* RETIRED to FREE, the daemon having been told. Worker, under act and settle. */
+void region_free(struct agent *a, struct region *r);
+/* Huge pages off for one block, or for the whole region, before its pages are shared one by one:
+ * an unshared page merges with its neighbours only where the nursery's flags are theirs. */
+int region_make_small(struct agent *a, struct region *r, uint32_t page);
+int region_make_all_small(struct agent *a, struct region *r);
+
+/* The gate: pages of the range that are not there wait for a wake instead of being filled. */
+int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+/* Off again; wakes whoever waits. All of the range must be there, or be meant to be zeros. */
+int region_ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+
+#endif

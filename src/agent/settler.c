@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * settler: settles the write faults of shared pages, and whatever else a guest could wait for.
+ *
+ * Goal: a writer waits for this thread and for nothing else: no daemon, no memory of the daemon's,
+ * no lock that the writer might hold.
+ *
+ * It reads
+ *  - the guard: write faults (unshare.c), and the REMAP events of the worker's mremap() calls from
+ *    the window. Reading the event is all that the worker waits for, so nothing here may wait for
+ *    the worker: `settle` is never held by anybody who makes events.
+ *  - the tracker: faults on pages that are missing. One that is OUT is left alone: the worker wakes
+ *    it in a moment. Any other is a hole behind a gate that could not be taken off (no mapping was
+ *    to be had): its content is zeros.
+ *
+ * No malloc, no stdio, all signals blocked; it reads guest memory only where a frame is mapped.
+ */
+#include <errno.h>
+
+#include "agent/agent.h"
+#include "agent/unshare.h"
+#include "agent/worker.h"
+#include "sys/uffd.h"
+#include "sys/wait.h"
+
+#define FAULTS_PER_READ 16
+
+static void settle_write(struct agent *a, uintptr_t addr)
+{
+	struct region *r;
+	uint32_t page;
+
+	pthread_mutex_lock(&a->settle);
+	r = agent_region_at(a, addr, &page);
+	if (r && r->life == REGION_MANAGED)
+		unshare_fault(a, r, page);
+	else
+		uffd_wake(a->guard, (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1)), PS_PAGE_SIZE);
+	pthread_mutex_unlock(&a->settle);
+}
+
+static void settle_missing(struct agent *a, uintptr_t addr)
+{
+	void *at = (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1));
+	struct region *r;
+	uint32_t page;
+
+	pthread_mutex_lock(&a->settle);
+	r = agent_region_at(a, addr, &page);
+	if (!r || r->life != REGION_MANAGED || page_state(&r->state[page]) != PAGE_OUT)
+		if (uffd_zeropage(a->tracker, at, PS_PAGE_SIZE))
+			uffd_wake(a->tracker, at, PS_PAGE_SIZE);
+	pthread_mutex_unlock(&a->settle);
+}
+
+static void settle_all(struct agent *a, int fd, void (*settle)(struct agent *, uintptr_t))
+{
+	struct uffd_msg msg[FAULTS_PER_READ];
+	int n = uffd_read(fd, msg, FAULTS_PER_READ);
+
+	/* REMAP events ask for nothing but to be read. */
+	for (int i = 0; i < n; i++)
+		if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+			settle(a, (uintptr_t)msg[i].arg.pagefault.address);
+}
+
+void *settler_main(void *arg)
+{
+	struct agent *a = arg;
+	int fds[] = {a->guard, a->tracker};
+
+	for (;;) {
+		unsigned int ready = 0;
+		int err = sys_wait_readable(fds, 2, -1, &ready);
+
+		if (err) {
+			agent_say("the settler cannot wait for faults", -err);
+			continue;
+		}
+		if (ready & 1u)
+			settle_all(a, a->guard, settle_write);
+		if (ready & 2u)
+			settle_all(a, a->tracker, settle_missing);
+	}
+	return NULL;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * share: from the guest's own page to a frame.
+ *
+ * The way of a run (pages that follow each other, frames that follow each other):
+ *  1. prepare: the frames are populated and write-protected in the store's window (store.c).
+ *  2. gate: the run is registered MISSING with the tracker: from now on, who finds nothing, waits.
+ *  3. take out: UFFDIO_MOVE to the quarantine. Pinned pages refuse. After this nobody can change
+ *     what was taken out, but for a device with a plain reference (quarantine.c).
+ *  4. compare, in full, what was taken out with the frames. Never before: a write between compare
+ *     and map would be lost.
+ *  5. map: one mremap() of the window over the run. The frames arrive write-protected; there is no
+ *     moment in which a write could break them unseen. What was not equal goes back.
+ *  6. wake who waits; take the gate off what went back.
+ *
+ * From 3 to 6 the guest waits if it touches the run: tens of microseconds.
+ *
+ * A page of an earlier daemon's store (OLD) needs no taking out: it is immutable where it is. It
+ * is claimed, compared, and mapped over.
+ *
+ * When a page cannot be put back, because the kernel has no memory for the moment, we go on trying:
+ * its content is nowhere else.
+ */
+#include "agent/share.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/hash.h"
+#include "agent/nursery.h"
+#include "sys/mapping.h"
+#include "sys/uffd.h"
+
+#define TAKE_OUT_TRIES 1000u /* -EAGAIN: the kernel's word for "not now" */
+#define PUT_BACK_TRIES 100000
+
+struct batch {
+	struct agent *a;
+	struct region *r;
+	struct store *s; /* NULL: zero pages */
+	uint32_t now_ms;
+};
+
+static void answer(struct batch *b, uint32_t page, uint32_t frame, enum ps_cause cause)
+{
+	if (cause)
+		b->a->stats.refused[cause]++;
+	if (b->s)
+		link_up(&b->a->link, cause ? PS_U_REFUSED : PS_U_SHARED, (uint8_t)cause, 0,
+			b->r->base + page, frame);
+}
+
+static void answer_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t n,
+		       enum ps_cause cause)
+{
+	for (uint32_t i = 0; i < n; i++)
+		answer(b, page + i, frame + i, cause);
+}
+
+static enum ps_cause cause_of(int err)
+{
+	switch (err) {
+	case -EBUSY:
+		return PS_CAUSE_PINNED;
+	case -ENOENT:
+		return PS_CAUSE_GONE;
+	case -ENOMEM:
+		return PS_CAUSE_MAPPINGS;
+	default:
+		return PS_CAUSE_ERROR;
+	}
+}
+
+static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
+{
+	size_t len = (size_t)n * PS_PAGE_SIZE, done = 0;
+	char *addr = region_page(b->r, page);
+	long moved = 0;
+
+	for (int tries = 0; done < len && tries < PUT_BACK_TRIES; tries++) {
+		moved = uffd_move(b->a->tracker, addr + done, slot + done, len - done, 0);
+		if (moved > 0)
+			done += (size_t)moved;
+		else
+			sched_yield();
+	}
+	if (done < len)
+		agent_give_up(b->a, "pages taken out cannot be put back", (int)-moved);
+	for (uint32_t i = page; i < page + n; i++)
+		page_set(&b->r->state[i], PAGE_NEW);
+}
+
+/* Step 5 for pages that are equal; they are ours alone. */
+static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
+{
+	struct region *r = b->r;
+	int err = map_over(region_page(r, page), store_frame(b->s, frame), (size_t)n * PS_PAGE_SIZE);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < n; i++) {
+		r->frame[page + i] = frame + i;
+		page_set(&r->state[page + i], PAGE_SHARED);
+	}
+	/* Who waited at the gate, and who wrote to an old frame meanwhile. */
+	uffd_wake(b->a->tracker, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	uffd_wake(b->a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	b->a->stats.shares += n;
+	return 0;
+}
+
+/* Equal pages that were taken out: maps frames, or zero pages, and leaves them in quarantine. */
+static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame, uint32_t n,
+				  char *slot)
+{
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+	int err;
+
+	err = b->s ? map_frames(b, page, frame, n) :
+		     uffd_zeropage(b->a->tracker, region_page(b->r, page), len);
+	if (err) {
+		put_back(b, page, slot, n);
+		return cause_of(err);
+	}
+	if (test_unsafe("no-quarantine")) {
+		map_advise(slot, len, MADV_DONTNEED);
+		return PS_CAUSE_NONE;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i, b->s,
+				b->s ? frame + i : PS_FRAME_NONE, b->now_ms);
+		if (!b->s)
+			page_set(&b->r->state[page + i], PAGE_NEW);
+	}
+	return PS_CAUSE_NONE;
+}
+
+static bool same(const struct batch *b, const char *slot, uint32_t frame)
+{
+	if (test_unsafe("compare-before"))
+		return true;
+	return b->s ? memcmp(slot, store_frame(b->s, frame), PS_PAGE_SIZE) == 0 :
+		      page_is_zero(slot);
+}
+
+/* Step 4: cuts what was taken out into stretches of equal and of changed pages. Returns how many
+ * were settled. */
+static uint32_t compare(struct batch *b, uint32_t page, uint32_t frame, uint32_t n, char *slot)
+{
+	uint32_t i = 0, settled = 0;
+
+	while (i < n) {
+		bool equal = same(b, slot + (size_t)i * PS_PAGE_SIZE, frame + i);
+		char *from = slot + (size_t)i * PS_PAGE_SIZE;
+		enum ps_cause cause = PS_CAUSE_CHANGED;
+		uint32_t k = 1;
+
+		while (i + k < n &&
+		       same(b, slot + (size_t)(i + k) * PS_PAGE_SIZE, frame + i + k) == equal)
+			k++;
+		if (equal)
+			cause = settle_equal(b, page + i, frame + i, k, from);
+		else
+			put_back(b, page + i, from, k);
+		answer_all(b, page + i, frame + i, k, cause);
+		settled += cause ? 0 : k;
+		i += k;
+	}
+	return settled;
+}
+
+/* Step 6: the gate comes off every stretch that is not a frame's mapping now. */
+static void ungate(struct batch *b, uint32_t page, uint32_t n)
+{
+	uint32_t end = page + n, k;
+
+	for (; page < end; page += k ? k : 1) {
+		for (k = 0; page + k < end && page_state(&b->r->state[page + k]) != PAGE_SHARED;)
+			k++;
+		if (k)
+			region_ungate(b->a, b->r, page, k);
+	}
+}
+
+/* Still the guest's own pages: as new, and tired, so that they are not tried at every look. */
+static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t n,
+		       enum ps_cause cause)
+{
+	for (uint32_t i = page; i < page + n; i++) {
+		enum page_state state = page_state(&b->r->state[i]);
+
+		if (state == PAGE_HINTED || state == PAGE_OUT || !b->s) {
+			page_tire(&b->r->state[i]);
+			page_set(&b->r->state[i], PAGE_NEW);
+		} else if (state == PAGE_OLD_HINTED) {
+			page_claim(&b->r->state[i], PAGE_OLD_HINTED, PAGE_OLD);
+		}
+	}
+	answer_all(b, page, frame, n, cause);
+}
+
+/* Steps 2 to 6 for pages of the guest's own. Returns how many were settled. */
+static uint32_t take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
+{
+	char *slot = quarantine_take(&b->a->quarantine, n);
+	uint32_t i = 0, settled = 0, again = 0;
+	int err;
+
+	if (!slot) {
+		refuse_all(b, page, frame, n, PS_CAUSE_QUARANTINE);
+		return 0;
+	}
+	err = region_gate(b->a, b->r, page, n);
+	if (err) {
+		refuse_all(b, page, frame, n, cause_of(err));
+		return 0;
+	}
+	/* Under settle: it is not about to fill one of them with zeros for an old fault. */
+	pthread_mutex_lock(&b->a->settle);
+	for (i = page; i < page + n; i++)
+		page_set(&b->r->state[i], PAGE_OUT);
+	pthread_mutex_unlock(&b->a->settle);
+	for (i = 0; i < n;) {
+		char *to = slot + (size_t)i * PS_PAGE_SIZE;
+		long moved = uffd_move(b->a->tracker, to, region_page(b->r, page + i),
+				       (size_t)(n - i) * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
+
+		if (moved > 0) {
+			uint32_t k = (uint32_t)(moved / PS_PAGE_SIZE);
+
+			settled += compare(b, page + i, frame + i, k, to);
+			i += k;
+		} else if (moved != -EAGAIN || ++again > TAKE_OUT_TRIES) {
+			refuse_all(b, page + i, frame + i, 1, cause_of((int)moved));
+			i++;
+		}
+	}
+	ungate(b, page, n);
+	return settled;
+}
+
+/* Frames of an earlier store: immutable, so compared and replaced where they are. */
+static void move_store(struct batch *b, uint32_t page, uint32_t frame)
+{
+	struct region *r = b->r;
+	bool claimed;
+	int err;
+
+	/* Under settle: the settler is not in the middle of unsharing it. */
+	pthread_mutex_lock(&b->a->settle);
+	claimed = page_claim(&r->state[page], PAGE_OLD_HINTED, PAGE_OUT);
+	pthread_mutex_unlock(&b->a->settle);
+	if (!claimed) {
+		answer(b, page, frame, PS_CAUSE_CHANGED);
+		return;
+	}
+	if (memcmp(region_page(r, page), store_frame(b->s, frame), PS_PAGE_SIZE) != 0) {
+		page_set(&r->state[page], PAGE_OLD);
+		answer(b, page, frame, PS_CAUSE_CHANGED);
+		return;
+	}
+	err = map_frames(b, page, frame, 1);
+	if (err)
+		page_set(&r->state[page], PAGE_OLD);
+	answer(b, page, frame, err ? cause_of(err) : PS_CAUSE_NONE);
+}
+
+/* What stands against taking that page out; NONE: nothing. */
+static enum ps_cause obstacle(const struct batch *b, uint32_t page)
+{
+	const struct block *block = region_block(b->r, page);
+	uint32_t flags = b->a->link.config.flags;
+
+	if (page_is(&b->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
+		return PS_CAUSE_QUARANTINE;
+	if (block->large && (flags & PS_CONFIG_LARGE))
+		return PS_CAUSE_LARGE;
+	if (block->was_large && (flags & PS_CONFIG_MOVE_LOOPS))
+		return PS_CAUSE_LARGE;
+	return PS_CAUSE_NONE;
+}
+
+static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
+{
+	uint32_t i = 0;
+
+	if (!runs_worth(run, shortest)) {
+		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
+		return;
+	}
+	if (store_prepare(b->a, b->s, run->frame, run->len)) {
+		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_NO_MEMORY);
+		return;
+	}
+	while (i < run->len) {
+		uint32_t page = run->page + i, k = 0;
+
+		if (page_state(&b->r->state[page]) == PAGE_OLD_HINTED) {
+			move_store(b, page, run->frame + i);
+			i++;
+			continue;
+		}
+		while (i + k < run->len && page_state(&b->r->state[page + k]) == PAGE_HINTED)
+			k++;
+		if (k)
+			take_out(b, page, run->frame + i, k);
+		else
+			answer(b, page, run->frame + i, PS_CAUSE_CHANGED);
+		i += k ? k : 1;
+	}
+}
+
+static uint32_t frame_beside(const struct region *r, uint32_t page)
+{
+	return page_state(&r->state[page]) == PAGE_SHARED ? r->frame[page] : PS_FRAME_NONE;
+}
+
+static void price(const struct region *r, struct run *run)
+{
+	bool first = run->page == r->first, last = run->page + run->len == r->end;
+	uint32_t before = first ? PS_FRAME_NONE : frame_beside(r, run->page - 1);
+	uint32_t after = last ? PS_FRAME_NONE : frame_beside(r, run->page + run->len);
+
+	run->cost = (int16_t)runs_cost(runs_side_before(run, first, before),
+				       runs_side_after(run, last, after));
+}
+
+uint64_t share_mappings(const struct agent *a)
+{
+	return a->budget.baseline + a->stats.mappings;
+}
+
+/* Drops what cannot be done now; the rest, in order, into kept. */
+static uint32_t sift(struct batch *b, const struct run_order *orders, uint32_t n,
+		     struct run_order *kept)
+{
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t page = orders[i].page;
+		enum ps_cause cause = obstacle(b, page);
+
+		if (!cause) {
+			kept[k++] = orders[i];
+			continue;
+		}
+		if (cause == PS_CAUSE_LARGE && page_state(&b->r->state[page]) == PAGE_HINTED) {
+			page_set(&b->r->state[page], PAGE_TWIN);
+			answer(b, page, orders[i].frame, cause);
+		} else {
+			refuse_all(b, page, orders[i].frame, 1, cause);
+		}
+	}
+	return k;
+}
+
+void share_block(struct agent *a, struct region *r, const struct run_order *orders, uint32_t n)
+{
+	struct batch b = {
+		.a = a,
+		.r = r,
+		.s = store_current(a),
+		.now_ms = (uint32_t)(agent_now() / 1000000),
+	};
+	struct run_order kept[PS_BLOCK_PAGES];
+	struct run runs[PS_BLOCK_PAGES];
+	uint32_t shortest;
+	size_t count;
+
+	n = sift(&b, orders, n, kept);
+	if (!n)
+		return;
+	if (region_make_small(a, r, kept[0].page) || nursery_make(a, r)) {
+		for (uint32_t i = 0; i < n; i++)
+			refuse_all(&b, kept[i].page, kept[i].frame, 1, PS_CAUSE_MAPPINGS);
+		return;
+	}
+	count = runs_cut(kept, n, runs);
+	for (size_t i = 0; i < count; i++)
+		price(r, &runs[i]);
+	runs_sort(runs, count);
+	for (size_t i = 0; i < count; i++) {
+		shortest = runs_shortest(share_mappings(a), a->budget.limit,
+					 a->link.config.map_reserve);
+		share_run(&b, &runs[i], shortest);
+		a->stats.mappings = (uint64_t)((int64_t)a->stats.mappings + runs[i].cost);
+	}
+}
+
+uint32_t share_zero(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	struct batch b = {.a = a, .r = r, .now_ms = (uint32_t)(agent_now() / 1000000)};
+	uint32_t settled = take_out(&b, page, 0, n);
+
+	a->stats.zeroed += settled;
+	return settled;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * share: taking pages out, and mapping frames, or the zero page, in their place. Worker, under act.
+ */
+#ifndef PSHARE_AGENT_SHARE_H
+#define PSHARE_AGENT_SHARE_H
+
+#include <stdint.h>
+
+#include "agent/region.h"
+#include "policy/runs.h"
+
+/* The daemon's orders for one block of r: pages of the region, sorted, none twice. Every order is
+ * answered in the up ring (SHARED or REFUSED), so there must be room for n answers. */
+void share_block(struct agent *a, struct region *r, const struct run_order *orders, uint32_t n);
+
+/* Pages page..page+n-1, of one block, looked like zeros: takes them out and, where they are, puts
+ * the kernel's zero page in their place. Returns how many became zero pages. */
+uint32_t share_zero(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+
+/* Mappings of this process now, as far as known without counting. */
+uint64_t share_mappings(const struct agent *a);
+
+#endif

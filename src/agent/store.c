@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/store.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "sys/mapping.h"
+#include "sys/uffd.h"
+
+static size_t window_bytes(const struct store *s)
+{
+	return (size_t)s->frames * PS_PAGE_SIZE;
+}
+
+struct store *store_current(struct agent *a)
+{
+	return a->stores.current == STORE_NONE ? NULL : &a->stores.store[a->stores.current];
+}
+
+int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
+{
+	struct store s = {
+		.generation = domain->generation,
+		.seed = domain->seed,
+		.frames = domain->frames,
+	};
+	uint32_t i = 0;
+	int err;
+
+	if (domain->frames == 0 || domain->frames > PS_FRAMES_MAX || domain->generation == 0)
+		return -EPROTO;
+	store_sweep(a);
+	while (i < STORES_MAX && a->stores.store[i].window)
+		i++;
+	if (i == STORES_MAX)
+		return -EAGAIN;
+	s.window = map_private(NULL, fd, window_bytes(&s));
+	if (!s.window)
+		return -ENOMEM;
+	err = uffd_register(a->guard, s.window, window_bytes(&s), UFFDIO_REGISTER_MODE_WP);
+	if (err) {
+		map_free(s.window, window_bytes(&s));
+		return err;
+	}
+	a->stores.store[i] = s;
+	a->stores.current = i;
+	return 0;
+}
+
+void store_leave(struct agent *a)
+{
+	a->stores.current = STORE_NONE;
+	store_sweep(a);
+}
+
+void store_sweep(struct agent *a)
+{
+	for (uint32_t i = 0; i < STORES_MAX; i++) {
+		struct store *s = &a->stores.store[i];
+
+		if (!s->window || i == a->stores.current || s->quarantined)
+			continue;
+		map_free(s->window, window_bytes(s));
+		*s = (struct store){0};
+	}
+}
+
+int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
+{
+	char *at = store_frame(s, frame);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+	int err;
+
+	err = map_advise(at, len, MADV_POPULATE_READ);
+	if (err)
+		return err;
+	/* -EAGAIN: an event of an earlier mremap() is being read this moment. */
+	while ((err = uffd_protect(a->guard, at, len, 1)) == -EAGAIN)
+		sched_yield();
+	return err;
+}

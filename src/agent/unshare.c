@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * unshare: from a frame back to a page of the guest's own.
+ *
+ * The way, for a run of n pages:
+ *  1. copy the frames' content into the nursery (nursery.c). Frames are immutable, so the copy
+ *     cannot be out of date.
+ *  2. mremap() the copy over the frames. Before, the guest sees the frame and cannot write; after,
+ *     it sees the same bytes and can. There is nothing in between.
+ *  3. the state: NEW, and UNREF where the daemon counts a reference. Then wake the writers.
+ *  4. register the pages with the tracker again; the kernel merges them with their neighbours.
+ *     Until then writes to them are not tracked, which is right: what is not armed counts as
+ *     written.
+ *
+ * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
+ *
+ * When 2 fails (vm.max_map_count), the guest still must go on: the write-protection is lifted, the
+ * kernel copies the page in place, inside the frame's mapping. Such a page is right for ever but
+ * can never be taken out again (UFFDIO_MOVE takes no page of a file's mapping): STUCK, counted.
+ *
+ * The settler runs unshare_fault() while guest and VMM threads may hold any lock of libc: nothing
+ * here allocates, prints through stdio, or waits for anything but the kernel.
+ */
+#include "agent/unshare.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/hash.h"
+#include "agent/nursery.h"
+#include "sys/mapping.h"
+#include "sys/uffd.h"
+
+/* Steps 3 and 4: what every way out of a frame ends with. */
+static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	char *addr = region_page(r, page);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+
+	for (uint32_t i = page; i < page + n; i++) {
+		enum page_state state = page_state(&r->state[i]);
+
+		/* A stuck page still maps its frame's file: only its discard gives the frame back. */
+		if (state == PAGE_SHARED || (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
+			page_mark(&r->state[i], PAGE_UNREF);
+			region_block(r, i)->unrefs = 1;
+		}
+		page_set(&r->state[i], PAGE_NEW);
+	}
+	uffd_wake(a->guard, addr, len);
+	/* A failure leaves them out of sight of the walk: never shared again, never wrong. */
+	uffd_register(a->tracker, addr, len, UFFDIO_REGISTER_MODE_WP);
+}
+
+static int copy_over(struct agent *a, struct region *r, uint32_t page, uint32_t n,
+		     const char *content)
+{
+	char *copy = nursery_page(r, page);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+	int err;
+
+	memcpy(copy, content, len);
+	err = map_over(region_page(r, page), copy, len);
+	if (err) {
+		map_advise(copy, len, MADV_DONTNEED); /* the nursery is empty when nobody is in it */
+		return err;
+	}
+	settle_pages(a, r, page, n);
+	atomic_fetch_add(&a->unshares, n);
+	return 0;
+}
+
+/* Lets the kernel copy in place. -EAGAIN: an mremap() event is waiting to be read. */
+static int stick(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	int err;
+
+	/* First the state: the settler must not meet a page that it takes for a frame's. No
+	 * reference is given back: until it is written the page still maps the frame. */
+	for (uint32_t i = page; i < page + n; i++) {
+		if (page_state(&r->state[i]) == PAGE_STUCK)
+			continue;
+		if (page_state(&r->state[i]) != PAGE_SHARED)
+			r->frame[i] = PS_FRAME_NONE; /* nobody counts a reference of an old frame */
+		page_set(&r->state[i], PAGE_STUCK);
+		atomic_fetch_add(&a->stuck, 1);
+	}
+	err = uffd_protect(a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE, 0);
+	return err;
+}
+
+int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	return copy_over(a, r, page, n, region_page(r, page));
+}
+
+int unshare_with(struct agent *a, struct region *r, uint32_t page, const char *content)
+{
+	return copy_over(a, r, page, 1, content);
+}
+
+void unshare_fault(struct agent *a, struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	atomic_fetch_add(&a->faults, 1);
+	if (page_has_frame(state) && unshare_run(a, r, page, 1) == 0)
+		return;
+	if ((page_has_frame(state) || state == PAGE_STUCK) && stick(a, r, page, 1) == 0)
+		return;
+	/* Out, or settled by somebody else: the writer looks again, and comes again if need be. */
+	uffd_wake(a->guard, region_page(r, page), PS_PAGE_SIZE);
+}
+
+/* The length of the run at page, within end, in which all pages have a frame. */
+static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
+{
+	uint32_t n = 0;
+
+	while (page + n < end && n < UNSHARE_PAGES && page_has_frame(page_state(&r->state[page + n])))
+		n++;
+	return n;
+}
+
+void unshare_all(struct agent *a, struct region *r)
+{
+	for (uint32_t b = 0; b < r->blocks; b++) {
+		uint32_t page = b * PS_BLOCK_PAGES;
+		uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
+
+		while (page < end) {
+			uint32_t n = framed(r, page, end);
+
+			if (n && unshare_run(a, r, page, n))
+				stick(a, r, page, n);
+			page += n ? n : 1;
+		}
+	}
+}
+
+/* The nursery is empty: moving part of it over frames leaves nothing there. Where no mapping is to
+ * be had, zeros are written in place: right for the guest, though no memory comes back. */
+static int discard_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	int err = map_over(region_page(r, page), nursery_page(r, page), (size_t)n * PS_PAGE_SIZE);
+
+	if (!err) {
+		settle_pages(a, r, page, n);
+	} else {
+		err = stick(a, r, page, n);
+		if (err)
+			return err;
+		memset(region_page(r, page), 0, (size_t)n * PS_PAGE_SIZE);
+	}
+	atomic_fetch_add(&a->discards, n);
+	return 0;
+}
+
+static bool mapped_from_store(const struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	return page_has_frame(state) || state == PAGE_STUCK;
+}
+
+int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint32_t end = page + n, run;
+
+	if (test_unsafe("no-discard"))
+		return 0;
+	for (uint32_t at = page; at < end; at += run ? run : 1) {
+		int err = 0;
+
+		for (run = 0; at + run < end && mapped_from_store(r, at + run);)
+			run++;
+		if (run)
+			err = discard_run(a, r, at, run);
+		if (err)
+			return err;
+	}
+	for (uint32_t i = page; i < end; i++)
+		if (page_is(&r->state[i], PAGE_QUARANTINED))
+			r->frame[i] = FRAME_DISCARDED;
+	return 0;
+}

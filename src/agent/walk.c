@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * walk: what changed, what is stable, what is worth a hint.
+ *
+ * A look goes over every block of every region once. For a block, one PAGEMAP_SCAN says which
+ * pages are there and which of them were written since they were armed:
+ *   written            -> arm it (only what was found: arming a range drops all of it from KVM's
+ *                         second-level tables), ARMED
+ *   armed, not written -> stable since the last look: hash it. All zeros: taken out at once. Else
+ *                         HINTED, and the daemon gets the hash.
+ *   hinted, not written-> nothing. So memory that does not change costs a few ns a page.
+ *   in a huge page     -> never armed (a write to an armed huge page splits its mapping); hashed in
+ *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
+ *
+ * How fast: a look begins no sooner than the look period after the one before; hashing takes
+ * tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
+ * Mem.ShareScanGHz and Mem.ShareRateMax. Out of tokens, or the ring full, the look stops where it
+ * is and goes on there.
+ *
+ * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
+ * arming it costs the guest a fault each time and never gave anything. The same for a page whose
+ * sharing was refused.
+ *
+ * Reading guest memory here cannot wait for anybody: only this thread takes pages out, and `act`
+ * keeps the VMM from unmapping what is read.
+ */
+#include "agent/walk.h"
+
+#include <errno.h>
+
+#include "agent/agent.h"
+#include "agent/hash.h"
+#include "agent/share.h"
+#include "sys/pagemap.h"
+
+/* One visit of a block. */
+struct visit {
+	struct agent *a;
+	struct region *r;
+	struct block *b;
+	struct store *s;
+	uint32_t first, end;   /* pages */
+	uint32_t zero, nzeros; /* stretch of pages that look like zeros */
+	bool starved;	       /* no tokens, or no room in the ring */
+	bool armed;	       /* something was */
+};
+
+static bool is_due(const struct visit *v, uint8_t state)
+{
+	unsigned int v2 = (state & PAGE_VOLATILE) >> PAGE_VOLATILE_SHIFT;
+
+	return (v->a->walk.look & ((1u << v2) - 1)) == 0;
+}
+
+static void flush_zeros(struct visit *v)
+{
+	if (v->nzeros && !v->b->large &&
+	    !(v->b->was_large && (v->a->link.config.flags & PS_CONFIG_MOVE_LOOPS)))
+		share_zero(v->a, v->r, v->zero, v->nzeros);
+	v->nzeros = 0;
+}
+
+static void add_zero(struct visit *v, uint32_t page)
+{
+	if (v->nzeros && v->zero + v->nzeros != page)
+		flush_zeros(v);
+	if (!v->nzeros)
+		v->zero = page;
+	v->nzeros++;
+}
+
+/* A token for one page, and room for its hint. */
+static bool may_hash(struct visit *v)
+{
+	if (!v->starved && link_up_room(&v->a->link) > 0 &&
+	    rate_take(&v->a->walk.bucket, agent_now(), 1) == 1)
+		return true;
+	v->starved = true;
+	return false;
+}
+
+/* The page is stable (or part of a huge page): zero, or a hint. */
+static void hash_page(struct visit *v, uint32_t page)
+{
+	uint8_t *state = &v->r->state[page];
+	const char *content = region_page(v->r, page);
+	bool zero;
+
+	if (!may_hash(v)) {
+		v->armed = true; /* come back for it */
+		return;
+	}
+	v->a->stats.scanned++;
+	zero = page_is_zero(content);
+	if (zero && !v->b->large) {
+		add_zero(v, page);
+		return;
+	}
+	if (zero) {
+		page_set(state, PAGE_TWIN);
+		return;
+	}
+	if (v->a->link.config.flags & PS_CONFIG_ZERO_ONLY) {
+		page_set(state, PAGE_HINTED);
+		return;
+	}
+	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, page_hash(content, v->s->seed));
+	v->a->stats.hinted++;
+	page_set(state, PAGE_HINTED);
+}
+
+/* Found as armed and not written. */
+static void look_clean(struct visit *v, uint32_t page)
+{
+	uint8_t byte = __atomic_load_n(&v->r->state[page], __ATOMIC_ACQUIRE);
+
+	switch (byte & PAGE_STATE) {
+	case PAGE_ARMED:
+		page_calm(&v->r->state[page]);
+		break;
+	case PAGE_NEW:
+		if (!is_due(v, byte))
+			return;
+		break;
+	default:
+		return;
+	}
+	if (byte & (PAGE_QUARANTINED | PAGE_UNREF)) {
+		v->armed = true; /* not before the daemon has its reference back */
+		return;
+	}
+	hash_page(v, page);
+}
+
+/* Found as written: true if it is to be armed now. */
+static bool look_written(struct visit *v, uint32_t page)
+{
+	uint8_t *state = &v->r->state[page];
+	uint8_t byte = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+
+	switch (byte & PAGE_STATE) {
+	case PAGE_HINTED:
+	case PAGE_TWIN:
+	case PAGE_ARMED:
+		page_tire(state);
+		page_set(state, PAGE_NEW);
+		break;
+	case PAGE_NEW:
+		break;
+	default:
+		return false;
+	}
+	if (!is_due(v, *state))
+		return false;
+	page_set(state, PAGE_ARMED);
+	v->armed = true;
+	return true;
+}
+
+static void look_written_range(struct visit *v, uint32_t from, uint32_t to)
+{
+	uint32_t start = from;
+
+	for (uint32_t page = from; page <= to; page++) {
+		if (page < to && look_written(v, page))
+			continue;
+		if (page > start && pagemap_arm(v->a->pagemap,
+						(uintptr_t)region_page(v->r, start),
+						(uintptr_t)region_page(v->r, page)))
+			agent_say("pages cannot be armed", EIO);
+		start = page + 1;
+	}
+}
+
+static void look_large(struct visit *v, uint32_t from, uint32_t to)
+{
+	v->b->large += (uint16_t)(to - from);
+	v->b->was_large = 1;
+	if (v->a->walk.look % WALK_LARGE_LOOKS)
+		return;
+	for (uint32_t page = from; page < to && !v->starved; page++)
+		if (!page_is(&v->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
+			hash_page(v, page);
+}
+
+/* Huge pages that are not to be kept whole are looked at like any other memory. */
+static bool keep_large(const struct visit *v, uint64_t categories)
+{
+	return (categories & PAGE_IS_HUGE) && (v->a->link.config.flags & PS_CONFIG_LARGE);
+}
+
+static void look_range(struct visit *v, const struct page_region *range)
+{
+	uint32_t from = (uint32_t)((range->start - v->r->origin) / PS_PAGE_SIZE);
+	uint32_t to = (uint32_t)((range->end - v->r->origin) / PS_PAGE_SIZE);
+	uint32_t page;
+
+	v->b->grant += (uint16_t)(to - from);
+	if (range->categories & PAGE_IS_HUGE)
+		v->b->was_large = 1;
+	if (range->categories & PAGE_IS_PFNZERO) {
+		v->b->zero += (uint16_t)(to - from);
+		for (page = from; page < to; page++)
+			if (page_state(&v->r->state[page]) <= PAGE_TWIN)
+				page_set(&v->r->state[page], PAGE_NEW);
+	} else if (keep_large(v, range->categories)) {
+		look_large(v, from, to);
+	} else if (range->categories & PAGE_IS_WRITTEN) {
+		look_written_range(v, from, to);
+	} else {
+		for (page = from; page < to; page++)
+			look_clean(v, page);
+	}
+}
+
+/* A frame of an earlier store: immutable, so stable. */
+static void look_old(struct visit *v, uint32_t page)
+{
+	if (!may_hash(v))
+		return;
+	v->a->stats.scanned++;
+	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page,
+		page_hash(region_page(v->r, page), v->s->seed));
+	v->a->stats.hinted++;
+	/* The settler may have unshared it this moment: then it is NEW, and stays so. */
+	page_claim(&v->r->state[page], PAGE_OLD, PAGE_OLD_HINTED);
+}
+
+/* Counts what the scan does not show: frames, and how many mappings they are. */
+static void look_frames(struct visit *v)
+{
+	uint32_t before = PS_FRAME_NONE;
+
+	v->b->shared = v->b->runs = v->b->twin = 0;
+	for (uint32_t page = v->first; page < v->end; page++) {
+		enum page_state state = page_state(&v->r->state[page]);
+		uint32_t frame = PS_FRAME_NONE;
+
+		if (state == PAGE_TWIN) {
+			v->b->twin++;
+		} else if (page_has_frame(state) || state == PAGE_STUCK) {
+			frame = v->r->frame[page];
+			v->b->shared += state != PAGE_STUCK;
+			v->b->grant++;
+			v->b->runs += before == PS_FRAME_NONE || frame != before + 1;
+		}
+		if (state == PAGE_OLD && !v->starved)
+			look_old(v, page);
+		before = frame;
+	}
+}
+
+/* Returns false if it has to be visited again in this look: it was not finished. */
+static bool visit(struct agent *a, struct region *r, uint32_t block)
+{
+	struct page_region ranges[WALK_RANGES];
+	struct visit v = {
+		.a = a,
+		.r = r,
+		.b = &r->block[block],
+		.s = store_current(a),
+		.first = block * PS_BLOCK_PAGES,
+		.end = (block + 1) * PS_BLOCK_PAGES,
+	};
+	uintptr_t walked;
+	int n;
+
+	v.first = v.first < r->first ? r->first : v.first;
+	v.end = v.end > r->end ? r->end : v.end;
+	n = pagemap_present(a->pagemap, (uintptr_t)region_page(r, v.first),
+			    (uintptr_t)region_page(r, v.end), ranges, WALK_RANGES, &walked);
+	if (n < 0) {
+		agent_say("the page tables cannot be scanned", -n);
+		return true;
+	}
+	v.b->grant = v.b->zero = v.b->large = 0;
+	for (int i = 0; i < n; i++)
+		look_range(&v, &ranges[i]);
+	flush_zeros(&v);
+	look_frames(&v);
+	v.b->armed = v.armed;
+	a->stats.looked += v.end - v.first;
+	return !v.starved;
+}
+
+/* The look period: a 60th of Mem.ShareScanTime, within bounds, so that a pass's hashing can spread
+ * over the whole time while two looks at a page stay near each other. */
+static uint64_t look_period(const struct agent *a)
+{
+	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
+
+	if (ns < WALK_LOOK_MIN_NS)
+		return WALK_LOOK_MIN_NS;
+	return ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
+}
+
+/* The next block to visit; NULL: the look is over. Under act. */
+static struct region *position(struct agent *a)
+{
+	struct walk *w = &a->walk;
+
+	for (; w->region < PS_REGIONS_MAX; w->region++, w->block = 0) {
+		struct region *r = &a->region[w->region];
+
+		if (r->life == REGION_MANAGED && r->announced && w->block < r->blocks)
+			return r;
+	}
+	return NULL;
+}
+
+/* Returns false when the look is over or starved. */
+static bool next_block(struct agent *a, bool *starved)
+{
+	struct region *r;
+	bool more = false;
+
+	pthread_mutex_lock(&a->act);
+	r = position(a);
+	if (r && visit(a, r, a->walk.block)) {
+		a->walk.block++;
+		more = true;
+	} else if (r) {
+		*starved = true;
+	}
+	pthread_mutex_unlock(&a->act);
+	return more;
+}
+
+uint64_t walk_step(struct agent *a, uint64_t now)
+{
+	struct walk *w = &a->walk;
+	bool starved = false, more = true;
+
+	if (!(a->link.config.flags & PS_CONFIG_SHARE) || !store_current(a) || a->gave_up)
+		return UINT64_MAX;
+	if (!w->under_way) {
+		if (w->look && now - w->started < look_period(a))
+			return look_period(a) - (now - w->started);
+		w->under_way = true;
+		w->started = now;
+		w->look++;
+		w->region = w->block = 0;
+	}
+	for (uint32_t i = 0; more && i < WALK_SLICE_BLOCKS; i++)
+		more = next_block(a, &starved);
+	if (more)
+		return 0;
+	if (starved) {
+		uint64_t wait = rate_wait(&w->bucket, now, PS_BLOCK_PAGES / 2);
+
+		return wait > 1000000 ? wait : 1000000;
+	}
+	w->under_way = false;
+	a->stats.pass++;
+	return look_period(a);
+}
+
+void walk_restart(struct agent *a)
+{
+	a->walk.under_way = false;
+	a->walk.look = 0;
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life != REGION_MANAGED)
+			continue;
+		/* HINTED but not written is NEW but not written: hashed at the next look. */
+		for (uint32_t page = r->first; page < r->end; page++) {
+			enum page_state state = page_state(&r->state[page]);
+
+			if (state == PAGE_HINTED || state == PAGE_TWIN)
+				page_claim(&r->state[page], state, PAGE_NEW);
+			else if (state == PAGE_OLD_HINTED)
+				page_claim(&r->state[page], PAGE_OLD_HINTED, PAGE_OLD);
+		}
+	}
+}

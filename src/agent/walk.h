@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * walk: looks at all memory again and again, finds what became stable, hashes and hints it.
+ */
+#ifndef PSHARE_AGENT_WALK_H
+#define PSHARE_AGENT_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/rate.h"
+
+#define WALK_LOOK_MIN_NS 1000000000ull	 /* two looks at a page are at least so far apart */
+#define WALK_LOOK_MAX_NS 60000000000ull
+#define WALK_SLICE_BLOCKS 64u		 /* then the worker sees to its other duties */
+#define WALK_LARGE_LOOKS 16u		 /* parts of huge pages are hashed in every 16th look */
+#define WALK_RANGES 600			 /* of one PAGEMAP_SCAN: a block never needs more */
+
+struct agent;
+
+struct walk {
+	struct rate_bucket bucket;
+	uint32_t region; /* where the look is: slot and block in it */
+	uint32_t block;
+	bool under_way;
+	uint64_t look;	  /* number of the look */
+	uint64_t started; /* ns */
+};
+
+/* The next slice of the walk, if it is time. Returns the ns until it wants to go on, 0: at once,
+ * UINT64_MAX: not before something else happens. Worker, no lock held. */
+uint64_t walk_step(struct agent *a, uint64_t now);
+/* Every page is to be hashed and hinted anew: another domain, another daemon. Under act. */
+void walk_restart(struct agent *a);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * worker: the agent's one thread that acts. A round does a little of each duty, then sleeps until
+ * the next is due or somebody calls:
+ *
+ *   link        connect, control messages, WANT answered, SHARE noted
+ *   regions     adopt what was opted in, announce, take leave of what is gone
+ *   leave       the daemon wants us out of the domain: unshare, wait for the quarantine, say so
+ *   orders      share, block by block
+ *   quarantine  give back what has waited long enough
+ *   references  tell the daemon which frames are not mapped any more
+ *   walk        look for what changed, hash, hint
+ *   figures     what `pshare list` shows
+ */
+#include "agent/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/agent.h"
+#include "agent/share.h"
+#include "agent/unshare.h"
+#include "sys/events.h"
+#include "sys/vmas.h"
+#include "sys/wait.h"
+
+#define FIGURES_NS 250000000ull
+#define COUNT_MAPPINGS_NS 60000000000ull
+#define QUARANTINE_MS_DEFAULT 2000u
+#define SLEEP_MAX_NS 5000000000ull
+#define SLEEP_MIN_NS 20000ull
+
+/* ---- regions ------------------------------------------------------------------------------ */
+
+static void adopt(struct agent *a, struct region *r)
+{
+	region_adopt(a, r);
+	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
+		region_make_all_small(a, r);
+}
+
+/* Returns -errno if the daemon could not be told; then it is tried again. */
+static int announce(struct agent *a, struct region *r)
+{
+	enum ps_msg_type type = PS_MSG_REGION_ADD;
+	int err;
+
+	if (r->life == REGION_REFUSED)
+		type = PS_MSG_REGION_REFUSED;
+	else if (r->life == REGION_RETIRED)
+		type = PS_MSG_REGION_DEL;
+	if (r->life != REGION_RETIRED || r->announced) {
+		err = link_region(&a->link, type, r->base, r->end, r->cause);
+		if (err)
+			return err;
+	}
+	r->announced = true;
+	if (r->life == REGION_RETIRED)
+		region_free(a, r);
+	return 0;
+}
+
+static void serve_regions(struct agent *a)
+{
+	bool up = a->link.state == LINK_UP && a->link.configured;
+
+	if (!up)
+		return;
+	pthread_mutex_lock(&a->act);
+	pthread_mutex_lock(&a->settle);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_OFFERED)
+			adopt(a, r);
+		if (r->life == REGION_RETIRED ||
+		    ((r->life == REGION_MANAGED || r->life == REGION_REFUSED) && !r->announced))
+			announce(a, r);
+	}
+	pthread_mutex_unlock(&a->settle);
+	pthread_mutex_unlock(&a->act);
+}
+
+/* ---- leaving a domain --------------------------------------------------------------------- */
+
+static bool still_quarantined(const struct agent *a)
+{
+	for (uint32_t i = 0; i < STORES_MAX; i++)
+		if (a->stores.store[i].quarantined)
+			return true;
+	return false;
+}
+
+static void leave_store(struct agent *a)
+{
+	pthread_mutex_lock(&a->act);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life != REGION_MANAGED)
+			continue;
+		pthread_mutex_lock(&a->settle);
+		unshare_all(a, r);
+		pthread_mutex_unlock(&a->settle);
+	}
+	store_leave(a);
+	pthread_mutex_unlock(&a->act);
+}
+
+/* The daemon counts all our references as given back once it has LEFT. */
+static void forget_references(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		for (uint32_t page = r->first; r->life == REGION_MANAGED && page < r->end; page++)
+			page_clear(&r->state[page], PAGE_UNREF);
+	}
+}
+
+static void serve_leave(struct agent *a)
+{
+	struct link *l = &a->link;
+
+	if (!l->leaving || l->state != LINK_UP)
+		return;
+	if (store_current(a)) {
+		for (uint32_t i = 0; i < l->orders; i++)
+			link_up(l, PS_U_REFUSED, PS_CAUSE_GONE, 0, l->order[i].page,
+				l->order[i].frame);
+		l->orders = 0;
+		leave_store(a);
+	}
+	if (still_quarantined(a)) /* its frames are still to be compared with */
+		return;
+	pthread_mutex_lock(&a->act);
+	forget_references(a);
+	store_sweep(a);
+	pthread_mutex_unlock(&a->act);
+	if (link_plain(l, PS_MSG_LEFT, l->leaving) == 0)
+		l->leaving = 0;
+}
+
+/* ---- orders ------------------------------------------------------------------------------- */
+
+static void sort_orders(struct link_order *o, uint32_t n)
+{
+	for (uint32_t gap = n / 2; gap; gap /= 2)
+		for (uint32_t i = gap; i < n; i++) {
+			struct link_order x = o[i];
+			uint32_t k = i;
+
+			for (; k >= gap && o[k - gap].page > x.page; k -= gap)
+				o[k] = o[k - gap];
+			o[k] = x;
+		}
+}
+
+/* Orders o[0..n-1], sorted, of one block. */
+static void carry_out(struct agent *a, const struct link_order *o, uint32_t n)
+{
+	struct run_order orders[PS_BLOCK_PAGES];
+	struct region *r;
+	uint32_t page, count = 0;
+
+	pthread_mutex_lock(&a->act);
+	for (uint32_t i = 0; i < n; i++) {
+		r = agent_region_of(a, o[i].page, &page);
+		if (!r || r->life != REGION_MANAGED || page < r->first || page >= r->end ||
+		    (count && orders[count - 1].page == page)) {
+			link_up(&a->link, PS_U_REFUSED, PS_CAUSE_GONE, 0, o[i].page, o[i].frame);
+			continue;
+		}
+		orders[count++] = (struct run_order){.page = page, .frame = o[i].frame};
+	}
+	r = n ? agent_region_of(a, o[0].page, &page) : NULL;
+	if (count && r)
+		share_block(a, r, orders, count);
+	pthread_mutex_unlock(&a->act);
+}
+
+static void serve_orders(struct agent *a)
+{
+	struct link *l = &a->link;
+	uint32_t n = l->orders, i = 0;
+
+	memcpy(a->sorted, l->order, n * sizeof(a->sorted[0]));
+	l->orders = 0;
+	sort_orders(a->sorted, n);
+	while (i < n) {
+		uint32_t block = a->sorted[i].page / PS_BLOCK_PAGES, k = 1;
+
+		while (i + k < n && k < PS_BLOCK_PAGES &&
+		       a->sorted[i + k].page / PS_BLOCK_PAGES == block)
+			k++;
+		carry_out(a, &a->sorted[i], k);
+		link_ring(l);
+		i += k;
+	}
+}
+
+/* ---- references --------------------------------------------------------------------------- */
+
+/* Returns true if some have to wait. */
+static bool give_back(struct agent *a, struct region *r, uint32_t block)
+{
+	uint32_t page = block * PS_BLOCK_PAGES;
+	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
+	bool wait = false;
+
+	for (; page < end; page++) {
+		uint8_t byte = __atomic_load_n(&r->state[page], __ATOMIC_ACQUIRE);
+
+		if (!(byte & PAGE_UNREF))
+			continue;
+		if ((byte & PAGE_QUARANTINED) ||
+		    !link_up(&a->link, PS_U_UNSHARED, 0, 0, r->base + page, 0))
+			wait = true;
+		else
+			page_clear(&r->state[page], PAGE_UNREF);
+	}
+	return wait;
+}
+
+static void serve_references(struct agent *a)
+{
+	if (a->link.state != LINK_UP)
+		return;
+	pthread_mutex_lock(&a->act);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		for (uint32_t b = 0; r->life == REGION_MANAGED && b < r->blocks; b++) {
+			if (!__atomic_exchange_n(&r->block[b].unrefs, 0, __ATOMIC_ACQ_REL))
+				continue;
+			if (give_back(a, r, b))
+				__atomic_store_n(&r->block[b].unrefs, 1, __ATOMIC_RELEASE);
+		}
+	}
+	pthread_mutex_unlock(&a->act);
+}
+
+/* ---- figures ------------------------------------------------------------------------------ */
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	if (clock_gettime(id, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t cpu_ns(struct agent *a)
+{
+	clockid_t settler;
+
+	if (pthread_getcpuclockid(a->settler, &settler))
+		return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) + clock_ns(settler);
+}
+
+static void add_region(struct ps_agent_stats *s, const struct region *r)
+{
+	s->size += r->end - r->first;
+	s->agent_bytes += r->table_bytes;
+	for (uint32_t i = 0; i < r->blocks; i++) {
+		const struct block *b = &r->block[i];
+
+		s->grant += b->grant;
+		s->zero += b->zero;
+		s->large += b->large;
+		s->cowh += b->twin;
+		s->shared += b->shared;
+		s->mappings += 2u * b->runs;
+	}
+}
+
+static void figures(struct agent *a)
+{
+	struct ps_agent_stats *s = &a->stats;
+
+	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
+	s->agent_bytes = sizeof(*a) + 2 * AGENT_STACK_BYTES + sizeof(struct ps_ring_map);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		if (a->region[i].life == REGION_MANAGED)
+			add_region(s, &a->region[i]);
+	s->quarantined = a->quarantine.pages;
+	s->stuck = a->stuck;
+	s->faults = a->faults;
+	s->unshares = a->unshares;
+	s->discards = a->discards;
+	s->cpu_ns = cpu_ns(a);
+	if (a->link.state == LINK_UP)
+		memcpy(&a->link.map->stats, s, sizeof(*s));
+}
+
+static void count_mappings(struct agent *a, uint64_t now)
+{
+	long limit, count;
+
+	if (now < a->budget.next)
+		return;
+	a->budget.next = now + COUNT_MAPPINGS_NS;
+	limit = vmas_limit();
+	count = vmas_count();
+	if (limit > 0)
+		a->budget.limit = (uint64_t)limit;
+	if (count > 0)
+		a->budget.baseline = (uint64_t)count > a->stats.mappings ?
+					     (uint64_t)count - a->stats.mappings :
+					     0;
+}
+
+static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
+{
+	if (now < *next)
+		return;
+	*next = now + FIGURES_NS;
+	pthread_mutex_lock(&a->act);
+	figures(a);
+	count_mappings(a, now);
+	store_sweep(a);
+	pthread_mutex_unlock(&a->act);
+	if (a->link.state == LINK_UP && a->link.holds_old && a->walk.look > 1 && !a->walk.under_way &&
+	    link_no_old(a) && link_plain(&a->link, PS_MSG_OLD_GONE, 0) == 0)
+		a->link.holds_old = false;
+}
+
+/* ---- rounds ------------------------------------------------------------------------------- */
+
+static uint64_t least(uint64_t x, uint64_t y)
+{
+	return x < y ? x : y;
+}
+
+/* Sleeps until wait ns have passed or somebody calls. */
+static void rest(struct agent *a, uint64_t wait)
+{
+	int fds[] = {a->bell, a->link.sock, a->link.down_bell};
+	unsigned int ready = 0;
+
+	link_ring(&a->link);
+	if (wait < SLEEP_MIN_NS)
+		return;
+	if (!link_sleep(&a->link, true))
+		sys_wait_readable(fds, 3, (long)(least(wait, SLEEP_MAX_NS) / 1000), &ready);
+	link_sleep(&a->link, false);
+	if (ready & 1u)
+		sys_eventfd_clear(a->bell);
+}
+
+static uint64_t quarantine_wait(struct agent *a, uint64_t now)
+{
+	uint32_t wait_ms = a->link.configured ? a->link.config.quarantine_ms :
+						QUARANTINE_MS_DEFAULT;
+	uint32_t ms = quarantine_run(a, (uint32_t)(now / 1000000), wait_ms);
+
+	return ms == UINT32_MAX ? UINT64_MAX : ms * 1000000ull;
+}
+
+void *worker_main(void *arg)
+{
+	struct agent *a = arg;
+	uint64_t next_figures = 0;
+
+	for (;;) {
+		uint64_t now = agent_now(), wait;
+
+		wait = link_service(a, now);
+		serve_regions(a);
+		serve_leave(a);
+		serve_orders(a);
+		wait = least(wait, quarantine_wait(a, now));
+		serve_references(a);
+		wait = least(wait, walk_step(a, now));
+		serve_figures(a, now, &next_figures);
+		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : UINT64_MAX);
+		rest(a, wait);
+	}
+	return NULL;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/mapping.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/inject.h"
+#include "sys/uapi.h"
+
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+static void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd)
+{
+	long r;
+
+	if (ps_inject_sys("mmap"))
+		return NULL;
+	r = syscall(SYS_mmap, addr, len, prot, flags, fd, 0L);
+	return r == -1 ? NULL : (void *)r;
+}
+
+void *map_reserve(size_t len)
+{
+	return raw_mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+
+/* What is the agent's own: no child, no core dump. */
+static void *own(void *addr, size_t len)
+{
+	if (!addr)
+		return NULL;
+	syscall(SYS_madvise, addr, len, MADV_DONTFORK);
+	syscall(SYS_madvise, addr, len, MADV_DONTDUMP);
+	return addr;
+}
+
+void *map_anon(void *addr, size_t len)
+{
+	int fixed = addr ? MAP_FIXED : 0;
+
+	addr = own(raw_mmap(addr, len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1),
+		   len);
+	if (addr)
+		syscall(SYS_madvise, addr, len, MADV_NOHUGEPAGE);
+	return addr;
+}
+
+void *map_private(void *addr, int fd, size_t len)
+{
+	int fixed = addr ? MAP_FIXED : 0;
+
+	return own(raw_mmap(addr, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | fixed,
+			    fd),
+		   len);
+}
+
+void *map_shared(int fd, size_t len)
+{
+	return own(raw_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd), len);
+}
+
+void map_free(void *addr, size_t len)
+{
+	if (addr)
+		syscall(SYS_munmap, addr, len);
+}
+
+int map_over(void *dst, void *src, size_t len)
+{
+	SYS_INJECT();
+	if (syscall(SYS_mremap, src, len, len,
+		    MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, dst) == -1)
+		return -errno;
+	return 0;
+}
+
+void *map_away(void *src, size_t len)
+{
+	long r;
+
+	if (ps_inject_sys("mremap"))
+		return NULL;
+	r = syscall(SYS_mremap, src, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0);
+	return r == -1 ? NULL : (void *)r;
+}
+
+int map_grow(void *dst, size_t new_len, void *src, size_t old_len)
+{
+	SYS_INJECT();
+	if (syscall(SYS_mremap, src, old_len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED, dst) == -1)
+		return -errno;
+	return 0;
+}
+
+int map_advise(void *addr, size_t len, int advice)
+{
+	SYS_INJECT();
+	return syscall(SYS_madvise, addr, len, advice) < 0 ? -errno : 0;
+}
+
+long map_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr)
+{
+	long r = syscall(SYS_mremap, old, old_len, new_len, flags, new_addr);
+
+	return r == -1 ? -errno : r;
+}
+
+long map_mmap(void *addr, size_t len, int prot, int flags, int fd, long offset)
+{
+	long r = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+
+	return r == -1 ? -errno : r;
+}
+
+int map_munmap(void *addr, size_t len)
+{
+	return syscall(SYS_munmap, addr, len) < 0 ? -errno : 0;
+}
+
+int map_mprotect(void *addr, size_t len, int prot)
+{
+	return syscall(SYS_mprotect, addr, len, prot) < 0 ? -errno : 0;
+}
+
+int map_leave_ksm(void)
+{
+	return prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+void map_name(void *addr, size_t len, const char *name)
+{
+	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, len, name);
+}

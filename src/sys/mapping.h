@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mappings of this process. Every call goes to the kernel by its number: the agent interposes the
+ * functions mmap(), munmap(), mremap() and madvise() of its VMM, and must not meet itself.
+ */
+#ifndef PSHARE_SYS_MAPPING_H
+#define PSHARE_SYS_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Address space that nothing may touch: PROT_NONE, not charged. NULL when there is none. */
+void *map_reserve(size_t len);
+/* Private anonymous memory, all zero, no huge pages, not inherited by fork, not in core dumps;
+ * at addr (replacing what is there) or, for NULL, anywhere. NULL on failure. */
+void *map_anon(void *addr, size_t len);
+/* A private, writable, unpopulated mapping of a file at addr (replacing what is there); not
+ * inherited by fork, not in core dumps. NULL on failure. */
+void *map_private(void *addr, int fd, size_t len);
+/* Memory of fd, shared and writable. NULL on failure. */
+void *map_shared(int fd, size_t len);
+void map_free(void *addr, size_t len);
+
+/* Moves the pages of [src, src+len), which lies in one mapping, over [dst, dst+len), whatever
+ * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0 or -errno. */
+int map_over(void *dst, void *src, size_t len);
+/* Moves the mapping of [src, src+len) to a place of the kernel's choice, the source staying
+ * mapped and empty. Returns the place, NULL on failure. */
+void *map_away(void *src, size_t len);
+/* Moves a mapping to dst, replacing what is there, and gives it new_len bytes. 0 or -errno. */
+int map_grow(void *dst, size_t new_len, void *src, size_t old_len);
+/* madvise. 0 or -errno. */
+int map_advise(void *addr, size_t len, int advice);
+/* The caller's own request, as it came (interposed calls pass on with these). -errno or the
+ * address. */
+long map_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_addr);
+long map_mmap(void *addr, size_t len, int prot, int flags, int fd, long offset);
+int map_munmap(void *addr, size_t len);
+int map_mprotect(void *addr, size_t len, int prot);
+
+/* prctl(PR_SET_MEMORY_MERGE, 0): takes the process out of KSM where somebody opted in all of it
+ * (before 6.4, or without the right: -errno, and nothing changed). */
+int map_leave_ksm(void);
+/* Gives a mapping a name in /proc/PID/maps, where the kernel can. */
+void map_name(void *addr, size_t len, const char *name);
+
+#endif

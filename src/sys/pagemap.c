@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/pagemap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/inject.h"
+
+#define PAGE_BYTES 4096u
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_FILE (1ull << 61)
+
+static int pagemap_ioctl(int fd, struct pm_scan_arg *arg)
+{
+	long r = syscall(SYS_ioctl, fd, PAGEMAP_SCAN, arg);
+
+	return r < 0 ? -errno : (int)r;
+}
+
+int pagemap_open(void)
+{
+	int fd;
+
+	SYS_INJECT();
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
+		    uintptr_t *walked)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)vec,
+		.vec_len = (uint64_t)n,
+		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT,
+		.return_mask = PAGE_IS_WRITTEN | PAGE_IS_HUGE | PAGE_IS_PFNZERO | PAGE_IS_PRESENT,
+	};
+	int r;
+
+	SYS_INJECT();
+	r = pagemap_ioctl(fd, &arg);
+	if (r >= 0)
+		*walked = (uintptr_t)arg.walk_end;
+	return r;
+}
+
+int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = PM_SCAN_WP_MATCHING,
+		.start = start,
+		.end = end,
+		.category_inverted = PAGE_IS_PFNZERO,
+		.category_mask =
+			PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN | PAGE_IS_PFNZERO,
+	};
+	int r;
+
+	SYS_INJECT();
+	r = pagemap_ioctl(fd, &arg);
+	return r < 0 ? r : 0;
+}
+
+int pagemap_anonymous(int fd, uintptr_t addr)
+{
+	uint64_t entry = 0;
+
+	SYS_INJECT();
+	if (pread(fd, &entry, sizeof(entry), (off_t)(addr / PAGE_BYTES * sizeof(entry))) !=
+	    (ssize_t)sizeof(entry))
+		return errno ? -errno : -EIO;
+	return (entry & PAGEMAP_PRESENT) && !(entry & PAGEMAP_FILE);
+}

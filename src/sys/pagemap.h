@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PAGEMAP_SCAN on this process's own page tables: what is where, and what was written since it
+ * was armed (asynchronous write-protect of userfaultfd).
+ */
+#ifndef PSHARE_SYS_PAGEMAP_H
+#define PSHARE_SYS_PAGEMAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sys/uapi.h"
+
+/* Opens /proc/self/pagemap. Returns the fd or -errno. */
+int pagemap_open(void);
+
+/* Ranges of [start, end) whose pages are PRESENT and under our asynchronous write-protect, in
+ * address order, with the categories WRITTEN, HUGE and PFNZERO. At most n ranges into vec;
+ * *walked is where the scan came to (== end when it was whole). Arms nothing: arming a range
+ * drops all of it from KVM's second-level tables. Returns the number of ranges or -errno. */
+int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
+		    uintptr_t *walked);
+
+/* Arms what is present, written and not the zero page in [start, end). Holes are left holes:
+ * a marker there would make a later move into it fail. Returns 0 or -errno. */
+int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
+
+/* 1 if the page is there and an anonymous one (bit 63, not bit 61), else 0; or -errno. */
+int pagemap_anonymous(int fd, uintptr_t addr);
+
+#endif

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A salt that a parent handed over as a descriptor: see sys/saltfile.h for where it was made. */
+#ifndef PSHARE_SYS_SALT_H
+#define PSHARE_SYS_SALT_H
+
+/* An inherited, sealed memfd: a duplicate of it that no child inherits; the original is marked so
+ * too. Returns the fd; -EINVAL: no sealed memfd. */
+int sys_salt_inherit(int fd);
+
+#endif
