@@ -13,6 +13,7 @@
 #define PSHARE_AGENT_STORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "wire/wire.h"
