@@ -43,8 +43,9 @@ union message {
 
 static struct ps_msg_head head_of(enum ps_msg_type type)
 {
-	return (struct ps_msg_head){
-		.magic = PS_WIRE_MAGIC, .type = (uint16_t)type, .size = (uint16_t)ps_msg_size(type)};
+	return (struct ps_msg_head){.magic = PS_WIRE_MAGIC,
+				    .type = (uint16_t)type,
+				    .size = (uint16_t)ps_msg_size(type)};
 }
 
 void link_init(struct agent *a)
@@ -97,8 +98,7 @@ bool link_sleep(struct link *l, bool sleeping)
 	if (l->state != LINK_UP)
 		return false;
 	__atomic_store_n(&l->map->down.sleeping, sleeping, __ATOMIC_SEQ_CST);
-	return sleeping &&
-	       __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE) != l->down_head;
+	return sleeping && __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE) != l->down_head;
 }
 
 /* ---- orders ------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 
 #include "wire/wire.h"
 
-#define LINK_RETRY_MIN_NS 250000000ull /* a daemon that is not there is looked for so often ... */
+#define LINK_RETRY_MIN_NS 250000000ull	/* a daemon that is not there is looked for so often ... */
 #define LINK_RETRY_MAX_NS 5000000000ull /* ... at first, and so often after a while */
 #define LINK_ORDERS_MAX 2048u
 

@@ -109,8 +109,7 @@ static void entry_drop(struct agent *a, struct quarantined *e)
 /* What the page was when it was taken out; NULL: zeros. */
 static const char *original(struct agent *a, const struct quarantined *e)
 {
-	return e->frame == PS_FRAME_NONE ? NULL :
-					   store_frame(&a->stores.store[e->store], e->frame);
+	return e->frame == PS_FRAME_NONE ? NULL : store_frame(&a->stores.store[e->store], e->frame);
 }
 
 static bool still(const char *slot, const char *was)

@@ -17,7 +17,7 @@
 #define QUARANTINE_BATCH 64u /* looked at under one hold of `act` */
 
 struct quarantined {
-	uint32_t page; /* in the VM */
+	uint32_t page;	/* in the VM */
 	uint32_t frame; /* what it was equal to; PS_FRAME_NONE: all zeros */
 	uint32_t when;	/* ms */
 	uint16_t store; /* index of the frame's store */

@@ -30,10 +30,10 @@ struct block {
 	uint16_t large; /* of them in a huge page */
 	uint16_t twin;	/* PAGE_TWIN */
 	uint16_t shared;
-	uint16_t runs;	 /* mappings of frames in this block */
-	uint8_t unrefs;	 /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
-	uint8_t armed;	 /* some page is ARMED: look even if nothing was written */
-	uint8_t small;	 /* MADV_NOHUGEPAGE is set on it by us */
+	uint16_t runs;	   /* mappings of frames in this block */
+	uint8_t unrefs;	   /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
+	uint8_t armed;	   /* some page is ARMED: look even if nothing was written */
+	uint8_t small;	   /* MADV_NOHUGEPAGE is set on it by us */
 	uint8_t was_large; /* a huge page was seen here */
 };
 
@@ -50,8 +50,8 @@ struct region {
 			     pages is a huge page's place */
 	uint32_t first;	  /* pages first..end-1 are guest RAM */
 	uint32_t end;
-	uint8_t *state;	  /* [end] */
-	uint32_t *frame;  /* [end], of pages that have one */
+	uint8_t *state;	     /* [end] */
+	uint32_t *frame;     /* [end], of pages that have one */
 	struct block *block; /* [blocks] */
 	uint32_t blocks;
 	char *nursery; /* counterpart of page 0: see nursery.c; NULL until first needed */

@@ -43,7 +43,8 @@ static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint3
 		enum page_state state = page_state(&r->state[i]);
 
 		/* A stuck page still maps its frame's file: only its discard gives the frame back. */
-		if (state == PAGE_SHARED || (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
+		if (state == PAGE_SHARED ||
+		    (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
 			page_mark(&r->state[i], PAGE_UNREF);
 			region_block(r, i)->unrefs = 1;
 		}
@@ -64,7 +65,8 @@ static int copy_over(struct agent *a, struct region *r, uint32_t page, uint32_t 
 	memcpy(copy, content, len);
 	err = map_over(region_page(r, page), copy, len);
 	if (err) {
-		map_advise(copy, len, MADV_DONTNEED); /* the nursery is empty when nobody is in it */
+		map_advise(copy, len,
+			   MADV_DONTNEED); /* the nursery is empty when nobody is in it */
 		return err;
 	}
 	settle_pages(a, r, page, n);
@@ -119,7 +121,8 @@ static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
 {
 	uint32_t n = 0;
 
-	while (page + n < end && n < UNSHARE_PAGES && page_has_frame(page_state(&r->state[page + n])))
+	while (page + n < end && n < UNSHARE_PAGES &&
+	       page_has_frame(page_state(&r->state[page + n])))
 		n++;
 	return n;
 }

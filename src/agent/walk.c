@@ -164,8 +164,7 @@ static void look_written_range(struct visit *v, uint32_t from, uint32_t to)
 	for (uint32_t page = from; page <= to; page++) {
 		if (page < to && look_written(v, page))
 			continue;
-		if (page > start && pagemap_arm(v->a->pagemap,
-						(uintptr_t)region_page(v->r, start),
+		if (page > start && pagemap_arm(v->a->pagemap, (uintptr_t)region_page(v->r, start),
 						(uintptr_t)region_page(v->r, page)))
 			agent_say("pages cannot be armed", EIO);
 		start = page + 1;

@@ -10,11 +10,11 @@
 
 #include "policy/rate.h"
 
-#define WALK_LOOK_MIN_NS 1000000000ull	 /* two looks at a page are at least so far apart */
+#define WALK_LOOK_MIN_NS 1000000000ull /* two looks at a page are at least so far apart */
 #define WALK_LOOK_MAX_NS 60000000000ull
-#define WALK_SLICE_BLOCKS 64u		 /* then the worker sees to its other duties */
-#define WALK_LARGE_LOOKS 16u		 /* parts of huge pages are hashed in every 16th look */
-#define WALK_RANGES 600			 /* of one PAGEMAP_SCAN: a block never needs more */
+#define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
+#define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
+#define WALK_RANGES 600	      /* of one PAGEMAP_SCAN: a block never needs more */
 
 struct agent;
 

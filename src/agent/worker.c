@@ -323,8 +323,8 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 	count_mappings(a, now);
 	store_sweep(a);
 	pthread_mutex_unlock(&a->act);
-	if (a->link.state == LINK_UP && a->link.holds_old && a->walk.look > 1 && !a->walk.under_way &&
-	    link_no_old(a) && link_plain(&a->link, PS_MSG_OLD_GONE, 0) == 0)
+	if (a->link.state == LINK_UP && a->link.holds_old && a->walk.look > 1 &&
+	    !a->walk.under_way && link_no_old(a) && link_plain(&a->link, PS_MSG_OLD_GONE, 0) == 0)
 		a->link.holds_old = false;
 }
 

@@ -78,8 +78,8 @@ void map_free(void *addr, size_t len)
 int map_over(void *dst, void *src, size_t len)
 {
 	SYS_INJECT();
-	if (syscall(SYS_mremap, src, len, len,
-		    MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, dst) == -1)
+	if (syscall(SYS_mremap, src, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+		    dst) == -1)
 		return -errno;
 	return 0;
 }

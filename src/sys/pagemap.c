@@ -57,8 +57,8 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
 		.start = start,
 		.end = end,
 		.category_inverted = PAGE_IS_PFNZERO,
-		.category_mask =
-			PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN | PAGE_IS_PFNZERO,
+		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN |
+				 PAGE_IS_PFNZERO,
 	};
 	int r;
 

@@ -108,8 +108,8 @@ static unsigned int vm_flags(const char *line, bool *dontfork)
 		const char *name;
 		unsigned int flag;
 	} names[] = {
-		{" ht", VMAS_HUGETLB}, {" lo", VMAS_LOCKED},  {" um", VMAS_UFFD},
-		{" uw", VMAS_UFFD},    {" ui", VMAS_UFFD},    {" pf", VMAS_SPECIAL},
+		{" ht", VMAS_HUGETLB}, {" lo", VMAS_LOCKED},   {" um", VMAS_UFFD},
+		{" uw", VMAS_UFFD},    {" ui", VMAS_UFFD},     {" pf", VMAS_SPECIAL},
 		{" io", VMAS_SPECIAL}, {" hg", VMAS_HUGEPAGE},
 	};
 	unsigned int what = 0;

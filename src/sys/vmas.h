@@ -10,14 +10,14 @@
 #include <stdint.h>
 
 /* What a range is made of, all its mappings together (OR). */
-#define VMAS_HOLE 1u	  /* part of it is not mapped */
-#define VMAS_FILE 2u	  /* file-backed */
-#define VMAS_SHARED 4u	  /* shared mapping (memfd, shmem) */
+#define VMAS_HOLE 1u   /* part of it is not mapped */
+#define VMAS_FILE 2u   /* file-backed */
+#define VMAS_SHARED 4u /* shared mapping (memfd, shmem) */
 #define VMAS_HUGETLB 8u
 #define VMAS_LOCKED 16u
-#define VMAS_UFFD 32u	  /* registered with a userfaultfd */
-#define VMAS_SPECIAL 64u  /* PFNMAP, IO: device memory */
-#define VMAS_NOT_RW 128u  /* not readable and writable, or executable */
+#define VMAS_UFFD 32u	   /* registered with a userfaultfd */
+#define VMAS_SPECIAL 64u   /* PFNMAP, IO: device memory */
+#define VMAS_NOT_RW 128u   /* not readable and writable, or executable */
 #define VMAS_DONTFORK 256u /* all of it is DONTFORK */
 #define VMAS_HUGEPAGE 512u /* some of it has MADV_HUGEPAGE */
 
