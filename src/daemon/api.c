@@ -23,12 +23,12 @@
 #include <string.h>
 
 #include "daemon/api-internal.h"
-#include "daemon/json.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/proc.h"
 #include "sys/self.h"
 #include "sys/sock.h"
+#include "sys/wipe.h"
 
 #define TICK_NS 1000000000ull
 #define EVENTS_MAX 4
@@ -96,20 +96,19 @@ static void notify_connection(void *arg, struct MHD_Connection *mhd, void **slot
 }
 
 /* Hands a connection over to libmicrohttpd, which owns the descriptor from here on. */
-static int serve(struct api *api, int fd, const struct view_peer *peer)
+static int serve(struct api *api, int taken, const struct view_peer *peer)
 {
 	struct sockaddr address = {.sa_family = AF_UNIX};
 	struct api_conn *conn = calloc(1, sizeof(*conn));
+	_cleanup_close_ int fd = taken;
 
-	if (!conn) {
-		close(fd);
+	if (!conn)
 		return -ENOMEM;
-	}
 	conn->fd = fd;
 	conn->peer = *peer;
 	conn->since = sys_now();
 	conn_link(api, conn);
-	if (MHD_add_connection(api->mhd, fd, &address, sizeof(address)) == MHD_YES)
+	if (MHD_add_connection(api->mhd, TAKE_FD(fd), &address, sizeof(address)) == MHD_YES)
 		return 0;
 	/* where it was taken and then dropped, notify_connection() has freed it */
 	if (api->conns == conn && !conn->served)
@@ -245,7 +244,8 @@ int api_new(struct api **out, struct daemon *daemon, int listener)
 
 	if (!api)
 		return -ENOMEM;
-	json_wipe_always();
+	/* a request may hold a salt, and jansson gives memory back with what was in it */
+	json_set_alloc_funcs(sys_wiping_alloc, sys_wiping_free);
 	api->daemon = daemon;
 	api->listener = listener;
 	api->self = sys_self_uid();

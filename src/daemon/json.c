@@ -4,54 +4,14 @@
  *
  * Memory may end at any line of the building. So add() takes NULL as a value and drops the whole
  * object then: a reply is whole or it is none, and no line here has to look.
- *
- * jansson gives memory back with what was in it. A request may hold a salt, so it gets its memory
- * from wiping_alloc() and wiping_free(), which keep the length in front of each block.
  */
 #include "daemon/json.h"
 
 #include <inttypes.h>
-#include <stdalign.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NS_PER_S 1e9
 #define VALUE_MAX 64
-
-struct block {
-	alignas(max_align_t) size_t length;
-	unsigned char bytes[];
-};
-
-static void *wiping_alloc(size_t length)
-{
-	struct block *block;
-
-	if (length > SIZE_MAX - sizeof(*block))
-		return NULL;
-	block = malloc(sizeof(*block) + length);
-	if (!block)
-		return NULL;
-	block->length = length;
-	return block->bytes;
-}
-
-static void wiping_free(void *bytes)
-{
-	struct block *block;
-
-	if (!bytes)
-		return;
-	block = (struct block *)((char *)bytes - offsetof(struct block, bytes));
-	explicit_bzero(block->bytes, block->length);
-	free(block);
-}
-
-void json_wipe_always(void)
-{
-	json_set_alloc_funcs(wiping_alloc, wiping_free);
-}
 
 /* Puts a value (its reference is taken) into *object; on any failure *object becomes NULL. */
 static void add(json_t **object, const char *key, json_t *value)

@@ -8,10 +8,6 @@
 #include "daemon/view.h"
 #include "policy/settings.h"
 
-/* From here on every block that jansson frees is wiped first, because a request may hold a salt.
- * Call once, before anything else of jansson. */
-void json_wipe_always(void);
-
 /* New references; NULL when memory is short. */
 json_t *json_of_host(struct daemon *daemon);
 json_t *json_of_vm(const struct view_vm *vm);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * args: the command line, read by a command's row.
+ *
+ * getopt_long permutes, so options may stand before or after operands; but for run, whose first
+ * operand begins another program's command line ('+'). Each option is accepted once: the second
+ * would silently win over the first. An option's value is checked here as far as it can be
+ * without the daemon.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "wire/wire.h"
+
+#define WATCH_DEFAULT_S 2.0
+#define WATCH_MIN_S 0.1
+#define WATCH_MAX_S 86400.0
+#define PID_MAX 4194304
+#define LINE_MAX_BYTES 1024
+
+struct option_row {
+	enum option_id id;
+	const char *name;
+	const char *value; /* NULL: takes none */
+	const char *text;
+};
+
+static const struct option_row rows[] = {
+	{OPT_NAME, "name", "N", "name of the VM (default: made of its command and pid)"},
+	{OPT_SALT_FILE, "salt-file", "F",
+	 "file that holds the salt; a newline at its end is not part of it"},
+	{OPT_SALT_ENV, "salt-env", "VAR", "environment variable that holds the salt"},
+	{OPT_CLEAR_SALT, "clear-salt", NULL, "the VM has no salt from now on"},
+	{OPT_NO_SHARE, "no-share", NULL, "start with sched.mem.pshare.enable = FALSE"},
+	{OPT_JSON, "json", NULL, "print JSON"},
+	{OPT_BYTES, "bytes", NULL, "sizes in bytes, not in MiB"},
+	{OPT_WATCH, "watch", "[SECONDS]", "again every SECONDS (default: 2)"},
+	{OPT_VM, "vm", "VM", "a setting of this VM, not of the host"},
+	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
+	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
+	 "folder of the daemon's sockets (default: $PSHARE_RUNTIME_DIR, /run/pshare for root, "
+	 "$XDG_RUNTIME_DIR/pshare)"},
+	{OPT_HELP, "help", NULL, "this text"},
+};
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* ---- saying -------------------------------------------------------------------------------- */
+
+static void put_line(const char *prefix, const char *name, const char *format, va_list list,
+		     const char *end)
+{
+	char line[LINE_MAX_BYTES];
+	char *c;
+
+	vsnprintf(line, sizeof(line), format, list);
+	/* what a user typed may hold anything; a line stays a line, a terminal stays as it was */
+	for (c = line; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
+	fprintf(stderr, "pshare%s%s: %s%s\n", prefix, name, line, end);
+}
+
+int say_error(int code, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	put_line("", "", format, list, "");
+	va_end(list);
+	return code;
+}
+
+int say_usage(const struct command *command, const char *format, ...)
+{
+	char end[64];
+	va_list list;
+
+	snprintf(end, sizeof(end), "; see 'pshare %s --help'", command->name);
+	va_start(list, format);
+	put_line(" ", command->name, format, list, end);
+	va_end(list);
+	return CLI_USAGE;
+}
+
+/* ---- help ---------------------------------------------------------------------------------- */
+
+static const struct option_row *row_of(enum option_id id)
+{
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		if (rows[i].id == id)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static void print_option(enum option_id id)
+{
+	const struct option_row *row = row_of(id);
+	char head[40];
+
+	snprintf(head, sizeof(head), "--%s%s%s", row->name, row->value ? " " : "",
+		 row->value ? row->value : "");
+	printf("  %-20s %s\n", head, row->text);
+}
+
+void print_help(const struct command *command)
+{
+	int i;
+
+	printf("usage: pshare %s %s\n\n%s\n", command->name, command->usage, command->summary);
+	if (command->details)
+		printf("\n%s", command->details);
+	printf("\noptions:\n");
+	for (i = 0; i < OPTIONS_MAX && command->options[i]; i++)
+		print_option(command->options[i]);
+	print_option(OPT_HELP);
+}
+
+void print_main_help(void)
+{
+	const struct command *command;
+
+	printf("usage: pshare COMMAND ...\n\nShares the memory of virtual machines inside trust "
+	       "domains.\n\ncommands:\n");
+	for (command = commands; command->name; command++)
+		printf("  %-10s %s\n", command->name, command->summary);
+	printf("\noptions:\n  --help     this text; 'pshare COMMAND --help' for a command\n"
+	       "  --version  the version\n\n"
+	       "The first try: pshare run -- qemu-system-x86_64 ..., then pshare list --watch.\n"
+	       "If nothing is shared: pshare doctor.\n");
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+/* seconds, whole or not; false if text is none, or out of range */
+static bool parse_seconds(const char *text, double *seconds)
+{
+	char *end;
+	double value;
+
+	if (!*text || strspn(text, "0123456789.") != strlen(text))
+		return false;
+	value = strtod(text, &end);
+	if (*end || !(value >= WATCH_MIN_S && value <= WATCH_MAX_S))
+		return false;
+	*seconds = value;
+	return true;
+}
+
+static int take_watch(struct args *args, const char *text)
+{
+	args->watch_s = WATCH_DEFAULT_S;
+	if (!text || parse_seconds(text, &args->watch_s))
+		return 0;
+	return say_usage(args->command, "--watch: '%s' is no number of seconds from %g to %g", text,
+			 WATCH_MIN_S, WATCH_MAX_S);
+}
+
+static int take_pid(struct args *args, const char *text)
+{
+	char *end;
+	long pid;
+
+	errno = 0;
+	pid = strtol(text, &end, 10);
+	if (errno || *end || !*text || pid < 1 || pid > PID_MAX)
+		return say_usage(args->command, "--pid: '%s' is no process id", text);
+	args->pid = (int)pid;
+	return 0;
+}
+
+static int take_name(struct args *args, const char *option, const char *text, const char **out)
+{
+	char name[PS_NAME_MAX] = "";
+	size_t length = strlen(text);
+
+	if (length && length < sizeof(name))
+		memcpy(name, text, length);
+	if (!name[0] || ps_name_check(name))
+		return say_usage(args->command,
+				 "--%s: '%s' is no name of a VM: 1 to %u of A-Z a-z 0-9 . _ : @ -",
+				 option, text, PS_NAME_MAX - 1);
+	*out = text;
+	return 0;
+}
+
+static int take_text(struct args *args, const char *option, const char *text, const char **out)
+{
+	if (!*text)
+		return say_usage(args->command, "--%s: the value is empty", option);
+	*out = text;
+	return 0;
+}
+
+static int take_option(struct args *args, enum option_id id, const char *text)
+{
+	switch (id) {
+	case OPT_RUNTIME_DIR:
+		return take_text(args, "runtime-dir", text, &args->runtime_dir);
+	case OPT_SALT_FILE:
+		return take_text(args, "salt-file", text, &args->salt_file);
+	case OPT_SALT_ENV:
+		return take_text(args, "salt-env", text, &args->salt_env);
+	case OPT_NAME:
+		return take_name(args, "name", text, &args->name);
+	case OPT_VM:
+		return take_name(args, "vm", text, &args->vm);
+	case OPT_WATCH:
+		return take_watch(args, text);
+	case OPT_PID:
+		return take_pid(args, text);
+	case OPT_JSON:
+		args->json = true;
+		return 0;
+	case OPT_NO_SHARE:
+		args->no_share = true;
+		return 0;
+	case OPT_CLEAR_SALT:
+		args->clear_salt = true;
+		return 0;
+	case OPT_BYTES:
+		args->bytes = true;
+		return 0;
+	case OPT_HELP:
+		args->help = true;
+		return 0;
+	}
+	return CLI_USAGE;
+}
+
+/* ---- the line ------------------------------------------------------------------------------ */
+
+static struct option option_of(enum option_id id)
+{
+	const struct option_row *row = row_of(id);
+
+	return (struct option){
+		.name = row->name,
+		.has_arg = !row->value	      ? no_argument :
+			   *row->value == '[' ? optional_argument :
+						required_argument,
+		.val = (int)id,
+	};
+}
+
+static void make_table(struct option table[OPTIONS_MAX + 2], const struct command *command)
+{
+	int n;
+
+	for (n = 0; n < OPTIONS_MAX && command->options[n]; n++)
+		table[n] = option_of(command->options[n]);
+	table[n++] = option_of(OPT_HELP);
+	table[n] = (struct option){0};
+}
+
+/* getopt knows an optional value only as --watch=5; people write --watch 5. */
+static const char *next_seconds(const struct args *args, int argc, char **argv)
+{
+	double ignored;
+
+	if (optind < argc && !args->help && parse_seconds(argv[optind], &ignored))
+		return argv[optind++];
+	return NULL;
+}
+
+static int complain(const struct command *command, int c, char **argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (c == ':')
+		return say_usage(command, "%s needs a value", word);
+	/* a short option, of which there is only -h, hides in a word of several */
+	if (word[0] == '-' && word[1] == '-' && strchr(word, '='))
+		return say_usage(command, "option '%s' is unknown, or takes no value", word);
+	return say_usage(command, "unknown option '%s'",
+			 optopt > 0 && optopt < 128 && word[0] != '-' ?
+				 (char[]){'-', (char)optopt, 0} :
+				 word);
+}
+
+static int check_operands(const struct args *args)
+{
+	const struct command *command = args->command;
+
+	if (args->help)
+		return 0;
+	if (args->noperands < command->min_operands)
+		return say_usage(command, "something is missing: pshare %s %.*s", command->name,
+				 (int)strcspn(command->usage, "\n"), command->usage);
+	if (command->max_operands >= 0 && args->noperands > command->max_operands)
+		return say_usage(command, "'%s' is one word too many",
+				 args->operands[command->max_operands]);
+	return 0;
+}
+
+int args_parse(struct args *args, const struct command *command, int argc, char **argv)
+{
+	struct option table[OPTIONS_MAX + 2];
+	bool seen[OPT_PID - OPT_HELP + 1] = {false};
+	int c, r;
+
+	*args = (struct args){.command = command};
+	make_table(table, command);
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, command->run == cmd_run ? "+:h" : ":h", table, NULL)) !=
+	       -1) {
+		const char *value = optarg;
+
+		if (c == 'h')
+			c = OPT_HELP;
+		if (c == '?' || c == ':')
+			return complain(command, c, argv);
+		if (seen[c - OPT_HELP])
+			return say_usage(command, "--%s is given twice",
+					 row_of((enum option_id)c)->name);
+		seen[c - OPT_HELP] = true;
+		if (c == OPT_WATCH && !value)
+			value = next_seconds(args, argc, argv);
+		r = take_option(args, (enum option_id)c, value);
+		if (r)
+			return r;
+	}
+	args->operands = argv + optind;
+	args->noperands = argc - optind;
+	return check_operands(args);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* show and status: one VM, or the host, as lines of "name value"; --json is the API's own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+
+#define KEY_WIDTH 22
+
+static void line(const char *key, const char *value)
+{
+	printf("%-*s %s\n", KEY_WIDTH, key, value);
+}
+
+static void size_line(const json_t *object, const char *member, const char *key, bool bytes)
+{
+	char text[CELL_MAX];
+
+	size_text(text, ask_number(object, member), bytes);
+	printf("%-*s %s %s\n", KEY_WIDTH, key, text, size_unit(bytes));
+}
+
+static void count_line(const char *prefix, const char *key, const json_t *value)
+{
+	char whole[64];
+
+	snprintf(whole, sizeof(whole), "%s%s", prefix, key);
+	if (json_is_integer(value))
+		printf("%-*s %" JSON_INTEGER_FORMAT "\n", KEY_WIDTH, whole,
+		       json_integer_value(value));
+}
+
+/* All counts of an object, those refused by cause too, under their own names. */
+static void count_lines(const json_t *object, const char *unit)
+{
+	const json_t *value;
+	const char *key;
+
+	printf("\n%s\n", unit);
+	json_object_foreach((json_t *)(uintptr_t)object, key, value) count_line("  ", key, value);
+	json_object_foreach(json_object_get(object, "refused"), key, value)
+		count_line("  refused, ", key, value);
+}
+
+static void region_lines(const json_t *vm, bool bytes)
+{
+	const json_t *regions = json_object_get(vm, "regions");
+	const json_t *region;
+	char text[CELL_MAX];
+	size_t i;
+
+	puts("\nregions");
+	json_array_foreach((json_t *)(uintptr_t)regions, i, region)
+	{
+		const char *refused = ask_text(region, "refused");
+
+		size_text(text, ask_number(region, "size"), bytes);
+		printf("  page %-15llu %s %s%s%s\n", (unsigned long long)ask_number(region, "base"),
+		       text, size_unit(bytes), *refused ? ", left alone: " : "", refused);
+	}
+}
+
+static void vm_head(const json_t *vm)
+{
+	char text[CELL_MAX];
+
+	line("name", ask_text(vm, "name"));
+	snprintf(text, sizeof(text), "%llu (%s), uid %llu",
+		 (unsigned long long)ask_number(vm, "pid"), ask_text(vm, "comm"),
+		 (unsigned long long)ask_number(vm, "uid"));
+	line("pid", text);
+	line("state", ask_text(vm, "state"));
+	line("domain", ask_text(vm, "domain"));
+	line("sharing enabled", ask_true(vm, "enable") ? "TRUE" : "FALSE");
+}
+
+static void vm_memory(const json_t *vm, bool bytes)
+{
+	const json_t *overhead = json_object_get(vm, "overhead");
+
+	size_line(vm, "size", "size", bytes);
+	size_line(vm, "GRANT", "GRANT (mapped)", bytes);
+	size_line(vm, "SHRD", "SHRD (shared)", bytes);
+	size_line(vm, "SHRDSVD", "SHRDSVD (saved)", bytes);
+	size_line(vm, "ZERO", "ZERO (zero pages)", bytes);
+	size_line(vm, "private", "private", bytes);
+	size_line(vm, "large", "large (huge pages)", bytes);
+	size_line(vm, "COWH", "COWH (if broken)", bytes);
+	size_line(vm, "quarantined", "quarantined", bytes);
+	size_line(overhead, "agent", "overhead, agent", bytes);
+	size_line(overhead, "kernel", "overhead, kernel", bytes);
+	count_line("", "mappings", json_object_get(vm, "mappings"));
+	printf("%-*s %.2f s\n", KEY_WIDTH, "CPU", ask_real(vm, "cpu_s"));
+}
+
+int cmd_show(struct args *args)
+{
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *vm = NULL;
+	int r = client_open(&client, args);
+
+	if (r)
+		return r;
+	r = client_get(client, &vm, "/v1/vms/%s", args->operands[0], NULL);
+	if (r)
+		return r;
+	if (args->json)
+		return print_json(vm);
+	vm_head(vm);
+	vm_memory(vm, args->bytes);
+	count_lines(json_object_get(vm, "counters"), "counters (pages)");
+	region_lines(vm, args->bytes);
+	return CLI_OK;
+}
+
+/* ---- the host ------------------------------------------------------------------------------ */
+
+static void host_head(const json_t *host)
+{
+	char text[CELL_MAX];
+
+	snprintf(text, sizeof(text), "%s, pid %llu, up %.0f s", ask_text(host, "version"),
+		 (unsigned long long)ask_number(host, "pid"), ask_real(host, "uptime_s"));
+	line("pshared", text);
+	line("memory state", ask_text(host, "state"));
+	count_line("", "domains", json_object_get(host, "domains"));
+	count_line("", "vms", json_object_get(host, "vms"));
+}
+
+static void host_settings(const json_t *host)
+{
+	const json_t *value;
+	const char *key;
+
+	puts("\nsettings");
+	json_object_foreach(json_object_get(host, "settings"), key, value)
+	{
+		if (json_is_boolean(value))
+			printf("  %-30s %s\n", key, json_is_true(value) ? "TRUE" : "FALSE");
+		else
+			printf("  %-30s %" JSON_INTEGER_FORMAT "\n", key,
+			       json_integer_value(value));
+	}
+}
+
+int cmd_status(struct args *args)
+{
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *host = NULL;
+	const json_t *pshare, *cpu;
+	int r = client_open(&client, args);
+
+	if (r)
+		return r;
+	r = client_get(client, &host, "/v1/status", NULL, NULL);
+	if (r)
+		return r;
+	if (args->json)
+		return print_json(host);
+	pshare = json_object_get(host, "pshare");
+	cpu = json_object_get(host, "cpu");
+	host_head(host);
+	size_line(pshare, "shared", "shared", args->bytes);
+	size_line(pshare, "common", "common", args->bytes);
+	size_line(pshare, "saving", "saving", args->bytes);
+	size_line(pshare, "zero", "zero", args->bytes);
+	size_line(host, "metadata_bytes", "metadata", args->bytes);
+	printf("%-*s %.2f s daemon, %.2f s agents\n", KEY_WIDTH, "CPU", ask_real(cpu, "daemon_s"),
+	       ask_real(cpu, "agents_s"));
+	count_lines(json_object_get(host, "pages"), "pages");
+	host_settings(host);
+	return CLI_OK;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of commands: all that --help says, and all that is accepted. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const struct command commands[] = {
+	{
+		.name = "run",
+		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
+			 "[--runtime-dir DIR] -- COMMAND...",
+		.summary = "start a VMM whose memory is shared",
+		.details =
+			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
+			"it and its parent. Where no daemon answers, a private one is started; it\n"
+			"ends by itself when its last VM has gone.\n",
+		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = -1,
+		.run = cmd_run,
+	},
+	{
+		.name = "list",
+		.usage = "[--json] [--bytes] [--watch [SECONDS]] [--runtime-dir DIR]",
+		.summary = "a table of the VMs",
+		.details =
+			"SIZE memory that takes part, GRANT mapped, SHRD shared (zero pages too),\n"
+			"SHRDSVD saved by it, ZERO zero pages, PRIV not shared, LARGE in huge\n"
+			"pages, QUAR in quarantine, OVHD overhead, CPU seconds of the agent.\n"
+			"While --watch runs on a terminal, q or Ctrl-C ends it.\n",
+		.options = {OPT_JSON, OPT_BYTES, OPT_WATCH, OPT_RUNTIME_DIR},
+		.run = cmd_list,
+	},
+	{
+		.name = "show",
+		.usage = "VM [--json] [--bytes] [--runtime-dir DIR]",
+		.summary = "all that is known of one VM",
+		.options = {OPT_JSON, OPT_BYTES, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 1,
+		.run = cmd_show,
+	},
+	{
+		.name = "status",
+		.usage = "[--json] [--bytes] [--runtime-dir DIR]",
+		.summary = "the host: what is shared, what it costs",
+		.options = {OPT_JSON, OPT_BYTES, OPT_RUNTIME_DIR},
+		.run = cmd_status,
+	},
+	{
+		.name = "get",
+		.usage = "[NAME] [--vm VM] [--json] [--runtime-dir DIR]",
+		.summary = "one setting, or all of the host or of a VM",
+		.options = {OPT_VM, OPT_JSON, OPT_RUNTIME_DIR},
+		.max_operands = 1,
+		.run = cmd_get,
+	},
+	{
+		.name = "set",
+		.usage = "[--vm VM] NAME VALUE [--runtime-dir DIR]\n"
+			 "       pshare set --vm VM sched.mem.pshare.salt "
+			 "{--salt-file F | --salt-env VAR | --clear-salt}",
+		.summary = "change a setting; returns when it is in force",
+		.details =
+			"A salt is a secret and is never taken from the command line, which other\n"
+			"users can read.\n",
+		.options = {OPT_VM, OPT_SALT_FILE, OPT_SALT_ENV, OPT_CLEAR_SALT, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 2,
+		.run = cmd_set,
+	},
+	{
+		.name = "doctor",
+		.usage = "[--json] [--pid PID] [--runtime-dir DIR]",
+		.summary = "what this host, or a process, lacks for sharing",
+		.details = "Exits with 0 if nothing is missing, with 1 if something is.\n",
+		.options = {OPT_JSON, OPT_PID, OPT_RUNTIME_DIR},
+		.run = cmd_doctor,
+	},
+	{
+		.name = "help",
+		.usage = "[COMMAND]",
+		.summary = "this text, or that of a command",
+		.max_operands = 1,
+		.run = cmd_help,
+	},
+	{.name = NULL},
+};
+
+const struct command *command_find(const char *name)
+{
+	const struct command *command;
+
+	for (command = commands; command->name; command++) {
+		if (!strcmp(command->name, name))
+			return command;
+	}
+	return NULL;
+}
+
+int cmd_help(struct args *args)
+{
+	const struct command *command;
+
+	if (!args->noperands) {
+		print_main_help();
+		return CLI_OK;
+	}
+	command = command_find(args->operands[0]);
+	if (!command)
+		return say_error(CLI_USAGE, "unknown command '%s'; see 'pshare --help'",
+				 args->operands[0]);
+	print_help(command);
+	return CLI_OK;
+}

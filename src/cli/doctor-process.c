@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * doctor-process: what of one process's memory could be shared, and for the rest why not and what
+ * would do. It reads /proc as an outsider: the process is not stopped and need not have the agent.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/doctor.h"
+#include "cli/smaps.h"
+#include "sys/look.h"
+#include "sys/path.h"
+#include "sys/proc.h"
+
+#define MIB (1024.0 * 1024.0)
+#define STAT_MAX 4096u
+
+static int take_line(const char *line, void *smaps)
+{
+	smaps_line(smaps, line);
+	return 0;
+}
+
+struct fds {
+	unsigned int vfio;
+	unsigned int uffd;
+};
+
+static int take_fd_target(const char *target, void *arg)
+{
+	struct fds *fds = arg;
+
+	fds->vfio += !strncmp(target, "/dev/vfio/", 10) || strstr(target, "[vfio") != NULL;
+	fds->uffd += strstr(target, "[userfaultfd]") != NULL;
+	return 0;
+}
+
+static const struct {
+	enum smaps_kind kind;
+	const char *check;
+	const char *why;
+	const char *mend;
+} kinds[] = {
+	{SMAPS_SHARED, "shared mappings",
+	 "of MAP_SHARED memory (memfd, shmem, files) cannot be taken page by page",
+	 "QEMU: plain -m SIZE, or memory-backend-ram without share=on"},
+	{SMAPS_HUGETLB, "hugetlb", "of hugetlb pages cannot be shared at 4 KiB",
+	 "QEMU: leave out -mem-path and hugetlb=on; huge pages come by themselves"},
+	{SMAPS_FILE, "private file mappings", "are private mappings of files",
+	 "QEMU: memory-backend-ram in the place of memory-backend-file"},
+	{SMAPS_LOCKED, "locked memory", "is mlocked: it is never taken out",
+	 "QEMU: -overcommit mem-lock=off; libvirt: no <locked/>"},
+	{SMAPS_DEVICE, "device memory", "is a device's, not RAM", NULL},
+};
+
+static void check_memory(struct report *report, const struct smaps *smaps)
+{
+	uint64_t good = smaps->bytes[SMAPS_PLAIN];
+	size_t i;
+
+	if (good)
+		report_add(report, "private memory", FINDING_OK, NULL,
+			   "%.1f MiB in %u mappings could be shared, %.1f MiB of it is present",
+			   (double)good / MIB, smaps->n[SMAPS_PLAIN],
+			   (double)smaps->present[SMAPS_PLAIN] / MIB);
+	else if (!(smaps->agent && smaps->bytes[SMAPS_UFFD]))
+		report_add(report, "private memory", FINDING_MISSING,
+			   "give the guest private anonymous RAM (QEMU: plain -m SIZE)",
+			   "no private anonymous mapping of 2 MiB or more");
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!smaps->bytes[kinds[i].kind])
+			continue;
+		report_add(report, kinds[i].check, FINDING_NOTE, kinds[i].mend, "%.1f MiB %s",
+			   (double)smaps->bytes[kinds[i].kind] / MIB, kinds[i].why);
+	}
+}
+
+static void check_agent(struct report *report, const struct smaps *smaps, unsigned int uffds)
+{
+	double registered = (double)smaps->bytes[SMAPS_UFFD] / MIB;
+
+	if (smaps->agent)
+		report_add(report, "agent", FINDING_OK, NULL,
+			   "is loaded; it looks after %.1f MiB in %u mappings", registered,
+			   smaps->n[SMAPS_UFFD]);
+	else
+		report_add(report, "agent", FINDING_MISSING,
+			   "start it by 'pshare run -- COMMAND...'",
+			   "libpshare-agent.so is not loaded into this process");
+	if (!smaps->agent && (smaps->bytes[SMAPS_UFFD] || uffds))
+		report_add(report, "other userfaultfd", FINDING_MISSING,
+			   "end postcopy migration or background snapshot first",
+			   "%u descriptors, %.1f MiB registered: memory has one userfaultfd at a "
+			   "time",
+			   uffds, registered);
+}
+
+/* What the VMM offers to KSM is what the agent takes; so an offer of nothing explains a lot. */
+static void check_offer(struct report *report, const struct smaps *smaps)
+{
+	if (smaps->agent || !smaps->bytes[SMAPS_PLAIN])
+		return;
+	if (smaps->mergeable)
+		report_add(report, "MADV_MERGEABLE", FINDING_OK, NULL, "%.1f MiB are offered",
+			   (double)smaps->mergeable / MIB);
+	else
+		report_add(report, "MADV_MERGEABLE", FINDING_NOTE,
+			   "QEMU: -machine mem-merge=on (the default)",
+			   "nothing is offered, so an agent would take nothing");
+}
+
+static void check_ksm(struct report *report, pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ksm_stat", pid);
+	if (sys_read_text(path, STAT_MAX, &text) || !strstr(text, "ksm_merge_any: yes"))
+		return;
+	report_add(report, "prctl KSM", FINDING_NOTE,
+		   "take MemoryKSM=yes out of its unit, or run it by 'pshare run'",
+		   "PR_SET_MEMORY_MERGE is set: KSM takes all of this process, whatever the VMM "
+		   "asked for");
+}
+
+static void check_vfio(struct report *report, const struct fds *fds)
+{
+	if (fds->vfio)
+		report_add(report, "VFIO", FINDING_MISSING,
+			   "run this guest without passed-through devices",
+			   "%u VFIO descriptors: a device may write to any page at any time, so "
+			   "pages stay pinned and unshared",
+			   fds->vfio);
+}
+
+/* Mappings used, against what one process may have. */
+static void check_mappings(struct report *report, const struct smaps *smaps)
+{
+	uint64_t limit = 0;
+
+	if (sys_read_u64("/proc/sys/vm/max_map_count", &limit))
+		return;
+	report_add(report, "mappings", smaps->mappings > limit / 4 * 3 ? FINDING_NOTE : FINDING_OK,
+		   smaps->mappings > limit / 4 * 3 ? "as root: sysctl -w vm.max_map_count=1048576" :
+						     NULL,
+		   "%u of %" PRIu64, smaps->mappings, limit);
+}
+
+int doctor_process(struct report *report, pid_t pid)
+{
+	struct smaps smaps = {0};
+	struct fds fds = {0};
+	char comm[SYS_COMM_MAX], path[64];
+	int r = sys_comm(pid, comm);
+
+	if (r)
+		return say_error(CLI_FAILED, "there is no process %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	r = sys_each_line(path, take_line, &smaps);
+	if (!r)
+		r = sys_each_fd(pid, take_fd_target, &fds);
+	if (r)
+		return say_error(CLI_FAILED, "process %d (%s) cannot be looked at: %s", pid, comm,
+				 strerror(-r));
+	check_agent(report, &smaps, fds.uffd);
+	check_memory(report, &smaps);
+	check_offer(report, &smaps);
+	check_vfio(report, &fds);
+	check_ksm(report, pid);
+	check_mappings(report, &smaps);
+	return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * salt: where a salt comes from on a command line, which never holds it.
+ *
+ * A file made with an editor or echo ends with a newline that nobody means: one is taken off. The
+ * variable is wiped and removed as soon as it is read, so neither the VMM nor what reads this
+ * process's memory or /proc/PID/environ finds it there. No message repeats a salt.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "sys/memfd.h"
+#include "sys/saltfile.h"
+#include "wire/wire.h"
+
+static int new_bytes(struct salt *salt)
+{
+	void *secret;
+	bool locked;
+	int r = sys_secret_new(PS_SALT_MAX, &secret, &locked);
+
+	if (!r)
+		salt->bytes = secret;
+	return r;
+}
+
+void salt_wipe(struct salt *salt)
+{
+	if (salt->bytes)
+		sys_secret_free(salt->bytes, PS_SALT_MAX);
+	*salt = (struct salt){0};
+}
+
+static int from_file(struct salt *salt, const char *path)
+{
+	int r = sys_salt_read_file(path, salt->bytes, &salt->length);
+
+	if (r == -EFBIG)
+		return say_error(CLI_FAILED, "salt file %s: a salt has at most %u bytes", path,
+				 PS_SALT_MAX);
+	return r ? say_error(CLI_FAILED, "salt file %s: %s", path, strerror(-r)) : 0;
+}
+
+static int from_variable(struct salt *salt, const char *name)
+{
+	char *text = getenv(name);
+	size_t length;
+
+	if (!text)
+		return say_error(CLI_FAILED, "salt variable %s is not set", name);
+	length = strlen(text);
+	if (length <= PS_SALT_MAX) {
+		memcpy(salt->bytes, text, length);
+		salt->length = length;
+	}
+	explicit_bzero(text, length);
+	unsetenv(name);
+	if (length > PS_SALT_MAX)
+		return say_error(CLI_FAILED, "salt variable %s: a salt has at most %u bytes", name,
+				 PS_SALT_MAX);
+	return 0;
+}
+
+int salt_read(struct salt *salt, const struct args *args)
+{
+	int r;
+
+	*salt = (struct salt){0};
+	if (args->salt_file && args->salt_env)
+		return say_usage(args->command, "--salt-file and --salt-env exclude each other");
+	if (!args->salt_file && !args->salt_env)
+		return 0;
+	if (new_bytes(salt))
+		return say_error(CLI_FAILED, "out of memory");
+	r = args->salt_file ? from_file(salt, args->salt_file) :
+			      from_variable(salt, args->salt_env);
+	if (r)
+		salt_wipe(salt);
+	return r;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sys/look.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "sys/cleanup.h"
+#include "sys/inject.h"
+
+int sys_each_line(const char *path, int (*each)(const char *line, void *arg), void *arg)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t room = 0;
+	ssize_t length;
+	int r = 0;
+
+	SYS_INJECT();
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	errno = 0;
+	while (!r && (length = getline(&line, &room, file)) >= 0) {
+		if (length && line[length - 1] == '\n')
+			line[length - 1] = '\0';
+		r = each(line, arg);
+	}
+	return !r && ferror(file) ? -(errno ? errno : EIO) : r;
+}
+
+int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg)
+{
+	_cleanup_closedir_ DIR *folder = NULL;
+	char path[64], target[PATH_MAX];
+	struct dirent *entry;
+	int r = 0;
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	folder = opendir(path);
+	if (!folder)
+		return -errno;
+	while (!r && (entry = readdir(folder))) {
+		ssize_t n = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+
+		if (n < 0)
+			continue; /* "." and "..", or closed meanwhile */
+		target[n] = '\0';
+		r = each(target, arg);
+	}
+	return r;
+}
+
+int sys_memlock_limit(uint64_t *bytes)
+{
+	struct rlimit limit;
+
+	SYS_INJECT();
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return -errno;
+	*bytes = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit.rlim_cur;
+	return 0;
+}

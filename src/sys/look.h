@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Looking at another process, and at this one's limits, without stopping anybody. */
+#ifndef PSHARE_SYS_LOOK_H
+#define PSHARE_SYS_LOOK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Calls each() for every line of a file, without its newline, until it returns non-zero, which is
+ * returned. 0 or -errno else. */
+int sys_each_line(const char *path, int (*each)(const char *line, void *arg), void *arg);
+
+/* Calls each() with what every descriptor of a process is ("/dev/vfio/12", "socket:[1]"). */
+int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg);
+
+/* The soft limit on locked memory, bytes; UINT64_MAX: none. */
+int sys_memlock_limit(uint64_t *bytes);
+
+#endif
