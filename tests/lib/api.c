@@ -264,9 +264,9 @@ void t_daemon_full_speed(const struct t_daemon *d)
 {
 	static const char *const set[][2] = {
 		{"Mem.AllocGuestLargePage", "0"},
-		{"Mem.ShareScanTime", "1"},
+		{"Mem.ShareScanTime", "0"},
 		{"Mem.ShareScanGHz", "32"},
-		{"Mem.ShareRateMax", "1000000"},
+		{"Mem.ShareRateMax", "4194304"},
 	};
 
 	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)

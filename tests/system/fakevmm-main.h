@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PSHARE_TEST_FAKEVMM_MAIN_H
+#define PSHARE_TEST_FAKEVMM_MAIN_H
+
+#include "lib/fakevmm.h"
+#include "lib/hammer.h"
+
+struct vmm {
+	struct hammer h;
+	uint64_t rng;
+};
+extern struct vmm vmm;
+
+/* The commands that need more than memory (fakevmm-special.c). r: NULL where none is named. */
+int vmm_special(struct hregion *r, struct fv_cmd *c, uint64_t *value);
+
+#endif
