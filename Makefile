@@ -36,43 +36,54 @@ all:
 	@scripts/bootstrap build
 	@$(MAKE) --no-print-directory build/built
 
-# Configure once; ninja looks after every later change by itself.
-build/build.ninja:
-	$(MESON) setup build --buildtype=release --prefix=$(PREFIX)
+# Configure once; ninja looks after changes by itself, but does not see a folder's first meson.build.
+MESON_BUILDS = $(wildcard */meson.build src/*/meson.build tests/*/meson.build)
+# Quiet, unless it fails.
+define configure
+echo "configuring $(@D)"
+@said=$$($(MESON) setup $(if $(wildcard $@),--reconfigure) $(@D) $(1) 2>&1) || \
+	{ echo "$$said"; exit 1; }
+@touch $@
+endef
 
-build-asan/build.ninja:
-	$(MESON) setup build-asan $(ASAN)
+build/build.ninja: $(MESON_BUILDS)
+	@$(call configure,--buildtype=release --prefix=$(PREFIX))
 
-build-tsan/build.ninja:
-	$(MESON) setup build-tsan $(TSAN)
+build-asan/build.ninja: $(MESON_BUILDS)
+	@$(call configure,$(ASAN))
 
-build-inject/build.ninja:
-	$(MESON) setup build-inject $(ASAN) -Dinject=true
+build-tsan/build.ninja: $(MESON_BUILDS)
+	@$(call configure,$(TSAN))
+
+build-inject/build.ninja: $(MESON_BUILDS)
+	@$(call configure,$(ASAN) -Dinject=true)
 
 build/built build-asan/built build-tsan/built build-inject/built: %/built: %/build.ninja FORCE
 	@ninja -C $* $(NINJA_QUIET)
 
 FORCE:
 
+QUIET = --no-print-directory NINJA_QUIET=--quiet
+
 check:
 	@scripts/bootstrap check
-	@$(MAKE) --no-print-directory build/built build-asan/built build-inject/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build/built build-asan/built build-inject/built
 	@scripts/run-tests build-asan:unit build:checks,system build-inject:inject
 
 demo:
 	@scripts/bootstrap demo
-	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build/built
 	@exec demo/run
 
 torture:
 	@scripts/bootstrap check
-	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build/built
 	@PSHARE_TORTURE_MINUTES=$(MINUTES) scripts/run-tests --only torture \
 		--seconds $$(($(MINUTES) * 60 + 600)) build:system
 
 bench:
 	@scripts/bootstrap bench
-	@$(MAKE) --no-print-directory build/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build/built
 	@exec bench/run $(BENCH)
 
 lint:
@@ -81,17 +92,17 @@ lint:
 
 tsan:
 	@scripts/bootstrap check
-	@$(MAKE) --no-print-directory build-tsan/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build-tsan/built
 	@scripts/run-tests build-tsan:unit
 
 inject:
 	@scripts/bootstrap check
-	@$(MAKE) --no-print-directory build-inject/built NINJA_QUIET=--quiet
+	@$(MAKE) $(QUIET) build-inject/built
 	@scripts/run-tests build-inject:inject
 
 install:
 	@scripts/bootstrap build
-	@$(MAKE) --no-print-directory build/built
+	@$(MAKE) $(QUIET) build/built
 	@$(MESON) install -C build --no-rebuild
 
 clean:

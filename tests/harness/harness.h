@@ -59,12 +59,12 @@
 #define SKIP(...) test_skip(__VA_ARGS__)
 
 /* Ends the test, or only notes it: it failed, and this is why (printf style). */
-#define FAIL(...) test_failed(true, __FILE__, __LINE__, __VA_ARGS__)
-#define NOTE_FAIL(...) test_failed(false, __FILE__, __LINE__, __VA_ARGS__)
+#define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define NOTE_FAIL(...) test_note_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* REQUIRE...: the test ends if this is not so. CHECK...: it goes on, failed. */
-#define REQUIRE(what) TEST_TRUE_(true, what)
-#define CHECK(what) TEST_TRUE_(false, what)
+#define REQUIRE(what) TEST_TRUE_(test_fail, what)
+#define CHECK(what) TEST_TRUE_(test_note_fail, what)
 
 /* Integers and floating numbers of any type, compared by value (-1 < 1u), printed when not so. */
 #define REQUIRE_EQ(a, b) TEST_COMPARE_(true, a, TEST_EQ, b)
@@ -152,8 +152,12 @@ struct test_value {
 
 void test_register(struct test *test);
 void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((noreturn, format(printf, 3, 4)));
 void test_failed(bool end, const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+void test_note_fail(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void test_compare(bool end, const char *file, int line, const char *a_text, struct test_value a,
 		  enum test_op op, const char *b_text, struct test_value b);
 void test_ok(bool end, const char *file, int line, const char *text, long long result);
@@ -179,22 +183,25 @@ static inline struct test_value test_value_real(double value)
 }
 
 /* clang-format off */
-#define TEST_VALUE_(x)                                 \
-	_Generic((x),                                  \
-		unsigned long: test_value_u,           \
-		unsigned long long: test_value_u,      \
-		float: test_value_real,                \
-		double: test_value_real,               \
-		default: test_value_s)(x)
+#define TEST_VALUE_(x)                                        \
+	({                                                    \
+		__auto_type value_ = (x);                     \
+		_Generic(value_,                              \
+			unsigned long: test_value_u,          \
+			unsigned long long: test_value_u,     \
+			float: test_value_real,               \
+			double: test_value_real,              \
+			default: test_value_s)(value_);       \
+	})
 /* clang-format on */
 
 #define TEST_COMPARE_(end, a, op, b) \
 	test_compare(end, __FILE__, __LINE__, #a, TEST_VALUE_(a), op, #b, TEST_VALUE_(b))
 
-#define TEST_TRUE_(end, what)                                                      \
-	do {                                                                       \
-		if (!(what))                                                       \
-			test_failed(end, __FILE__, __LINE__, "not so: %s", #what); \
+#define TEST_TRUE_(fail, what)                                         \
+	do {                                                           \
+		if (!(what))                                           \
+			fail(__FILE__, __LINE__, "not so: %s", #what); \
 	} while (0)
 
 #define TEST_SYS_(call)                                      \

@@ -13,7 +13,7 @@
 struct record *test_record;
 bool test_debug;
 
-__attribute__((format(printf, 4, 0))) static void failed_va(bool end, const char *file, int line,
+__attribute__((format(printf, 3, 0))) static void failed_va(const char *file, int line,
 							    const char *format, va_list args)
 {
 	unsigned int slot = atomic_fetch_add(&test_record->failures, 1);
@@ -27,8 +27,25 @@ __attribute__((format(printf, 4, 0))) static void failed_va(bool end, const char
 		if (test_debug)
 			dprintf(STDERR_FILENO, "%s\n", text);
 	}
-	if (end)
-		_exit(EXIT_TEST_FAILED);
+}
+
+void test_fail(const char *file, int line, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	failed_va(file, line, format, args);
+	va_end(args);
+	_exit(EXIT_TEST_FAILED);
+}
+
+void test_note_fail(const char *file, int line, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	failed_va(file, line, format, args);
+	va_end(args);
 }
 
 void test_failed(bool end, const char *file, int line, const char *format, ...)
@@ -36,8 +53,10 @@ void test_failed(bool end, const char *file, int line, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	failed_va(end, file, line, format, args);
+	failed_va(file, line, format, args);
 	va_end(args);
+	if (end)
+		_exit(EXIT_TEST_FAILED);
 }
 
 void test_skip(const char *format, ...)

@@ -56,7 +56,7 @@ TEST("a crash is seen, with its signal")
 {
 	CHECK_EQ(specimen("crashes"), 1);
 	CHECK_IN("\nnot ok 1 - crashes\n", out);
-	/* AddressSanitizer turns SIGSEGV into a report and an abort, ThreadSanitizer into a status */
+	/* AddressSanitizer makes a report and an abort of SIGSEGV, ThreadSanitizer a status */
 	CHECK(strstr(out, "crashed: killed by SIGSEGV") ||
 	      (SANITIZED && (strstr(out, "crashed: killed by SIGABRT") ||
 			     strstr(out, "exited with status 66"))));
