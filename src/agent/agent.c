@@ -12,11 +12,8 @@
 #include "agent/agent.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "agent/birth.h"
 #include "agent/worker.h"
@@ -24,6 +21,7 @@
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 
 #define SAID_MAX 32
@@ -40,14 +38,6 @@ static struct agent the_agent = {
 };
 static pthread_mutex_t birth_lock = PTHREAD_MUTEX_INITIALIZER;
 static enum { UNBORN, ALIVE, STILLBORN } life;
-
-uint64_t agent_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static size_t append(char *line, size_t at, const char *text)
 {
@@ -79,7 +69,6 @@ void agent_say(const char *what, int error)
 {
 	char line[LINE_BYTES];
 	size_t n = 0;
-	ssize_t ignored;
 
 	if (said_before(what))
 		return;
@@ -90,8 +79,7 @@ void agent_say(const char *what, int error)
 		n = append(line, n, strerrorname_np(error) ? strerrorname_np(error) : "error");
 	}
 	line[n++] = '\n';
-	ignored = write(STDERR_FILENO, line, n);
-	(void)ignored;
+	sys_stderr(line, n);
 }
 
 void agent_give_up(struct agent *a, const char *what, int error)
@@ -129,25 +117,6 @@ struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page
 
 /* ---- birth -------------------------------------------------------------------------------- */
 
-static int start_thread(pthread_t *thread, void *(*run)(void *), const char *name, struct agent *a)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	int err;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, AGENT_STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(thread, &attr, run, a);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	if (!err)
-		pthread_setname_np(*thread, name);
-	return -err;
-}
-
 static int open_fds(struct agent *a)
 {
 	/* WP_UNPOPULATED is what makes anonymous memory trackable at all; no hole is ever armed. */
@@ -168,7 +137,6 @@ static int open_fds(struct agent *a)
 
 static int give_birth(struct agent *a)
 {
-	pthread_t worker;
 	int err;
 
 	link_init(a);
@@ -178,9 +146,11 @@ static int give_birth(struct agent *a)
 	if (!err)
 		err = quarantine_init(a);
 	if (!err)
-		err = start_thread(&a->settler, settler_main, "pshare-settler", a);
+		err = sys_thread_start(&a->settler, settler_main, a, "pshare-settler",
+				       AGENT_STACK_BYTES);
 	if (!err)
-		err = start_thread(&worker, worker_main, "pshare-worker", a);
+		err = sys_thread_start(&a->worker, worker_main, a, "pshare-worker",
+				       AGENT_STACK_BYTES);
 	if (!err)
 		return 0;
 	/* Whatever was opened stays so if the settler runs: it looks at the descriptors. */

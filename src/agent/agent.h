@@ -59,7 +59,7 @@ struct agent {
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
-	pthread_t settler;
+	pthread_t worker, settler;
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
 	_Atomic uint64_t faults, unshares, discards, stuck;
@@ -80,6 +80,5 @@ struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page
 void agent_give_up(struct agent *a, const char *what, int error);
 /* One line on stderr, at most once for each text. No stdio, no allocation. */
 void agent_say(const char *what, int error);
-uint64_t agent_now(void);
 
 #endif

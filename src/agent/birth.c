@@ -15,10 +15,8 @@
 #include "agent/birth.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/unshare.h"
@@ -27,6 +25,7 @@
 #include "sys/mapping.h"
 #include "sys/salt.h"
 #include "sys/saltfile.h"
+#include "sys/self.h"
 
 static int agent_path(struct link *l)
 {
@@ -35,8 +34,10 @@ static int agent_path(struct link *l)
 	size_t n;
 
 	if (!dir || !*dir) {
-		dir = getuid() == 0 ? "/run/pshare" : getenv("XDG_RUNTIME_DIR");
-		sub = getuid() == 0 ? "" : "/pshare";
+		bool root = sys_self_uid() == 0;
+
+		dir = root ? "/run/pshare" : getenv("XDG_RUNTIME_DIR");
+		sub = root ? "" : "/pshare";
 	}
 	if (!dir)
 		return -ENOENT;

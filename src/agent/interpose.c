@@ -22,16 +22,16 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/offer.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
-#include "sys/uapi.h"
+#include "sys/uffd.h"
+
+/* Of <sys/ioctl.h>, which only src/sys may include. */
+int ioctl(int fd, unsigned long request, ...);
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -223,27 +223,27 @@ PUBLIC int mprotect(void *addr, size_t len, int prot)
 
 /* ---- locked memory ------------------------------------------------------------------------ */
 
-static int lock(long number, const void *addr, size_t len, unsigned int flags)
+static int lock(const void *addr, size_t len, unsigned int flags)
 {
 	struct agent *a = enter(addr, len);
-	long r;
+	int r;
 
 	if (a)
 		give_up_memory(a, addr, len, false);
-	r = syscall(number, addr, len, flags);
+	r = map_lock(addr, len, flags);
 	if (a)
 		leave(a);
-	return (int)r;
+	return result(r);
 }
 
 PUBLIC int mlock(const void *addr, size_t len)
 {
-	return lock(SYS_mlock, addr, len, 0);
+	return lock(addr, len, 0);
 }
 
 PUBLIC int mlock2(const void *addr, size_t len, unsigned int flags)
 {
-	return lock(SYS_mlock2, addr, len, flags);
+	return lock(addr, len, flags);
 }
 
 /* Locking everything faults in every page for writing: of a window, that would be a copy of the
@@ -254,16 +254,16 @@ PUBLIC int mlockall(int flags)
 	int r;
 
 	if (!a)
-		return (int)syscall(SYS_mlockall, flags);
+		return result(map_lock_all(flags));
 	agent_lock(a);
 	give_up_memory(a, NULL, SIZE_MAX / 2, false);
 	agent_give_up(a, "the VMM locks its memory: not shared any more", 0);
 	store_leave(a);
 	pthread_mutex_unlock(&a->settle);
-	r = (int)syscall(SYS_mlockall, flags);
+	r = map_lock_all(flags);
 	pthread_mutex_lock(&a->settle);
 	leave(a);
-	return r;
+	return result(r);
 }
 
 /* ---- somebody else's userfaultfd ------------------------------------------------------------ */
@@ -273,7 +273,7 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	struct agent *a = NULL;
 	va_list list;
 	void *arg;
-	long r;
+	int r;
 
 	va_start(list, request);
 	arg = va_arg(list, void *);
@@ -286,8 +286,8 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 			give_up_memory(a, (void *)(uintptr_t)reg->range.start, reg->range.len,
 				       false);
 	}
-	r = syscall(SYS_ioctl, fd, request, arg);
+	r = sys_ioctl_as_it_came(fd, request, arg);
 	if (a)
 		leave(a);
-	return (int)r;
+	return result(r);
 }

@@ -27,6 +27,7 @@
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
+#include "sys/proc.h"
 #include "sys/sock.h"
 
 #define MESSAGES_PER_TURN 16
@@ -221,9 +222,9 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 	uint32_t changed = l->config.flags ^ m->flags;
 
 	if (l->configured && m->pages_per_second != l->config.pages_per_second)
-		rate_set(&a->walk.bucket, m->pages_per_second, agent_now());
+		rate_set(&a->walk.bucket, m->pages_per_second, sys_now());
 	else if (!l->configured)
-		rate_init(&a->walk.bucket, m->pages_per_second, agent_now());
+		rate_init(&a->walk.bucket, m->pages_per_second, sys_now());
 	l->config = *m;
 	if (l->configured && (changed & (PS_CONFIG_LARGE | PS_CONFIG_ZERO_ONLY))) {
 		pthread_mutex_lock(&a->act);

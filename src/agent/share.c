@@ -24,7 +24,6 @@
 #include "agent/share.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -32,6 +31,8 @@
 #include "agent/hash.h"
 #include "agent/nursery.h"
 #include "sys/mapping.h"
+#include "sys/proc.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 
 #define TAKE_OUT_TRIES 1000u /* -EAGAIN: the kernel's word for "not now" */
@@ -85,7 +86,7 @@ static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
 		if (moved > 0)
 			done += (size_t)moved;
 		else
-			sched_yield();
+			sys_yield();
 	}
 	if (done < len)
 		agent_give_up(b->a, "pages taken out cannot be put back", (int)-moved);
@@ -364,7 +365,7 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 		.a = a,
 		.r = r,
 		.s = store_current(a),
-		.now_ms = (uint32_t)(agent_now() / 1000000),
+		.now_ms = (uint32_t)(sys_now() / 1000000),
 	};
 	struct run_order kept[PS_BLOCK_PAGES];
 	struct run runs[PS_BLOCK_PAGES];
@@ -393,7 +394,7 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 
 uint32_t share_zero(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
-	struct batch b = {.a = a, .r = r, .now_ms = (uint32_t)(agent_now() / 1000000)};
+	struct batch b = {.a = a, .r = r, .now_ms = (uint32_t)(sys_now() / 1000000)};
 	uint32_t settled = take_out(&b, page, 0, n);
 
 	a->stats.zeroed += settled;

@@ -2,11 +2,11 @@
 #include "agent/store.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 #include "agent/agent.h"
 #include "sys/mapping.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 
 static size_t window_bytes(const struct store *s)
@@ -78,6 +78,6 @@ int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
 		return err;
 	/* -EAGAIN: an event of an earlier mremap() is being read this moment. */
 	while ((err = uffd_protect(a->guard, at, len, 1)) == -EAGAIN)
-		sched_yield();
+		sys_yield();
 	return err;
 }

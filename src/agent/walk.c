@@ -32,6 +32,7 @@
 #include "agent/hash.h"
 #include "agent/share.h"
 #include "sys/pagemap.h"
+#include "sys/proc.h"
 
 /* One visit of a block. */
 struct visit {
@@ -73,7 +74,7 @@ static void add_zero(struct visit *v, uint32_t page)
 static bool may_hash(struct visit *v)
 {
 	if (!v->starved && link_up_room(&v->a->link) > 0 &&
-	    rate_take(&v->a->walk.bucket, agent_now(), 1) == 1)
+	    rate_take(&v->a->walk.bucket, sys_now(), 1) == 1)
 		return true;
 	v->starved = true;
 	return false;

@@ -16,12 +16,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/agent.h"
 #include "agent/share.h"
 #include "agent/unshare.h"
 #include "sys/events.h"
+#include "sys/proc.h"
+#include "sys/thread.h"
 #include "sys/vmas.h"
 #include "sys/wait.h"
 
@@ -243,24 +244,6 @@ static void serve_references(struct agent *a)
 
 /* ---- figures ------------------------------------------------------------------------------ */
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	if (clock_gettime(id, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t cpu_ns(struct agent *a)
-{
-	clockid_t settler;
-
-	if (pthread_getcpuclockid(a->settler, &settler))
-		return clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	return clock_ns(CLOCK_THREAD_CPUTIME_ID) + clock_ns(settler);
-}
-
 static void add_region(struct ps_agent_stats *s, const struct region *r)
 {
 	s->size += r->end - r->first;
@@ -291,7 +274,7 @@ static void figures(struct agent *a)
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
-	s->cpu_ns = cpu_ns(a);
+	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler);
 	if (a->link.state == LINK_UP)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }
@@ -366,7 +349,7 @@ void *worker_main(void *arg)
 	uint64_t next_figures = 0;
 
 	for (;;) {
-		uint64_t now = agent_now(), wait;
+		uint64_t now = sys_now(), wait;
 
 		wait = link_service(a, now);
 		serve_regions(a);

@@ -132,6 +132,16 @@ int map_mprotect(void *addr, size_t len, int prot)
 	return syscall(SYS_mprotect, addr, len, prot) < 0 ? -errno : 0;
 }
 
+int map_lock(const void *addr, size_t len, unsigned int flags)
+{
+	return syscall(SYS_mlock2, addr, len, flags) < 0 ? -errno : 0;
+}
+
+int map_lock_all(int flags)
+{
+	return syscall(SYS_mlockall, flags) < 0 ? -errno : 0;
+}
+
 int map_leave_ksm(void)
 {
 	return prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0) < 0 ? -errno : 0;

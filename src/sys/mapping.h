@@ -39,6 +39,9 @@ long map_mmap(void *addr, size_t len, int prot, int flags, int fd, long offset);
 int map_munmap(void *addr, size_t len);
 int map_mprotect(void *addr, size_t len, int prot);
 
+int map_lock(const void *addr, size_t len, unsigned int flags); /* mlock2() */
+int map_lock_all(int flags);
+
 /* prctl(PR_SET_MEMORY_MERGE, 0): takes the process out of KSM where somebody opted in all of it
  * (before 6.4, or without the right: -errno, and nothing changed). */
 int map_leave_ksm(void);

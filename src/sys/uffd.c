@@ -98,6 +98,13 @@ long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode)
 	return r;
 }
 
+int sys_ioctl_as_it_came(int fd, unsigned long request, void *arg)
+{
+	long r = syscall(SYS_ioctl, fd, request, arg);
+
+	return r < 0 ? -errno : (int)r;
+}
+
 int uffd_read(int fd, struct uffd_msg *msg, int n)
 {
 	ssize_t got;

@@ -32,6 +32,8 @@ int uffd_zeropage(int fd, void *addr, size_t len);
 /* Moves pages. Returns the bytes moved, which may be fewer than len (then the page behind them is
  * the one that did not want to), or -errno when none was: see primitives 1 for the meaning. */
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode);
+/* Any ioctl, as its caller made it. The result or -errno. */
+int sys_ioctl_as_it_came(int fd, unsigned long request, void *arg);
 /* Reads up to n events. Returns their number; -EAGAIN: none waits. */
 int uffd_read(int fd, struct uffd_msg *msg, int n);
 
