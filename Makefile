@@ -78,8 +78,7 @@ demo:
 torture:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build/built
-	@PSHARE_TORTURE_MINUTES=$(MINUTES) scripts/run-tests --only torture \
-		--seconds $$(($(MINUTES) * 60 + 600)) build:system
+	@exec build/tests/system/torture --minutes $(MINUTES)
 
 bench:
 	@scripts/bootstrap bench
