@@ -3,7 +3,7 @@
  * agent: what the parts of the agent share. One per process, made at the first opted-in region.
  *
  * Threads
- *   worker   (worker.c)  looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
+ *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
  *   settler  (settler.c) settles the write faults of shared pages; reads the events of mremap()
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
@@ -44,6 +44,7 @@ struct agent {
 	int pagemap;
 	int bell;	     /* eventfd: wakes the worker */
 	atomic_bool dead;    /* the child of a fork: every call passes through */
+	atomic_bool unrefs;  /* some block has them */
 	atomic_bool gave_up; /* something unexpected happened: nothing is taken out any more */
 	bool no_share;	     /* PSHARE_NO_SHARE */
 

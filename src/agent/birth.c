@@ -8,9 +8,10 @@
  *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
  *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
  *
- * The salt is handed to the daemon as a descriptor: a sealed memfd, so that the daemon takes nothing
- * that could change or make it wait, and so that no core dump and no reader of this process's memory
- * finds it here. A salt file is read into the stack for the moment that it takes to make one.
+ * The salt is handed to the daemon as a descriptor: a sealed memfd, so that the daemon takes
+ * nothing that could change or make it wait, and so that no core dump and no reader of this
+ * process's memory finds it here. A salt file is read into the stack for the moment that it takes
+ * to make one.
  */
 #include "agent/birth.h"
 

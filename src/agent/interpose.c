@@ -14,10 +14,11 @@
  *
  * While the kernel does the call, `act` is held: the worker has no page of it out, and takes none.
  *
- * Limits: a system call made by number passes us by. So does process_madvise(). VMMs use neither for
- * guest RAM.
+ * Limits: a system call made by number passes us by. So does process_madvise(). VMMs use neither
+ * for guest RAM.
  */
-/* With 64-bit offsets by macro the name mmap means mmap64, and one of the two could not be defined. */
+/* With 64-bit offsets by macro the name mmap means mmap64, and one of the two could not be
+ * defined. */
 #undef _FILE_OFFSET_BITS
 
 #include <errno.h>

@@ -12,7 +12,8 @@
 
 struct agent;
 
-/* MADV_MERGEABLE: the range may be shared. 0; -EINVAL: not whole pages; -ENOMEM: no more regions. */
+/* MADV_MERGEABLE: the range may be shared. 0; -EINVAL: not whole pages; -ENOMEM: no more
+ * regions. */
 int offer_memory(void *addr, size_t len);
 /* MADV_UNMERGEABLE: not any more. Returns when none of it maps a frame. */
 int withdraw_memory(void *addr, size_t len);

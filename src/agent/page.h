@@ -17,8 +17,9 @@ enum page_state {
 	/* Nothing is known. The guest reads and writes freely, in the kernel alone.
 	 * May: be armed. Leaves to: ARMED, HINTED (found armed and not written). */
 	PAGE_NEW,
-	/* Write-protected asynchronously at the last look: a write lifts that in the kernel, and the
-	 * next look sees it. Leaves to: NEW (written), HINTED (not written, hashed), OUT (zero). */
+	/* Write-protected asynchronously at the last look: a write lifts that in the kernel, and
+	 * the next look sees it. Leaves to: NEW (written), HINTED (not written, hashed), OUT
+	 * (zero). */
 	PAGE_ARMED,
 	/* Stable and hashed; the daemon has the hint. Still the guest's own page.
 	 * Leaves to: NEW (written), TWIN, OUT (an order to share). */
@@ -26,11 +27,12 @@ enum page_state {
 	/* Part of a huge page and known to have a twin: what breaking would give.
 	 * Leaves to: NEW (written, or huge pages are no longer kept). */
 	PAGE_TWIN,
-	/* Taken out, or being replaced, by whoever holds `act`; microseconds. An access by the guest
-	 * waits for a wake; the settler only wakes. Leaves to: SHARED, NEW. */
+	/* Taken out, or being replaced, by whoever holds `act`; microseconds. An access by the
+	 * guest waits for a wake; the settler only wakes. Leaves to: SHARED, NEW. */
 	PAGE_OUT,
 	/* A frame of the present store, mapped privately, write-protected synchronously. Reads are
-	 * free; a write wakes the settler. Leaves to: NEW (unshared, discarded), OLD (daemon lost). */
+	 * free; a write wakes the settler. Leaves to: NEW (unshared, discarded), OLD (daemon
+	 * lost). */
 	PAGE_SHARED,
 	/* A frame of a store whose daemon is gone; like SHARED, but nobody counts references.
 	 * Leaves to: NEW, OLD_HINTED. */

@@ -128,12 +128,20 @@ static void patch(volatile char *guest, const char *slot, const char *was)
 static void late_write(struct agent *a, struct region *r, uint32_t page, const char *slot,
 		       const char *was)
 {
+	bool framed;
+	int err = 0;
+
 	pthread_mutex_lock(&a->settle);
-	if (!page_has_frame(page_state(&r->state[page])))
-		patch(region_page(r, page), slot, was);
-	else if (unshare_with(a, r, page, slot))
-		agent_give_up(a, "a late write could not be put back", ENOMEM);
+	framed = page_has_frame(page_state(&r->state[page]));
+	if (framed)
+		err = unshare_with(a, r, page, slot);
 	pthread_mutex_unlock(&a->settle);
+	/* Not under settle: a guest page may fault, and the settler must be free to settle it. That
+	 * it has no frame stays so: only the holder of act could give it one. */
+	if (!framed)
+		patch(region_page(r, page), slot, was);
+	if (err)
+		agent_give_up(a, "a late write could not be put back", -err);
 	a->stats.late_writes++;
 }
 
@@ -174,9 +182,10 @@ static uint32_t batch(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
 			look(a, e, q->slots + (size_t)(from + n) * PS_PAGE_SIZE);
 		n++;
 	}
-	if (n)
-		map_advise(q->slots + (size_t)from * PS_PAGE_SIZE, (size_t)n * PS_PAGE_SIZE,
-			   MADV_DONTNEED);
+	/* A slot must be empty before it is used again; the next round tries once more. */
+	if (n && map_advise(q->slots + (size_t)from * PS_PAGE_SIZE, (size_t)n * PS_PAGE_SIZE,
+			    MADV_DONTNEED))
+		return 0;
 	q->head += n;
 	return n;
 }

@@ -42,11 +42,13 @@ static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint3
 	for (uint32_t i = page; i < page + n; i++) {
 		enum page_state state = page_state(&r->state[i]);
 
-		/* A stuck page still maps its frame's file: only its discard gives the frame back. */
+		/* A stuck page still maps its frame's file: only its discard gives the frame
+		 * back. */
 		if (state == PAGE_SHARED ||
 		    (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
 			page_mark(&r->state[i], PAGE_UNREF);
-			region_block(r, i)->unrefs = 1;
+			__atomic_store_n(&region_block(r, i)->unrefs, 1, __ATOMIC_RELEASE);
+			a->unrefs = true;
 		}
 		page_set(&r->state[i], PAGE_NEW);
 	}

@@ -66,13 +66,16 @@ static void serve_regions(struct agent *a)
 {
 	bool up = a->link.state == LINK_UP && a->link.configured;
 
-	if (!up)
-		return;
 	pthread_mutex_lock(&a->act);
 	pthread_mutex_lock(&a->settle);
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
+		if (!up) {
+			if (r->life == REGION_RETIRED && a->link.state == LINK_DOWN)
+				region_free(a, r);
+			continue;
+		}
 		if (r->life == REGION_OFFERED)
 			adopt(a, r);
 		if (r->life == REGION_RETIRED ||
@@ -226,7 +229,9 @@ static bool give_back(struct agent *a, struct region *r, uint32_t block)
 
 static void serve_references(struct agent *a)
 {
-	if (a->link.state != LINK_UP)
+	bool wait = false;
+
+	if (a->link.state != LINK_UP || !atomic_exchange(&a->unrefs, false))
 		return;
 	pthread_mutex_lock(&a->act);
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
@@ -235,11 +240,15 @@ static void serve_references(struct agent *a)
 		for (uint32_t b = 0; r->life == REGION_MANAGED && b < r->blocks; b++) {
 			if (!__atomic_exchange_n(&r->block[b].unrefs, 0, __ATOMIC_ACQ_REL))
 				continue;
-			if (give_back(a, r, b))
-				__atomic_store_n(&r->block[b].unrefs, 1, __ATOMIC_RELEASE);
+			if (!give_back(a, r, b))
+				continue;
+			__atomic_store_n(&r->block[b].unrefs, 1, __ATOMIC_RELEASE);
+			wait = true;
 		}
 	}
 	pthread_mutex_unlock(&a->act);
+	if (wait)
+		a->unrefs = true;
 }
 
 /* ---- figures ------------------------------------------------------------------------------ */
