@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ * The index is the largest of the daemon's books: nearly every page of every VM has a hint in it,
+ * so its bytes an entry decide what pshare costs. An entry is 8 bytes:
+ *
+ *	63 ........ 40   39 ........ 28   27 ........ 0
+ *	tag of 24 bits   vm + 1, or OF_FRAME   page or frame
+ *
+ * and lies in a bucket: an array without gaps, sorted by tag, of 128 to 256 entries when the index
+ * has grown to its size. Tags are evenly spread, so the place of a tag in its bucket is known to
+ * a cache line or so without a search (interpolation). Putting one in moves half a bucket, 1 KiB:
+ * some 30 ns. The array is grown by an eighth at a time; so an entry costs 8 bytes and some 6 %.
+ *
+ * Which bits do what. The hash is mixed with the index's secret first, because an agent chooses
+ * its hashes: without that it could put all of its entries into one bucket. Of the mixed hash:
+ *
+ *	base bits	choose the bucket, from the first day		fixed when the index is made
+ *	24 bits		the tag						fixed; above the base bits
+ *	the tag's lowest bits choose among buckets too, once there are more than 1 << base of them
+ *
+ * Growing is linear hashing: when the mean bucket holds 256, the next bucket in turn is split
+ * in two by the next bit of the tag. The bit is in the entry, so no full hash is needed (hints have
+ * none), each put splits at most one bucket, and nobody ever waits for a rehash. What is lost is
+ * only this: a lookup compares base + 24 bits of the hash, however far the index grows, so with N
+ * entries it is false once in 2^(base + 24) / N lookups. base comes from the expected size and is
+ * at least 10: for 2^20 pages (4 GiB) that is once in 2^16, for 2^28 (1 TiB) once in 2^16 too,
+ * and in an index that began small and grew to 2^28 once in 64. A false hint costs one look at a
+ * page; a false frame makes one page not shareable, as in ESX, whose hash is its only key.
+ *
+ * One entry a tag: a newer hint takes the place of an older one, whose page is found again when it
+ * changes or when its own hash is looked up; a frame takes the place of a hint.
+ *
+ * The cap. At the cap a put makes room by dropping a hint at a random place near its own, which is
+ * a random hint of all. Frames are never dropped and never refused.
+ *
+ * Rejected, with the bytes an entry at working load: open addressing with 8-byte entries (9.4 at
+ * 85 %, 11 on average between doublings; growing needs bits that hints do not keep), the same with
+ * 12 bytes (14), chains as ESX has (16), buckets of a cache line with 10-byte entries (12.5).
+ */
+#include "policy/index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/wire.h"
+
+#define TAG_BITS 24u
+#define TAG_MASK ((1u << TAG_BITS) - 1)
+#define LOCATOR_BITS 40u
+#define WHERE_BITS 28u /* page or frame */
+#define WHERE_MASK ((1u << WHERE_BITS) - 1)
+#define OF_FRAME 4095u /* where a hint has vm + 1 */
+
+#define BASE_MIN 10u
+#define BASE_MAX 20u
+#define GROWTH_MAX 14u	 /* bits of the tag that may choose a bucket */
+#define BUCKET_MEAN 256u /* entries; above it on average a bucket is split */
+#define BUCKET_MAX UINT16_MAX
+#define PAGE_BUCKETS 1024u /* buckets in one piece of the directory */
+#define EVICT_TRIES 16u	   /* buckets to look at for a hint to drop */
+#define ALLOC_OVERHEAD 16u /* of malloc(), for each piece */
+
+struct bucket {
+	uint64_t *entry;
+	uint16_t n;
+	uint16_t room;
+};
+
+struct page_index {
+	uint64_t secret;
+	uint64_t cap;
+	uint64_t random;
+	uint32_t base;	/* bits that chose among the first buckets */
+	uint32_t level; /* bits that choose among all buckets, but for those split already */
+	uint32_t split; /* buckets below it are split: they take one bit more */
+	uint64_t hints;
+	uint64_t frames;
+	uint64_t evicted;
+	uint64_t bytes;
+	uint32_t pages;	     /* pieces of the directory */
+	struct bucket **dir; /* PAGE_BUCKETS buckets each */
+};
+
+/* Where a hash belongs. */
+struct place {
+	struct bucket *bucket;
+	uint32_t tag;
+};
+
+/* ---- hash, tag, entry ----------------------------------------------------------------------- */
+
+/* A bijection of 64 bits (splitmix64's), so it adds no false answers of its own. */
+static uint64_t mix(uint64_t hash, uint64_t secret)
+{
+	hash ^= secret;
+	hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9ull;
+	hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebull;
+	return hash ^ (hash >> 31);
+}
+
+static uint32_t entry_tag(uint64_t entry)
+{
+	return entry >> LOCATOR_BITS;
+}
+
+static uint32_t entry_of(uint64_t entry)
+{
+	return entry >> WHERE_BITS & 0xfff;
+}
+
+static bool is_frame(uint64_t entry)
+{
+	return entry_of(entry) == OF_FRAME;
+}
+
+static uint64_t entry_make(uint32_t tag, uint32_t of, uint32_t where)
+{
+	return (uint64_t)tag << LOCATOR_BITS | (uint64_t)of << WHERE_BITS | where;
+}
+
+static struct index_entry entry_read(uint64_t entry)
+{
+	uint32_t where = entry & WHERE_MASK;
+
+	if (is_frame(entry))
+		return (struct index_entry){.kind = INDEX_FRAME, .frame = where};
+	return (struct index_entry){.kind = INDEX_HINT, .vm = entry_of(entry) - 1, .page = where};
+}
+
+/* ---- directory ------------------------------------------------------------------------------ */
+
+static uint64_t bucket_count(const struct page_index *index)
+{
+	return (1ull << index->level) + index->split;
+}
+
+static struct bucket *bucket_at(const struct page_index *index, uint64_t number)
+{
+	return &index->dir[number / PAGE_BUCKETS][number % PAGE_BUCKETS];
+}
+
+static struct place place_of(const struct page_index *index, uint64_t hash)
+{
+	uint64_t mixed = mix(hash, index->secret);
+	uint64_t number = mixed & ((1ull << index->level) - 1);
+
+	if (number < index->split)
+		number = mixed & ((2ull << index->level) - 1);
+	return (struct place){
+		.bucket = bucket_at(index, number),
+		.tag = mixed >> index->base & TAG_MASK,
+	};
+}
+
+/* One more piece of the directory. */
+static int dir_grow(struct page_index *index)
+{
+	struct bucket **dir = realloc(index->dir, (index->pages + 1) * sizeof(struct bucket *));
+
+	if (!dir)
+		return -ENOMEM;
+	index->dir = dir;
+	dir[index->pages] = calloc(PAGE_BUCKETS, sizeof(struct bucket));
+	if (!dir[index->pages])
+		return -ENOMEM;
+	index->pages++;
+	index->bytes +=
+		sizeof(struct bucket *) + PAGE_BUCKETS * sizeof(struct bucket) + ALLOC_OVERHEAD;
+	return 0;
+}
+
+/* ---- one bucket ----------------------------------------------------------------------------- */
+
+/* The place of the tag, or where it would be. Tags are evenly spread: begin where it should be. */
+static uint32_t bucket_find(const struct bucket *bucket, uint32_t tag)
+{
+	uint32_t at = (uint64_t)tag * bucket->n >> TAG_BITS;
+
+	while (at < bucket->n && entry_tag(bucket->entry[at]) < tag)
+		at++;
+	while (at && entry_tag(bucket->entry[at - 1]) >= tag)
+		at--;
+	return at;
+}
+
+static uint64_t *bucket_get(const struct bucket *bucket, uint32_t tag)
+{
+	uint32_t at = bucket_find(bucket, tag);
+
+	if (at == bucket->n || entry_tag(bucket->entry[at]) != tag)
+		return NULL;
+	return &bucket->entry[at];
+}
+
+/* Room for n entries and a little more: an eighth, so a growing bucket is copied 8 times at most
+ * while it doubles. In whole cache lines less malloc()'s word. */
+static uint32_t room_for(uint32_t n)
+{
+	uint32_t room = (n + n / 8 + 8) / 8 * 8 - 1;
+
+	return room < n ? n + 7 : room;
+}
+
+static int bucket_resize(struct page_index *index, struct bucket *bucket, uint32_t n)
+{
+	uint32_t room = n ? room_for(n) : 0;
+	uint64_t *entry;
+
+	if (room > BUCKET_MAX)
+		room = BUCKET_MAX;
+	entry = room ? realloc(bucket->entry, room * sizeof(*entry)) : NULL;
+	if (room && !entry)
+		return -ENOMEM;
+	if (!room)
+		free(bucket->entry);
+	index->bytes -= bucket->room ? bucket->room * sizeof(*entry) + ALLOC_OVERHEAD : 0;
+	index->bytes += room ? room * sizeof(*entry) + ALLOC_OVERHEAD : 0;
+	bucket->entry = entry;
+	bucket->room = room;
+	return 0;
+}
+
+/* Gives back room when more than a quarter of it is empty; a failure only keeps it. */
+static void bucket_fit(struct page_index *index, struct bucket *bucket)
+{
+	if (!bucket->n || room_for(bucket->n) + bucket->room / 8 < bucket->room)
+		bucket_resize(index, bucket, bucket->n);
+}
+
+static int bucket_insert(struct page_index *index, struct bucket *bucket, uint64_t entry)
+{
+	uint32_t at = bucket_find(bucket, entry_tag(entry));
+
+	if (bucket->n == BUCKET_MAX)
+		return -ENOMEM;
+	if (bucket->n == bucket->room && bucket_resize(index, bucket, bucket->n + 1u))
+		return -ENOMEM;
+	memmove(&bucket->entry[at + 1], &bucket->entry[at], (bucket->n - at) * sizeof(entry));
+	bucket->entry[at] = entry;
+	bucket->n++;
+	if (is_frame(entry))
+		index->frames++;
+	else
+		index->hints++;
+	return 0;
+}
+
+static void bucket_remove(struct page_index *index, struct bucket *bucket, uint32_t at)
+{
+	if (is_frame(bucket->entry[at]))
+		index->frames--;
+	else
+		index->hints--;
+	bucket->n--;
+	memmove(&bucket->entry[at], &bucket->entry[at + 1], (bucket->n - at) * sizeof(uint64_t));
+	bucket_fit(index, bucket);
+}
+
+/* ---- growing -------------------------------------------------------------------------------- */
+
+/* Moves entries whose tag has the bit from one bucket to another with room for them, both sorted. */
+static void bucket_part(struct bucket *from, struct bucket *to, uint32_t bit)
+{
+	uint32_t stay = 0;
+
+	for (uint32_t i = 0; i < from->n; i++) {
+		if (entry_tag(from->entry[i]) & bit)
+			to->entry[to->n++] = from->entry[i];
+		else
+			from->entry[stay++] = from->entry[i];
+	}
+	from->n = stay;
+}
+
+static uint32_t count_with(const struct bucket *bucket, uint32_t bit)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < bucket->n; i++)
+		n += !!(entry_tag(bucket->entry[i]) & bit);
+	return n;
+}
+
+/* Splits the next bucket if the mean is above BUCKET_MEAN. Without memory it stays as it is. */
+static void index_grow(struct page_index *index)
+{
+	uint64_t next = bucket_count(index);
+	uint32_t bit = 1u << (index->level - index->base), moves;
+	struct bucket *from, *to;
+
+	if (index->hints + index->frames <= next * BUCKET_MEAN)
+		return;
+	if (index->level == index->base + GROWTH_MAX)
+		return;
+	if (next / PAGE_BUCKETS == index->pages && dir_grow(index))
+		return;
+	from = bucket_at(index, index->split);
+	to = bucket_at(index, next);
+	moves = count_with(from, bit);
+	if (moves && bucket_resize(index, to, moves))
+		return;
+	bucket_part(from, to, bit);
+	bucket_fit(index, from);
+	if (++index->split == 1u << index->level) {
+		index->level++;
+		index->split = 0;
+	}
+}
+
+/* ---- the cap -------------------------------------------------------------------------------- */
+
+/* Drops the first hint at or after a random place of the bucket. */
+static bool bucket_evict(struct page_index *index, struct bucket *bucket)
+{
+	uint32_t start;
+
+	if (!bucket->n)
+		return false;
+	index->random += 0x9e3779b97f4a7c15ull;
+	start = mix(index->random, index->secret) % bucket->n;
+	for (uint32_t i = 0; i < bucket->n; i++) {
+		uint32_t at = (start + i) % bucket->n;
+
+		if (!is_frame(bucket->entry[at])) {
+			bucket_remove(index, bucket, at);
+			index->evicted++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool at_cap(const struct page_index *index)
+{
+	return index->hints + index->frames >= index->cap;
+}
+
+/* Makes room for one entry near a hash. False: no hint found to drop. */
+static bool make_room(struct page_index *index, uint64_t hash)
+{
+	for (uint32_t i = 0; at_cap(index) && i < EVICT_TRIES; i++)
+		if (bucket_evict(index, place_of(index, hash + i).bucket))
+			break;
+	return !at_cap(index);
+}
+
+void index_set_cap(struct page_index *index, uint64_t cap)
+{
+	index->cap = cap;
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+struct index_entry index_lookup(const struct page_index *index, uint64_t hash)
+{
+	struct place place = place_of(index, hash);
+	const uint64_t *entry = bucket_get(place.bucket, place.tag);
+
+	return entry ? entry_read(*entry) : (struct index_entry){.kind = INDEX_NONE};
+}
+
+static int put_new(struct page_index *index, uint64_t hash, uint64_t entry)
+{
+	int r = bucket_insert(index, place_of(index, hash).bucket, entry);
+
+	if (!r)
+		index_grow(index);
+	return r;
+}
+
+int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
+{
+	struct place place = place_of(index, hash);
+	uint64_t *old = bucket_get(place.bucket, place.tag), entry;
+
+	if (vm >= INDEX_VMS || page >= PS_PAGES_MAX)
+		return -EINVAL;
+	entry = entry_make(place.tag, vm + 1, page);
+	if (old && is_frame(*old))
+		return -EEXIST;
+	if (old) {
+		*old = entry;
+		return 0;
+	}
+	if (at_cap(index) && !make_room(index, hash))
+		return -ENOSPC;
+	return put_new(index, hash, entry);
+}
+
+int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame)
+{
+	struct place place = place_of(index, hash);
+	uint64_t *old = bucket_get(place.bucket, place.tag), entry;
+
+	if (frame >= PS_FRAMES_MAX)
+		return -EINVAL;
+	entry = entry_make(place.tag, OF_FRAME, frame);
+	if (old && is_frame(*old))
+		return *old == entry ? 0 : -EEXIST;
+	if (old) {
+		*old = entry;
+		index->hints--;
+		index->frames++;
+		return 0;
+	}
+	if (at_cap(index))
+		make_room(index, hash);
+	return put_new(index, hash, entry);
+}
+
+static bool remove_exactly(struct page_index *index, uint64_t hash, uint32_t of, uint32_t where)
+{
+	struct place place = place_of(index, hash);
+	uint64_t *entry = bucket_get(place.bucket, place.tag);
+
+	if (!entry || *entry != entry_make(place.tag, of, where))
+		return false;
+	bucket_remove(index, place.bucket, entry - place.bucket->entry);
+	return true;
+}
+
+bool index_remove_frame(struct page_index *index, uint64_t hash, uint32_t frame)
+{
+	return frame < PS_FRAMES_MAX && remove_exactly(index, hash, OF_FRAME, frame);
+}
+
+bool index_remove_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
+{
+	return vm < INDEX_VMS && page < PS_PAGES_MAX && remove_exactly(index, hash, vm + 1, page);
+}
+
+/* Drops a bucket's hints of these pages, all in one walk. */
+static void bucket_sweep(struct page_index *index, struct bucket *bucket, uint32_t of,
+			 uint32_t first, uint32_t last)
+{
+	uint32_t stay = 0;
+
+	for (uint32_t i = 0; i < bucket->n; i++) {
+		uint64_t entry = bucket->entry[i];
+		uint32_t where = entry & WHERE_MASK;
+
+		if (entry_of(entry) != of || where < first || where > last)
+			bucket->entry[stay++] = entry;
+	}
+	if (stay == bucket->n)
+		return;
+	index->hints -= bucket->n - stay;
+	bucket->n = stay;
+	bucket_fit(index, bucket);
+}
+
+/* Buckets that are split while a sweep is under way move entries to higher numbers only, and those
+ * below the cursor have none left to move: so nothing escapes. */
+bool index_sweep(struct page_index *index, uint32_t vm, uint32_t first, uint32_t last,
+		 uint64_t *cursor, uint32_t budget)
+{
+	uint64_t looked = 0;
+
+	if (vm >= INDEX_VMS)
+		return true;
+	for (; *cursor < bucket_count(index); ++*cursor) {
+		struct bucket *bucket = bucket_at(index, *cursor);
+
+		if (looked >= budget && looked)
+			return false;
+		looked += bucket->n + 1u;
+		bucket_sweep(index, bucket, vm + 1, first, last);
+	}
+	return true;
+}
+
+struct index_stats index_stats(const struct page_index *index)
+{
+	return (struct index_stats){
+		.hints = index->hints,
+		.frames = index->frames,
+		.evicted = index->evicted,
+		.bytes = index->bytes,
+	};
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static uint32_t base_for(uint64_t expected)
+{
+	uint32_t base = BASE_MIN;
+
+	while (base < BASE_MAX && expected > (uint64_t)BUCKET_MEAN << base)
+		base++;
+	return base;
+}
+
+struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret)
+{
+	struct page_index *index = calloc(1, sizeof(*index));
+
+	if (!index)
+		return NULL;
+	index->secret = secret;
+	index->random = secret;
+	index->cap = cap;
+	index->base = index->level = base_for(expected);
+	index->bytes = sizeof(*index) + 2 * ALLOC_OVERHEAD;
+	while ((uint64_t)index->pages * PAGE_BUCKETS < bucket_count(index))
+		if (dir_grow(index))
+			return index_free(index);
+	return index;
+}
+
+struct page_index *index_free(struct page_index *index)
+{
+	if (!index)
+		return NULL;
+	for (uint32_t i = 0; i < index->pages; i++) {
+		for (uint32_t b = 0; b < PAGE_BUCKETS; b++)
+			free(index->dir[i][b].entry);
+		free(index->dir[i]);
+	}
+	free(index->dir);
+	free(index);
+	return NULL;
+}
+
+/* ---- invariants ----------------------------------------------------------------------------- */
+
+/* Do the tags of a bucket belong to it? Only the bits that chose it are seen in a tag. */
+static bool tag_belongs(const struct page_index *index, uint64_t number, uint32_t tag)
+{
+	bool split = number < index->split || number >= 1ull << index->level;
+	uint32_t bits = index->level - index->base + split;
+
+	return (tag & ((1u << bits) - 1)) == number >> index->base;
+}
+
+static bool check_bucket(const struct page_index *index, uint64_t number, struct index_stats *sum)
+{
+	const struct bucket *bucket = bucket_at(index, number);
+
+	for (uint32_t i = 0; i < bucket->n; i++) {
+		uint64_t entry = bucket->entry[i];
+
+		if (i && entry_tag(bucket->entry[i - 1]) >= entry_tag(entry))
+			return false;
+		if (!entry_of(entry) || !tag_belongs(index, number, entry_tag(entry)))
+			return false;
+		sum->frames += is_frame(entry);
+		sum->hints += !is_frame(entry);
+	}
+	if (bucket->room)
+		sum->bytes += bucket->room * sizeof(uint64_t) + ALLOC_OVERHEAD;
+	return bucket->n <= bucket->room && !bucket->entry == !bucket->room;
+}
+
+bool index_check(const struct page_index *index)
+{
+	struct index_stats sum = {.bytes = sizeof(*index) + 2 * ALLOC_OVERHEAD};
+
+	sum.bytes += index->pages * (sizeof(struct bucket *) +
+				     PAGE_BUCKETS * sizeof(struct bucket) + ALLOC_OVERHEAD);
+	for (uint64_t i = 0; i < bucket_count(index); i++)
+		if (!check_bucket(index, i, &sum))
+			return false;
+	return sum.hints == index->hints && sum.frames == index->frames &&
+	       sum.bytes == index->bytes;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness/harness.h"
+#include "policy/index.h"
+#include "policy/test-random.h"
+#include "wire/wire.h"
+
+#include <stdlib.h>
+
+#define MANY UINT64_MAX
+
+static bool is_hint(const struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
+{
+	struct index_entry e = index_lookup(index, hash);
+
+	return e.kind == INDEX_HINT && e.vm == vm && e.page == page;
+}
+
+static bool has_frame(const struct page_index *index, uint64_t hash, uint32_t frame)
+{
+	struct index_entry e = index_lookup(index, hash);
+
+	return e.kind == INDEX_FRAME && e.frame == frame;
+}
+
+TEST("a hash that nobody put has no entry")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+
+	CHECK_EQ(index_lookup(index, 0).kind, INDEX_NONE);
+	CHECK_EQ(index_lookup(index, UINT64_MAX).kind, INDEX_NONE);
+	CHECK(index_check(index));
+	index_free(index);
+	CHECK(!index_free(NULL));
+}
+
+TEST("a hint is found, with its VM and page, up to the largest of both")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+
+	CHECK_OK(index_put_hint(index, 1, 0, 0));
+	CHECK_OK(index_put_hint(index, 2, INDEX_VMS - 1, PS_PAGES_MAX - 1));
+	CHECK(is_hint(index, 1, 0, 0));
+	CHECK(is_hint(index, 2, INDEX_VMS - 1, PS_PAGES_MAX - 1));
+	CHECK_EQ(index_put_hint(index, 3, INDEX_VMS, 0), -EINVAL);
+	CHECK_EQ(index_put_hint(index, 3, 0, PS_PAGES_MAX), -EINVAL);
+	CHECK_EQ(index_stats(index).hints, 2u);
+	index_free(index);
+}
+
+TEST("a newer hint takes the place of a stale one")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+
+	CHECK_OK(index_put_hint(index, 1, 5, 6));
+	CHECK_OK(index_put_hint(index, 1, 7, 8));
+	CHECK(is_hint(index, 1, 7, 8));
+	CHECK_EQ(index_stats(index).hints, 1u);
+	CHECK(!index_remove_hint(index, 1, 5, 6));
+	CHECK(index_remove_hint(index, 1, 7, 8));
+	CHECK_EQ(index_lookup(index, 1).kind, INDEX_NONE);
+	index_free(index);
+}
+
+TEST("a frame takes the place of a hint, and no hint or other frame takes a frame's")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+
+	CHECK_OK(index_put_hint(index, 1, 5, 6));
+	CHECK_OK(index_put_frame(index, 1, 99));
+	CHECK(has_frame(index, 1, 99));
+	CHECK_EQ(index_put_hint(index, 1, 5, 6), -EEXIST);
+	CHECK_EQ(index_put_frame(index, 1, 98), -EEXIST);
+	CHECK_OK(index_put_frame(index, 1, 99));
+	CHECK(has_frame(index, 1, 99));
+	CHECK_EQ(index_put_frame(index, 2, PS_FRAMES_MAX), -EINVAL);
+	CHECK_OK(index_put_frame(index, 2, PS_FRAMES_MAX - 1));
+	CHECK(has_frame(index, 2, PS_FRAMES_MAX - 1));
+	CHECK_EQ(index_stats(index).hints, 0u);
+	CHECK_EQ(index_stats(index).frames, 2u);
+	index_free(index);
+}
+
+TEST("only that very frame, or that very hint, is removed")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+
+	CHECK_OK(index_put_frame(index, 1, 99));
+	CHECK_OK(index_put_hint(index, 2, 5, 99));
+	CHECK(!index_remove_frame(index, 1, 98));
+	CHECK(!index_remove_hint(index, 1, 5, 99));
+	CHECK(!index_remove_frame(index, 2, 99));
+	CHECK(!index_remove_hint(index, 2, 5, 98));
+	CHECK(!index_remove_hint(index, 2, INDEX_VMS, 99));
+	CHECK(!index_remove_frame(index, 1, UINT32_MAX));
+	CHECK(index_remove_frame(index, 1, 99));
+	CHECK(!index_remove_frame(index, 1, 99));
+	CHECK(index_remove_hint(index, 2, 5, 99));
+	CHECK_EQ(index_stats(index).hints + index_stats(index).frames, 0u);
+	index_free(index);
+}
+
+TEST("sweeping drops a VM's hints in a range, and nobody else's, and no frame")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+	uint64_t cursor = 0;
+
+	for (uint32_t i = 0; i < 30000; i++)
+		CHECK_OK(index_put_hint(index, i, i % 3, i));
+	for (uint32_t i = 30000; i < 40000; i++)
+		CHECK_OK(index_put_frame(index, i, i));
+	CHECK(index_sweep(index, 1, 6000, 20999, &cursor, UINT32_MAX));
+	for (uint32_t i = 0; i < 30000; i++) {
+		bool gone = i % 3 == 1 && i >= 6000 && i <= 20999;
+
+		CHECK_EQ(index_lookup(index, i).kind, gone ? INDEX_NONE : INDEX_HINT);
+	}
+	CHECK_EQ(index_stats(index).hints, 25000u);
+	CHECK_EQ(index_stats(index).frames, 10000u);
+	CHECK(index_check(index));
+	cursor = 0;
+	CHECK(index_sweep(index, INDEX_VMS, 0, UINT32_MAX, &cursor, 1));
+	index_free(index);
+}
+
+TEST("a sweep in small steps ends, each step looks at no more than its budget and a bucket")
+{
+	struct page_index *index = index_new(1000, MANY, 1);
+	uint64_t cursor = 0, steps = 0, wrong = 0;
+	uint32_t put = 50000;
+
+	for (uint32_t i = 0; i < put; i++)
+		CHECK_OK(index_put_hint(index, i, 1, i));
+	/* Others go on putting meanwhile, so that buckets split under the sweep. */
+	while (!index_sweep(index, 1, 0, UINT32_MAX, &cursor, 100)) {
+		steps++;
+		for (int i = 0; i < 600 && put < 350000; i++, put++)
+			CHECK_OK(index_put_hint(index, put, 2, put));
+		REQUIRE_LT(steps, 100000u);
+	}
+	CHECK_GT(steps, 100u);
+	CHECK_GT(put, 300000u); /* past the first split */
+	for (uint32_t i = 0; i < put; i++) {
+		struct index_entry e = index_lookup(index, i);
+
+		CHECK(e.kind == INDEX_NONE || e.vm == 2); /* a false answer is another's hint */
+		wrong += (e.kind == INDEX_NONE) != (i < 50000);
+	}
+	CHECK_LT(wrong, 20u); /* 3.5e5 hashes, 34 bits */
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+TEST("at the cap a random hint makes room, never a frame")
+{
+	struct page_index *index = index_new(1000, 20000, 1);
+	uint32_t old = 0, young = 0;
+
+	for (uint32_t i = 0; i < 5000; i++)
+		CHECK_OK(index_put_frame(index, i, i));
+	for (uint32_t i = 5000; i < 35000; i++)
+		CHECK_OK(index_put_hint(index, i, 1, i));
+	CHECK_EQ(index_stats(index).frames, 5000u);
+	CHECK_EQ(index_stats(index).hints, 15000u);
+	CHECK_EQ(index_stats(index).evicted, 15000u);
+	for (uint32_t i = 0; i < 5000; i++)
+		CHECK(has_frame(index, i, i));
+	for (uint32_t i = 5000; i < 35000; i++)
+		*(i < 20000 ? &old : &young) += is_hint(index, i, 1, i);
+	CHECK_EQ(old + young, 15000u);
+	/* 1/e of the first half and the rest of the second half are left, by chance alone. */
+	CHECK_GT(old, 5000u);
+	CHECK_LT(old, 6100u);
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+TEST("frames fill an index past its cap, and then no hint is taken any more")
+{
+	struct page_index *index = index_new(1000, 1000, 1);
+
+	for (uint32_t i = 0; i < 500; i++)
+		CHECK_OK(index_put_hint(index, i, 1, i));
+	for (uint32_t i = 500; i < 30000; i++)
+		CHECK_OK(index_put_frame(index, i, i));
+	CHECK_EQ(index_stats(index).frames, 29500u);
+	index_set_cap(index, 0);
+	CHECK_EQ(index_put_hint(index, 99999, 1, 1), -ENOSPC);
+	index_set_cap(index, 40000);
+	CHECK_OK(index_put_hint(index, 99999, 1, 1));
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+TEST("growing far past the expected size loses nothing")
+{
+	struct page_index *index = index_new(0, MANY, 77);
+	struct rng rng = {14};
+	uint64_t lost = 0;
+
+	for (uint32_t i = 0; i < 1000000; i++)
+		CHECK_OK(index_put_hint(index, rng_next(&rng), i % INDEX_VMS, i));
+	rng = (struct rng){14};
+	for (uint32_t i = 0; i < 1000000; i++)
+		lost += !is_hint(index, rng_next(&rng), i % INDEX_VMS, i);
+	/* Two hashes that agree in 34 bits: 10^12 / 2 / 2^34 = 29 are to be expected. */
+	CHECK_LT(lost, 70u);
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+TEST("false answers are as rare as the header says")
+{
+	struct page_index *index = index_new(1 << 18, MANY, 5);
+	struct rng rng = {15};
+	uint64_t wrong = 0;
+
+	for (uint32_t i = 0; i < 1 << 18; i++)
+		CHECK_OK(index_put_hint(index, rng_next(&rng), 1, i));
+	for (uint32_t i = 0; i < 1 << 20; i++)
+		wrong += index_lookup(index, rng_next(&rng)).kind != INDEX_NONE;
+	CHECK_LT(wrong, 40u); /* 2^20 lookups at 2^18 / 2^34: 16 */
+	index_free(index);
+}
+
+TEST("an entry costs under 9 bytes at 1 GiB, 4 GiB, and any size between")
+{
+	struct page_index *index = index_new(1 << 18, MANY, 5);
+	struct rng rng = {16};
+
+	for (uint32_t i = 0; i < 1 << 20; i++) {
+		CHECK_OK(index_put_hint(index, rng_next(&rng), 1, i));
+		if (i >= 1 << 17 && i % 4096 == 0)
+			CHECK_LT(index_stats(index).bytes, 9u * i + (i >> 1));
+	}
+	index_free(index);
+}
+
+TEST("hashes that a hostile agent makes up spread like any others")
+{
+	struct page_index *index = index_new(1 << 17, MANY, 0x123456789abcdef);
+
+	for (uint64_t i = 0; i < 1 << 17; i++)
+		CHECK_OK(index_put_hint(index, i << 47, 1, i));
+	for (uint64_t i = 0; i < 1 << 17; i++)
+		CHECK_OK(index_put_hint(index, i, 1, i));
+	CHECK_GT(index_stats(index).hints, (2u << 17) - 50);
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+TEST("an index that was emptied gives its memory back, but for the directory")
+{
+	struct page_index *index = index_new(1 << 17, MANY, 5);
+	uint64_t cursor = 0;
+
+	for (uint32_t i = 0; i < 1 << 17; i++)
+		CHECK_OK(index_put_hint(index, i, 1, i));
+	CHECK(index_sweep(index, 1, 0, UINT32_MAX, &cursor, UINT32_MAX));
+	CHECK_LT(index_stats(index).bytes, 100000u);
+	CHECK(index_check(index));
+	index_free(index);
+}
+
+struct model {
+	enum index_kind kind;
+	uint32_t vm;
+	uint32_t where;
+};
+
+static void random_call(struct page_index *index, struct model *m, uint64_t hash, struct rng *rng)
+{
+	uint32_t vm = rng_below(rng, 3), where = rng_below(rng, 4);
+	bool match;
+
+	switch (rng_below(rng, 5)) {
+	case 0:
+	case 1:
+		CHECK_EQ(index_put_hint(index, hash, vm, where),
+			 m->kind == INDEX_FRAME ? -EEXIST : 0);
+		if (m->kind != INDEX_FRAME)
+			*m = (struct model){INDEX_HINT, vm, where};
+		break;
+	case 2:
+		match = m->kind != INDEX_FRAME || m->where == where;
+		CHECK_EQ(index_put_frame(index, hash, where), match ? 0 : -EEXIST);
+		if (match)
+			*m = (struct model){INDEX_FRAME, 0, where};
+		break;
+	case 3:
+		match = m->kind == INDEX_FRAME && m->where == where;
+		CHECK_EQ(index_remove_frame(index, hash, where), match);
+		if (match)
+			m->kind = INDEX_NONE;
+		break;
+	case 4:
+		match = m->kind == INDEX_HINT && m->vm == vm && m->where == where;
+		CHECK_EQ(index_remove_hint(index, hash, vm, where), match);
+		if (match)
+			m->kind = INDEX_NONE;
+		break;
+	}
+}
+
+TEST("a million random calls agree with a model of every hash")
+{
+	enum { HASHES = 20000 };
+	struct page_index *index = index_new(100, MANY, 99);
+	struct model *model = calloc(HASHES, sizeof(*model));
+	struct rng rng = {17};
+	uint64_t hints = 0, frames = 0;
+
+	for (int i = 0; i < 1000000; i++) {
+		uint64_t hash = rng_below(&rng, HASHES);
+		struct index_entry e;
+
+		random_call(index, &model[hash], hash, &rng);
+		e = index_lookup(index, hash);
+		CHECK_EQ(e.kind, model[hash].kind);
+		if (e.kind == INDEX_HINT)
+			CHECK(e.vm == model[hash].vm && e.page == model[hash].where);
+		if (e.kind == INDEX_FRAME)
+			CHECK_EQ(e.frame, model[hash].where);
+		if (i % 100000 == 0)
+			CHECK(index_check(index));
+	}
+	for (int i = 0; i < HASHES; i++) {
+		hints += model[i].kind == INDEX_HINT;
+		frames += model[i].kind == INDEX_FRAME;
+	}
+	CHECK_EQ(index_stats(index).hints, hints);
+	CHECK_EQ(index_stats(index).frames, frames);
+	CHECK(index_check(index));
+	free(model);
+	index_free(index);
+}
