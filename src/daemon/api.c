@@ -191,6 +191,7 @@ void api_dispatch(struct api *api)
 	int n = sys_epoll_wait(api->epoll, events, EVENTS_MAX, 0);
 	int i;
 
+	run(api); /* who has left makes room for who comes */
 	for (i = 0; i < n; i++) {
 		if (events[i].data.ptr == &api->listener)
 			accept_all(api);
