@@ -23,12 +23,12 @@
 #include <string.h>
 
 #include "daemon/api-internal.h"
+#include "daemon/json.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/proc.h"
 #include "sys/self.h"
 #include "sys/sock.h"
-#include "sys/wipe.h"
 
 #define TICK_NS 1000000000ull
 #define EVENTS_MAX 4
@@ -245,8 +245,7 @@ int api_new(struct api **out, struct daemon *daemon, int listener)
 
 	if (!api)
 		return -ENOMEM;
-	/* a request may hold a salt, and jansson gives memory back with what was in it */
-	json_set_alloc_funcs(sys_wiping_alloc, sys_wiping_free);
+	json_wipe_always();
 	api->daemon = daemon;
 	api->listener = listener;
 	api->self = sys_self_uid();

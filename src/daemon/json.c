@@ -10,8 +10,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "sys/wipe.h"
+
 #define NS_PER_S 1e9
 #define VALUE_MAX 64
+
+void json_wipe_always(void)
+{
+	json_set_alloc_funcs(sys_wiping_alloc, sys_wiping_free);
+}
 
 /* Puts a value (its reference is taken) into *object; on any failure *object becomes NULL. */
 static void add(json_t **object, const char *key, json_t *value)

@@ -8,6 +8,10 @@
 #include "daemon/view.h"
 #include "policy/settings.h"
 
+/* From here on jansson wipes every block before it gives it back: a request may hold a salt. Call
+ * it before anything else of jansson; api_new() does so too. */
+void json_wipe_always(void);
+
 /* New references; NULL when memory is short. */
 json_t *json_of_host(struct daemon *daemon);
 json_t *json_of_vm(const struct view_vm *vm);
