@@ -6,7 +6,8 @@
  *
  * SOCKET is QEMU's end of the guest's second serial port. The answer is printed without its tag:
  * "ok KEY=VALUE ..." or "bad ...". Exit status 0: ok; 1: bad; 2: nobody answered in time. "hello"
- * may be asked before the guest runs: it is asked again and again.
+ * may be asked before the guest runs: it is asked again and again, until the answer is "ok" (the
+ * first question may have been cut in two when the guest opened the port).
  */
 #include <errno.h>
 #include <poll.h>
@@ -77,17 +78,23 @@ static bool read_line(int fd, char line[static LINE_BYTES], long long end)
 	return false;
 }
 
-/* Waits for the line that starts with tag; prints the rest. Exit status, or -1: none in time. */
-static int wait_answer(int fd, const char *tag, long long end)
+/* Waits for the line that starts with tag; prints the rest if it is wanted: "ok", or also "bad".
+ * Exit status, or -1: none in time. */
+static int wait_answer(int fd, const char *tag, bool bad_too, long long end)
 {
 	char line[LINE_BYTES];
 	size_t n = strlen(tag);
 
 	while (read_line(fd, line, end)) {
+		bool ok;
+
 		if (strncmp(line, tag, n) != 0 || line[n] != ' ')
 			continue;
+		ok = strncmp(line + n + 1, "ok", 2) == 0;
+		if (!ok && !bad_too)
+			continue;
 		puts(line + n + 1);
-		return strncmp(line + n + 1, "ok", 2) == 0 ? 0 : 1;
+		return ok ? 0 : 1;
 	}
 	return -1;
 }
@@ -106,19 +113,21 @@ int main(int argc, char **argv)
 	end = now_ms() + strtoll(argv[2], NULL, 10) * 1000;
 	again = strcmp(argv[3], "hello") == 0;
 	snprintf(tag, sizeof(tag), "%lld.%d", now_ms(), (int)getpid());
-	snprintf(line, sizeof(line), "%s %s %s\n", tag, argv[3], argc > 4 ? argv[4] : "");
+	/* the line end before it closes what an earlier asker may have left unfinished */
+	snprintf(line, sizeof(line), "\n%s %s %s\n", tag, argv[3], argc > 4 ? argv[4] : "");
 	fd = connect_until(argv[1], end);
 	if (fd < 0) {
 		fprintf(stderr, "no guest at %s: %s\n", argv[1], strerror(-fd));
 		return 2;
 	}
 	do {
+		long long until;
 		int status;
 
 		if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
 			break;
-		status = wait_answer(
-			fd, tag, again && now_ms() + AGAIN_MS < end ? now_ms() + AGAIN_MS : end);
+		until = now_ms() + AGAIN_MS;
+		status = wait_answer(fd, tag, !again, again && until < end ? until : end);
 		if (status >= 0)
 			return status;
 	} while (again && now_ms() < end);
