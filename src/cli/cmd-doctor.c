@@ -12,7 +12,7 @@ int cmd_doctor(struct args *args)
 
 	if (report_init(&report))
 		return say_error(CLI_FAILED, "out of memory");
-	r = args->pid ? doctor_process(&report, args->pid) : 0;
+	r = args->pid ? doctor_process(&report, args) : 0;
 	if (!args->pid)
 		doctor_host(&report, args);
 	if (!r)

@@ -55,20 +55,30 @@ static const struct {
 	{SMAPS_DEVICE, "device memory", "is a device's, not RAM", NULL},
 };
 
-static void check_memory(struct report *report, const struct smaps *smaps)
+static void check_private(struct report *report, const struct smaps *smaps)
 {
-	uint64_t good = smaps->bytes[SMAPS_PLAIN];
-	size_t i;
+	double size = (double)smaps->bytes[SMAPS_PLAIN] / MIB;
+	double present = (double)smaps->present[SMAPS_PLAIN] / MIB;
 
-	if (good)
+	if (smaps->agent)
+		report_add(report, "other private memory", FINDING_OK, NULL,
+			   "%.1f MiB, %.1f MiB of it present: the VMM did not offer it", size,
+			   present);
+	else if (smaps->bytes[SMAPS_PLAIN])
 		report_add(report, "private memory", FINDING_OK, NULL,
 			   "%.1f MiB in %u mappings could be shared, %.1f MiB of it is present",
-			   (double)good / MIB, smaps->n[SMAPS_PLAIN],
-			   (double)smaps->present[SMAPS_PLAIN] / MIB);
-	else if (!(smaps->agent && smaps->bytes[SMAPS_UFFD]))
+			   size, smaps->n[SMAPS_PLAIN], present);
+	else
 		report_add(report, "private memory", FINDING_MISSING,
 			   "give the guest private anonymous RAM (QEMU: plain -m SIZE)",
 			   "no private anonymous mapping of 2 MiB or more");
+}
+
+static void check_memory(struct report *report, const struct smaps *smaps)
+{
+	size_t i;
+
+	check_private(report, smaps);
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (!smaps->bytes[kinds[i].kind])
 			continue;
@@ -79,12 +89,9 @@ static void check_memory(struct report *report, const struct smaps *smaps)
 
 static void check_agent(struct report *report, const struct smaps *smaps, unsigned int uffds)
 {
-	double registered = (double)smaps->bytes[SMAPS_UFFD] / MIB;
-
 	if (smaps->agent)
-		report_add(report, "agent", FINDING_OK, NULL,
-			   "is loaded; it looks after %.1f MiB in %u mappings", registered,
-			   smaps->n[SMAPS_UFFD]);
+		report_add(report, "agent", FINDING_OK, NULL, "is loaded%s",
+			   smaps->bytes[SMAPS_UFFD] ? "" : ", and looks after no memory");
 	else
 		report_add(report, "agent", FINDING_MISSING,
 			   "start it by 'pshare run -- COMMAND...'",
@@ -94,7 +101,78 @@ static void check_agent(struct report *report, const struct smaps *smaps, unsign
 			   "end postcopy migration or background snapshot first",
 			   "%u descriptors, %.1f MiB registered: memory has one userfaultfd at a "
 			   "time",
-			   uffds, registered);
+			   uffds, (double)smaps->bytes[SMAPS_UFFD] / MIB);
+}
+
+/* What each cause means to somebody who can change it. */
+static const char *mend_of(const char *cause)
+{
+	static const char *const mends[][2] = {
+		{"hugetlb", "QEMU: leave out -mem-path and hugetlb=on"},
+		{"shared", "QEMU: plain -m SIZE, or memory-backend-ram without share=on"},
+		{"file", "QEMU: memory-backend-ram in the place of memory-backend-file"},
+		{"locked", "QEMU: -overcommit mem-lock=off; libvirt: no <locked/>"},
+		{"foreign", "end postcopy migration or background snapshot first"},
+		{"mappings", "as root: sysctl -w vm.max_map_count=1048576"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(mends) / sizeof(mends[0]); i++) {
+		if (!strcmp(mends[i][0], cause))
+			return mends[i][1];
+	}
+	return NULL;
+}
+
+static void check_regions(struct report *report, const json_t *vm)
+{
+	const json_t *region;
+	size_t i;
+
+	report_add(report, "daemon", FINDING_OK, NULL, "knows it as VM %s, %.1f MiB, %s",
+		   ask_text(vm, "name"), (double)ask_number(vm, "size") / MIB,
+		   ask_text(vm, "state"));
+	if (!ask_true(vm, "enable"))
+		report_add(report, "sched.mem.pshare.enable", FINDING_NOTE,
+			   "pshare set --vm VM sched.mem.pshare.enable TRUE",
+			   "is FALSE: this VM shares nothing");
+	json_array_foreach(json_object_get(vm, "regions"), i, region)
+	{
+		const char *cause = ask_text(region, "refused");
+
+		if (*cause)
+			report_add(report, "region refused", FINDING_MISSING, mend_of(cause),
+				   "%.1f MiB: %s", (double)ask_number(region, "size") / MIB, cause);
+	}
+}
+
+/* What the daemon knows of a process with the agent in it. */
+static void check_daemon(struct report *report, const struct args *args, pid_t pid)
+{
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *answer = NULL;
+	const json_t *vm;
+	struct runtime runtime;
+	size_t i;
+
+	if (runtime_find_daemon(&runtime, args) || client_new(&client, &runtime))
+		return;
+	if (client_try(client, &answer, "/v1/vms")) {
+		report_add(report, "daemon", FINDING_MISSING, "systemctl start pshared",
+			   "none answers in %s", runtime.dir);
+		return;
+	}
+	json_array_foreach(json_object_get(answer, "vms"), i, vm)
+	{
+		if (ask_number(vm, "pid") == (uint64_t)pid) {
+			check_regions(report, vm);
+			return;
+		}
+	}
+	report_add(report, "daemon", FINDING_NOTE, NULL,
+		   "the one in %s does not know this process: it has offered no memory, or talks "
+		   "to another daemon",
+		   runtime.dir);
 }
 
 /* What the VMM offers to KSM is what the agent takes; so an offer of nothing explains a lot. */
@@ -148,8 +226,9 @@ static void check_mappings(struct report *report, const struct smaps *smaps)
 		   "%u of %" PRIu64, smaps->mappings, limit);
 }
 
-int doctor_process(struct report *report, pid_t pid)
+int doctor_process(struct report *report, const struct args *args)
 {
+	pid_t pid = args->pid;
 	struct smaps smaps = {0};
 	struct fds fds = {0};
 	char comm[SYS_COMM_MAX], path[64];
@@ -165,6 +244,8 @@ int doctor_process(struct report *report, pid_t pid)
 		return say_error(CLI_FAILED, "process %d (%s) cannot be looked at: %s", pid, comm,
 				 strerror(-r));
 	check_agent(report, &smaps, fds.uffd);
+	if (smaps.agent)
+		check_daemon(report, args, pid);
 	check_memory(report, &smaps);
 	check_offer(report, &smaps);
 	check_vfio(report, &fds);

@@ -3,9 +3,6 @@
 #ifndef PSHARE_CLI_DOCTOR_H
 #define PSHARE_CLI_DOCTOR_H
 
-#include <stdint.h>
-#include <sys/types.h>
-
 #include "cli/cli.h"
 #include "cli/finding.h"
 
@@ -14,7 +11,7 @@
 
 void doctor_host(struct report *report, const struct args *args);
 
-/* 0, or an exit code, said: there is no such process, or it may not be looked at. */
-int doctor_process(struct report *report, pid_t pid);
+/* The process of args->pid. 0, or an exit code, said: there is none, or it may not be looked at. */
+int doctor_process(struct report *report, const struct args *args);
 
 #endif

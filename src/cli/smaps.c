@@ -56,8 +56,8 @@ static enum smaps_kind kind_of(const struct smaps *smaps, const char *flags, boo
 		return SMAPS_SHARED;
 	if (uffd) /* a run of shared pages is a private mapping of the store */
 		return SMAPS_UFFD;
-	if (smaps->file)
-		return SMAPS_FILE;
+	if (smaps->file) /* a program's own text and constants are nobody's RAM */
+		return smaps->writable ? SMAPS_FILE : SMAPS_OTHER;
 	if (has_flag(flags, "lo"))
 		return SMAPS_LOCKED;
 	if (!smaps->writable || smaps->special || has_flag(flags, "gd"))

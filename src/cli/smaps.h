@@ -11,7 +11,7 @@ enum smaps_kind {
 	SMAPS_HUGETLB,
 	SMAPS_DEVICE, /* PFNMAP, IO */
 	SMAPS_SHARED, /* MAP_SHARED: memfd, shmem, files */
-	SMAPS_FILE,   /* private mapping of a file */
+	SMAPS_FILE,   /* private, writable mapping of a file */
 	SMAPS_LOCKED,
 	SMAPS_UFFD,  /* registered with a userfaultfd: the agent's, or somebody else's */
 	SMAPS_OTHER, /* not readable and writable, a stack, a heap */
