@@ -5,29 +5,29 @@
  * The index is the largest of the daemon's books: nearly every page of every VM has a hint in it,
  * so its bytes an entry decide what pshare costs. An entry is 8 bytes:
  *
- *	63 ........ 40   39 ........ 28   27 ........ 0
+ *	63 ........ 40   39 ............. 28   27 ........ 0
  *	tag of 24 bits   vm + 1, or OF_FRAME   page or frame
  *
- * and lies in a bucket: an array without gaps, sorted by tag, of 128 to 256 entries when the index
- * has grown to its size. Tags are evenly spread, so the place of a tag in its bucket is known to
- * a cache line or so without a search (interpolation). Putting one in moves half a bucket, 1 KiB:
- * some 30 ns. The array is grown by an eighth at a time; so an entry costs 8 bytes and some 6 %.
+ * and lies in a bucket: a list without gaps, sorted by tag, of 256 to 512 entries when the index
+ * has grown to its size, in cells of 32 (cells.h). Tags are evenly spread, so where a tag is in its
+ * bucket is known to a cell or so without a search (interpolation); putting one in moves half
+ * a bucket, 1.5 KiB. Half a cell is empty in each bucket: so an entry costs 8.6 to 8.9 bytes.
  *
  * Which bits do what. The hash is mixed with the index's secret first, because an agent chooses
  * its hashes: without that it could put all of its entries into one bucket. Of the mixed hash:
  *
- *	base bits	choose the bucket, from the first day		fixed when the index is made
- *	24 bits		the tag						fixed; above the base bits
- *	the tag's lowest bits choose among buckets too, once there are more than 1 << base of them
+ *	the lowest base bits	choose among the first buckets	fixed when the index is made
+ *	the next 24 bits	are the tag			fixed too
+ *	the tag's lowest bits	choose among buckets as well, once there are more than 1 << base
  *
  * Growing is linear hashing: when the mean bucket holds 256, the next bucket in turn is split
  * in two by the next bit of the tag. The bit is in the entry, so no full hash is needed (hints have
  * none), each put splits at most one bucket, and nobody ever waits for a rehash. What is lost is
  * only this: a lookup compares base + 24 bits of the hash, however far the index grows, so with N
- * entries it is false once in 2^(base + 24) / N lookups. base comes from the expected size and is
- * at least 10: for 2^20 pages (4 GiB) that is once in 2^16, for 2^28 (1 TiB) once in 2^16 too,
- * and in an index that began small and grew to 2^28 once in 64. A false hint costs one look at a
- * page; a false frame makes one page not shareable, as in ESX, whose hash is its only key.
+ * entries a lookup of an unknown hash is false N times in 2^(base + 24). base comes from the
+ * expected size: at that size it is once in 65536 or rarer. An index that grows to 1024 times what
+ * was expected is false once in 64. A false hint costs one look at a page; a false frame makes one
+ * page not shareable, as in ESX, whose hash is its only key.
  *
  * One entry a tag: a newer hint takes the place of an older one, whose page is found again when it
  * changes or when its own hash is looked up; a frame takes the place of a hint.
@@ -35,9 +35,11 @@
  * The cap. At the cap a put makes room by dropping a hint at a random place near its own, which is
  * a random hint of all. Frames are never dropped and never refused.
  *
- * Rejected, with the bytes an entry at working load: open addressing with 8-byte entries (9.4 at
- * 85 %, 11 on average between doublings; growing needs bits that hints do not keep), the same with
- * 12 bytes (14), chains as ESX has (16), buckets of a cache line with 10-byte entries (12.5).
+ * Measured (2^23 entries, resident memory; bench/policy-bench): 8.9 bytes an entry. Rejected, with
+ * theirs: these buckets as arrays of malloc()'s, grown by an eighth (10.5: a fifth is holes), open
+ * addressing with 8-byte entries (9.4 at 85 %, 11 on average between doublings, and growing needs
+ * bits that hints do not keep), the same with 12 bytes (14), chains as ESX has (16), buckets of a
+ * cache line with 10-byte entries (12.5).
  */
 #include "policy/index.h"
 
@@ -45,6 +47,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/cells.h"
 #include "wire/wire.h"
 
 #define TAG_BITS 24u
@@ -54,19 +57,19 @@
 #define WHERE_MASK ((1u << WHERE_BITS) - 1)
 #define OF_FRAME 4095u /* where a hint has vm + 1 */
 
-#define BASE_MIN 10u
+#define BASE_MIN 9u
 #define BASE_MAX 20u
-#define GROWTH_MAX 14u	 /* bits of the tag that may choose a bucket */
-#define BUCKET_MEAN 256u /* entries; above it on average a bucket is split */
-#define BUCKET_MAX UINT16_MAX
-#define PAGE_BUCKETS 1024u /* buckets in one piece of the directory */
+#define GROWTH_MAX 14u	   /* bits of the tag that may choose a bucket */
+#define BUCKET_MEAN 256u   /* entries; above it on average a bucket is split */
+#define BUCKET_CELLS 24u   /* 768 entries: 512 and 11 standard deviations */
+#define PAGE_BUCKETS 512u  /* buckets in one piece of the directory */
 #define EVICT_TRIES 16u	   /* buckets to look at for a hint to drop */
 #define ALLOC_OVERHEAD 16u /* of malloc(), for each piece */
 
 struct bucket {
-	uint64_t *entry;
-	uint16_t n;
-	uint16_t room;
+	uint16_t n; /* entries */
+	uint16_t ncells;
+	uint32_t cell[BUCKET_CELLS];
 };
 
 struct page_index {
@@ -79,9 +82,9 @@ struct page_index {
 	uint64_t hints;
 	uint64_t frames;
 	uint64_t evicted;
-	uint64_t bytes;
 	uint32_t pages;	     /* pieces of the directory */
 	struct bucket **dir; /* PAGE_BUCKETS buckets each */
+	struct cells cells;
 };
 
 /* Where a hash belongs. */
@@ -167,128 +170,150 @@ static int dir_grow(struct page_index *index)
 	if (!dir[index->pages])
 		return -ENOMEM;
 	index->pages++;
-	index->bytes +=
-		sizeof(struct bucket *) + PAGE_BUCKETS * sizeof(struct bucket) + ALLOC_OVERHEAD;
 	return 0;
 }
 
 /* ---- one bucket ----------------------------------------------------------------------------- */
 
+static uint64_t *entry_at(const struct page_index *index, const struct bucket *bucket, uint32_t at)
+{
+	return cells_at(&index->cells, bucket->cell[at / CELL_WORDS]) + at % CELL_WORDS;
+}
+
+static uint32_t tag_at(const struct page_index *index, const struct bucket *bucket, uint32_t at)
+{
+	return entry_tag(*entry_at(index, bucket, at));
+}
+
 /* The place of the tag, or where it would be. Tags are evenly spread: begin where it should be. */
-static uint32_t bucket_find(const struct bucket *bucket, uint32_t tag)
+static uint32_t bucket_find(const struct page_index *index, const struct bucket *bucket,
+			    uint32_t tag)
 {
 	uint32_t at = (uint64_t)tag * bucket->n >> TAG_BITS;
 
-	while (at < bucket->n && entry_tag(bucket->entry[at]) < tag)
+	while (at < bucket->n && tag_at(index, bucket, at) < tag)
 		at++;
-	while (at && entry_tag(bucket->entry[at - 1]) >= tag)
+	while (at && tag_at(index, bucket, at - 1) >= tag)
 		at--;
 	return at;
 }
 
-static uint64_t *bucket_get(const struct bucket *bucket, uint32_t tag)
+/* The entry with that tag, or NULL. *at (may be NULL): where it is. */
+static uint64_t *bucket_get(const struct page_index *index, const struct bucket *bucket,
+			    uint32_t tag, uint32_t *at)
 {
-	uint32_t at = bucket_find(bucket, tag);
+	uint32_t found = bucket_find(index, bucket, tag);
 
-	if (at == bucket->n || entry_tag(bucket->entry[at]) != tag)
+	if (found == bucket->n || tag_at(index, bucket, found) != tag)
 		return NULL;
-	return &bucket->entry[at];
+	if (at)
+		*at = found;
+	return entry_at(index, bucket, found);
 }
 
-/* Room for n entries and a little more: an eighth, so a growing bucket is copied 8 times at most
- * while it doubles. In whole cache lines less malloc()'s word. */
-static uint32_t room_for(uint32_t n)
+static int bucket_add_cell(struct page_index *index, struct bucket *bucket)
 {
-	uint32_t room = (n + n / 8 + 8) / 8 * 8 - 1;
+	uint32_t cell;
 
-	return room < n ? n + 7 : room;
-}
-
-static int bucket_resize(struct page_index *index, struct bucket *bucket, uint32_t n)
-{
-	uint32_t room = n ? room_for(n) : 0;
-	uint64_t *entry;
-
-	if (room > BUCKET_MAX)
-		room = BUCKET_MAX;
-	entry = room ? realloc(bucket->entry, room * sizeof(*entry)) : NULL;
-	if (room && !entry)
+	if (bucket->ncells == BUCKET_CELLS)
 		return -ENOMEM;
-	if (!room)
-		free(bucket->entry);
-	index->bytes -= bucket->room ? bucket->room * sizeof(*entry) + ALLOC_OVERHEAD : 0;
-	index->bytes += room ? room * sizeof(*entry) + ALLOC_OVERHEAD : 0;
-	bucket->entry = entry;
-	bucket->room = room;
+	cell = cells_alloc(&index->cells);
+	if (cell == CELL_NONE)
+		return -ENOMEM;
+	bucket->cell[bucket->ncells++] = cell;
 	return 0;
 }
 
-/* Gives back room when more than a quarter of it is empty; a failure only keeps it. */
+/* Gives back the cells that n entries do not need. */
 static void bucket_fit(struct page_index *index, struct bucket *bucket)
 {
-	if (!bucket->n || room_for(bucket->n) + bucket->room / 8 < bucket->room)
-		bucket_resize(index, bucket, bucket->n);
+	uint32_t need = (bucket->n + CELL_WORDS - 1) / CELL_WORDS;
+
+	while (bucket->ncells > need)
+		cells_release(&index->cells, bucket->cell[--bucket->ncells]);
 }
 
+/* Cell by cell: the entry goes in, what falls out at the end goes into the next one. */
 static int bucket_insert(struct page_index *index, struct bucket *bucket, uint64_t entry)
 {
-	uint32_t at = bucket_find(bucket, entry_tag(entry));
+	uint32_t at = bucket_find(index, bucket, entry_tag(entry)), from = at % CELL_WORDS;
 
-	if (bucket->n == BUCKET_MAX)
+	if (bucket->n == bucket->ncells * CELL_WORDS && bucket_add_cell(index, bucket))
 		return -ENOMEM;
-	if (bucket->n == bucket->room && bucket_resize(index, bucket, bucket->n + 1u))
-		return -ENOMEM;
-	memmove(&bucket->entry[at + 1], &bucket->entry[at], (bucket->n - at) * sizeof(entry));
-	bucket->entry[at] = entry;
+	*(is_frame(entry) ? &index->frames : &index->hints) += 1;
+	for (uint32_t c = at / CELL_WORDS; c < bucket->ncells; c++, from = 0) {
+		uint64_t *words = cells_at(&index->cells, bucket->cell[c]);
+		bool is_last = c == bucket->n / CELL_WORDS;
+		uint32_t end = is_last ? bucket->n % CELL_WORDS : CELL_WORDS - 1;
+		uint64_t out = is_last ? 0 : words[end];
+
+		memmove(&words[from + 1], &words[from], (end - from) * sizeof(*words));
+		words[from] = entry;
+		entry = out;
+	}
 	bucket->n++;
-	if (is_frame(entry))
-		index->frames++;
-	else
-		index->hints++;
 	return 0;
 }
 
+/* Cell by cell: what is behind moves down, the first of the next cell comes in at the end. */
 static void bucket_remove(struct page_index *index, struct bucket *bucket, uint32_t at)
 {
-	if (is_frame(bucket->entry[at]))
-		index->frames--;
-	else
-		index->hints--;
+	uint32_t from = at % CELL_WORDS, last = (bucket->n - 1u) / CELL_WORDS;
+
+	*(is_frame(*entry_at(index, bucket, at)) ? &index->frames : &index->hints) -= 1;
+	for (uint32_t c = at / CELL_WORDS; c <= last; c++, from = 0) {
+		uint64_t *words = cells_at(&index->cells, bucket->cell[c]);
+
+		memmove(&words[from], &words[from + 1], (CELL_WORDS - 1 - from) * sizeof(*words));
+		if (c < last)
+			words[CELL_WORDS - 1] = *cells_at(&index->cells, bucket->cell[c + 1]);
+	}
 	bucket->n--;
-	memmove(&bucket->entry[at], &bucket->entry[at + 1], (bucket->n - at) * sizeof(uint64_t));
 	bucket_fit(index, bucket);
 }
 
 /* ---- growing -------------------------------------------------------------------------------- */
 
-/* Moves entries whose tag has the bit from one bucket to another with room for them, both sorted. */
-static void bucket_part(struct bucket *from, struct bucket *to, uint32_t bit)
+/* Moves entries whose tag has the bit to an empty bucket with room for them; both stay sorted. */
+static void bucket_part(struct page_index *index, struct bucket *from, struct bucket *to,
+			uint32_t bit)
 {
 	uint32_t stay = 0;
 
 	for (uint32_t i = 0; i < from->n; i++) {
-		if (entry_tag(from->entry[i]) & bit)
-			to->entry[to->n++] = from->entry[i];
+		uint64_t entry = *entry_at(index, from, i);
+
+		if (entry_tag(entry) & bit)
+			*entry_at(index, to, to->n++) = entry;
 		else
-			from->entry[stay++] = from->entry[i];
+			*entry_at(index, from, stay++) = entry;
 	}
 	from->n = stay;
+	bucket_fit(index, from);
 }
 
-static uint32_t count_with(const struct bucket *bucket, uint32_t bit)
+/* Gives an empty bucket room for as many entries as another has with the bit. */
+static int bucket_prepare(struct page_index *index, const struct bucket *from, struct bucket *to,
+			  uint32_t bit)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < bucket->n; i++)
-		n += !!(entry_tag(bucket->entry[i]) & bit);
-	return n;
+	for (uint32_t i = 0; i < from->n; i++)
+		n += !!(tag_at(index, from, i) & bit);
+	while (to->ncells * CELL_WORDS < n) {
+		if (bucket_add_cell(index, to)) {
+			bucket_fit(index, to);
+			return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 /* Splits the next bucket if the mean is above BUCKET_MEAN. Without memory it stays as it is. */
 static void index_grow(struct page_index *index)
 {
 	uint64_t next = bucket_count(index);
-	uint32_t bit = 1u << (index->level - index->base), moves;
+	uint32_t bit = 1u << (index->level - index->base);
 	struct bucket *from, *to;
 
 	if (index->hints + index->frames <= next * BUCKET_MEAN)
@@ -299,11 +324,9 @@ static void index_grow(struct page_index *index)
 		return;
 	from = bucket_at(index, index->split);
 	to = bucket_at(index, next);
-	moves = count_with(from, bit);
-	if (moves && bucket_resize(index, to, moves))
+	if (bucket_prepare(index, from, to, bit))
 		return;
-	bucket_part(from, to, bit);
-	bucket_fit(index, from);
+	bucket_part(index, from, to, bit);
 	if (++index->split == 1u << index->level) {
 		index->level++;
 		index->split = 0;
@@ -324,7 +347,7 @@ static bool bucket_evict(struct page_index *index, struct bucket *bucket)
 	for (uint32_t i = 0; i < bucket->n; i++) {
 		uint32_t at = (start + i) % bucket->n;
 
-		if (!is_frame(bucket->entry[at])) {
+		if (!is_frame(*entry_at(index, bucket, at))) {
 			bucket_remove(index, bucket, at);
 			index->evicted++;
 			return true;
@@ -357,7 +380,7 @@ void index_set_cap(struct page_index *index, uint64_t cap)
 struct index_entry index_lookup(const struct page_index *index, uint64_t hash)
 {
 	struct place place = place_of(index, hash);
-	const uint64_t *entry = bucket_get(place.bucket, place.tag);
+	const uint64_t *entry = bucket_get(index, place.bucket, place.tag, NULL);
 
 	return entry ? entry_read(*entry) : (struct index_entry){.kind = INDEX_NONE};
 }
@@ -374,7 +397,7 @@ static int put_new(struct page_index *index, uint64_t hash, uint64_t entry)
 int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
 {
 	struct place place = place_of(index, hash);
-	uint64_t *old = bucket_get(place.bucket, place.tag), entry;
+	uint64_t *old = bucket_get(index, place.bucket, place.tag, NULL), entry;
 
 	if (vm >= INDEX_VMS || page >= PS_PAGES_MAX)
 		return -EINVAL;
@@ -393,7 +416,7 @@ int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_
 int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame)
 {
 	struct place place = place_of(index, hash);
-	uint64_t *old = bucket_get(place.bucket, place.tag), entry;
+	uint64_t *old = bucket_get(index, place.bucket, place.tag, NULL), entry;
 
 	if (frame >= PS_FRAMES_MAX)
 		return -EINVAL;
@@ -414,11 +437,12 @@ int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame)
 static bool remove_exactly(struct page_index *index, uint64_t hash, uint32_t of, uint32_t where)
 {
 	struct place place = place_of(index, hash);
-	uint64_t *entry = bucket_get(place.bucket, place.tag);
+	uint32_t at;
+	const uint64_t *entry = bucket_get(index, place.bucket, place.tag, &at);
 
 	if (!entry || *entry != entry_make(place.tag, of, where))
 		return false;
-	bucket_remove(index, place.bucket, entry - place.bucket->entry);
+	bucket_remove(index, place.bucket, at);
 	return true;
 }
 
@@ -439,11 +463,11 @@ static void bucket_sweep(struct page_index *index, struct bucket *bucket, uint32
 	uint32_t stay = 0;
 
 	for (uint32_t i = 0; i < bucket->n; i++) {
-		uint64_t entry = bucket->entry[i];
+		uint64_t entry = *entry_at(index, bucket, i);
 		uint32_t where = entry & WHERE_MASK;
 
 		if (entry_of(entry) != of || where < first || where > last)
-			bucket->entry[stay++] = entry;
+			*entry_at(index, bucket, stay++) = entry;
 	}
 	if (stay == bucket->n)
 		return;
@@ -474,11 +498,14 @@ bool index_sweep(struct page_index *index, uint32_t vm, uint32_t first, uint32_t
 
 struct index_stats index_stats(const struct page_index *index)
 {
+	uint64_t per_page = sizeof(struct bucket *) + PAGE_BUCKETS * sizeof(struct bucket);
+
 	return (struct index_stats){
 		.hints = index->hints,
 		.frames = index->frames,
 		.evicted = index->evicted,
-		.bytes = index->bytes,
+		.bytes = sizeof(*index) + ALLOC_OVERHEAD +
+			 index->pages * (per_page + ALLOC_OVERHEAD) + index->cells.bytes,
 	};
 }
 
@@ -503,7 +530,7 @@ struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret)
 	index->random = secret;
 	index->cap = cap;
 	index->base = index->level = base_for(expected);
-	index->bytes = sizeof(*index) + 2 * ALLOC_OVERHEAD;
+	cells_init(&index->cells);
 	while ((uint64_t)index->pages * PAGE_BUCKETS < bucket_count(index))
 		if (dir_grow(index))
 			return index_free(index);
@@ -514,12 +541,10 @@ struct page_index *index_free(struct page_index *index)
 {
 	if (!index)
 		return NULL;
-	for (uint32_t i = 0; i < index->pages; i++) {
-		for (uint32_t b = 0; b < PAGE_BUCKETS; b++)
-			free(index->dir[i][b].entry);
+	for (uint32_t i = 0; i < index->pages; i++)
 		free(index->dir[i]);
-	}
 	free(index->dir);
+	cells_deinit(&index->cells);
 	free(index);
 	return NULL;
 }
@@ -540,29 +565,29 @@ static bool check_bucket(const struct page_index *index, uint64_t number, struct
 	const struct bucket *bucket = bucket_at(index, number);
 
 	for (uint32_t i = 0; i < bucket->n; i++) {
-		uint64_t entry = bucket->entry[i];
+		uint64_t entry = *entry_at(index, bucket, i);
 
-		if (i && entry_tag(bucket->entry[i - 1]) >= entry_tag(entry))
+		if (i && tag_at(index, bucket, i - 1) >= entry_tag(entry))
 			return false;
 		if (!entry_of(entry) || !tag_belongs(index, number, entry_tag(entry)))
 			return false;
-		sum->frames += is_frame(entry);
-		sum->hints += !is_frame(entry);
+		*(is_frame(entry) ? &sum->frames : &sum->hints) += 1;
 	}
-	if (bucket->room)
-		sum->bytes += bucket->room * sizeof(uint64_t) + ALLOC_OVERHEAD;
-	return bucket->n <= bucket->room && !bucket->entry == !bucket->room;
+	return bucket->ncells == (bucket->n + CELL_WORDS - 1) / CELL_WORDS;
 }
 
 bool index_check(const struct page_index *index)
 {
-	struct index_stats sum = {.bytes = sizeof(*index) + 2 * ALLOC_OVERHEAD};
+	struct index_stats sum = {.bytes = 0};
+	uint64_t cells = 0, in_slabs = 0;
 
-	sum.bytes += index->pages * (sizeof(struct bucket *) +
-				     PAGE_BUCKETS * sizeof(struct bucket) + ALLOC_OVERHEAD);
-	for (uint64_t i = 0; i < bucket_count(index); i++)
+	for (uint64_t i = 0; i < bucket_count(index); i++) {
 		if (!check_bucket(index, i, &sum))
 			return false;
-	return sum.hints == index->hints && sum.frames == index->frames &&
-	       sum.bytes == index->bytes;
+		cells += bucket_at(index, i)->ncells;
+	}
+	for (uint32_t i = 0; i < index->cells.n; i++)
+		in_slabs += index->cells.slab[i].used;
+	return sum.hints == index->hints && sum.frames == index->frames && cells == in_slabs &&
+	       cells_check(&index->cells);
 }

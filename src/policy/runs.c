@@ -4,9 +4,9 @@
  *
  * A shared page costs a mapping of the VMM's process unless its neighbour shares the neighbouring
  * frame: then both are one. Mappings are few (vm.max_map_count, 65530 as Linux comes) and cost the
- * kernel some 240 bytes each, twice that for a lone page with its tree and slab; mapping a run costs the same
- * time at 64 pages as at one. So orders are cut into runs, long runs go first, and what is left of
- * the budget decides how short a run may still be.
+ * kernel some 240 bytes each, twice that for a lone page with its tree and slab; mapping a run
+ * takes the same time at 64 pages as at one. So orders are cut into runs, long runs go first, and
+ * what is left of the budget decides how short a run may still be.
  *
  * The price of a run, in mappings, is the sum of its two sides: cut from the middle of an anonymous
  * mapping it makes three of one, +2; at a boundary that is there already a side costs nothing; a
