@@ -21,14 +21,15 @@ static int symbols(const char *list)
 TEST("check-symbols lets a library through that exports exactly the list")
 {
 	build_library();
-	CHECK_EQ(symbols("# the interposed\nmadvise\n\nhelper # why\n"), 0);
+	CHECK_EQ(symbols("{\n/* interposed */\nglobal:\n\tmadvise;\n\thelper;\nlocal:\n\t*;\n};\n"),
+		 0);
 	CHECK_STR(tree_out, "");
 }
 
 TEST("check-symbols sees a symbol that should be hidden, and one that is gone")
 {
 	build_library();
-	CHECK_EQ(symbols("madvise\nmunmap\n"), 1);
+	CHECK_EQ(symbols("{ global: madvise; munmap; local: *; };\n"), 1);
 	CHECK_IN("helper: exported and not in", tree_out);
 	CHECK_IN("munmap: in ", tree_out);
 	CHECK(!strstr(tree_out, "madvise:"));
@@ -36,6 +37,6 @@ TEST("check-symbols sees a symbol that should be hidden, and one that is gone")
 
 TEST("check-symbols says so where there is no library")
 {
-	CHECK_EQ(symbols("madvise\n"), 77);
+	CHECK_EQ(symbols("{ global: madvise; local: *; };\n"), 77);
 	CHECK_IN("libpshare-agent.so is not there", tree_out);
 }
