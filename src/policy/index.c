@@ -11,7 +11,7 @@
  * and lies in a bucket: a list without gaps, sorted by tag, of 256 to 512 entries when the index
  * has grown to its size, in cells of 32 (cells.h). Tags are evenly spread, so where a tag is in its
  * bucket is known to a cell or so without a search (interpolation); putting one in moves half
- * a bucket, 1.5 KiB. Half a cell is empty in each bucket: so an entry costs 8.6 to 8.9 bytes.
+ * a bucket, 1.5 KiB. Half a cell is empty in each bucket: so an entry costs 8.9 bytes.
  *
  * Which bits do what. The hash is mixed with the index's secret first, because an agent chooses
  * its hashes: without that it could put all of its entries into one bucket. Of the mixed hash:
