@@ -18,36 +18,36 @@
 #define FV_SECONDS 60
 
 enum fv_op {
-	FV_MAP = 1,  /* n pages, arg: FV_MAP_... ; value: the address */
-	FV_UNMAP,    /* the region; arg 1: and map it anew in the same place */
-	FV_POOL,     /* pages page..page+n-1 get pool contents key, key+1, ... (arg: step) */
-	FV_UNIQUE,   /* each gets a content of its own */
-	FV_ZERO,     /* written with zeros */
-	FV_PATCH,    /* one word of each is written; value: ns of the slowest */
-	FV_DISCARD,  /* MADV_DONTNEED */
-	FV_CHECK,    /* every byte */
-	FV_READ,     /* reads one word of each; value: ns of the slowest */
-	FV_MADVISE,  /* arg: advice */
-	FV_MOVE,     /* mremap to another place; value: the address */
-	FV_FORK,     /* a forked child checks every region, writes, checks again */
-	FV_HAMMER,   /* starts arg threads on all regions (hammer.h) */
-	FV_STOP,     /* ends them, verifies; value: operations done */
-	FV_STALL,    /* value: ns of the slowest batch since it was last asked */
-	FV_OPS,      /* value: operations done so far */
-	FV_EAT,	     /* uses up mappings until arg are left below vm.max_map_count */
-	FV_SPIT,     /* gives them back */
-	FV_HEAP,     /* malloc's own memory is offered for sharing, and used meanwhile (arg: step) */
-	FV_LATE,     /* arg 0: note the frame of page; 1: write a word into it wherever it is now */
-	FV_FIXED,    /* arg 1: registers n pages as io_uring fixed buffers; 0: lets them go */
+	FV_MAP = 1, /* n pages, arg: FV_MAP_... ; value: the address */
+	FV_UNMAP,   /* the region; arg 1: and map it anew in the same place */
+	FV_POOL,    /* pages page..page+n-1 get pool contents key, key+1, ... (arg: step) */
+	FV_UNIQUE,  /* each gets a content of its own */
+	FV_ZERO,    /* written with zeros */
+	FV_PATCH,   /* one word of each is written; value: ns of the slowest */
+	FV_DISCARD, /* MADV_DONTNEED */
+	FV_CHECK,   /* every byte */
+	FV_READ,    /* reads one word of each; value: ns of the slowest */
+	FV_MADVISE, /* arg: advice */
+	FV_MOVE,    /* mremap to another place; value: the address */
+	FV_FORK,    /* a forked child checks every region, writes, checks again */
+	FV_HAMMER,  /* starts arg threads on all regions (hammer.h) */
+	FV_STOP,    /* ends them, verifies; value: operations done */
+	FV_STALL,   /* value: ns of the slowest batch since it was last asked */
+	FV_OPS,	    /* value: operations done so far */
+	FV_EAT,	    /* uses up mappings until arg are left below vm.max_map_count */
+	FV_SPIT,    /* gives them back */
+	FV_HEAP,    /* malloc's own memory is offered for sharing, and used meanwhile (arg: step) */
+	FV_LATE,    /* arg 0: note the frame of page; 1: write a word into it wherever it is now */
+	FV_FIXED,   /* arg 1: registers n pages as io_uring fixed buffers; 0: lets them go */
 	FV_FIXED_READ, /* READ_FIXED of pool content key into page */
-	FV_GROW,     /* maps one shared page anew with mremap() growing over what follows in the file;
+	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
 	FV_END,
 };
 
 #define FV_MAP_DONTFORK 1
 #define FV_MAP_NOHUGE 2
-#define FV_MAP_PLAIN 4	/* not offered for sharing */
+#define FV_MAP_PLAIN 4 /* not offered for sharing */
 #define FV_MAP_LOCKED 8
 
 struct fv_cmd {

@@ -71,8 +71,7 @@ static void scene_start(struct scene *s)
 static bool store_empty(struct scene *s)
 {
 	return t_api_number(&s->d, "/v1/status", "pshare/common") == 0 &&
-	       t_api_number(&s->d, "/v1/status", "vms") == 0 &&
-	       pm_memfd_bytes(s->d.pid, NULL) == 0;
+	       t_api_number(&s->d, "/v1/status", "vms") == 0 && pm_memfd_bytes(s->d.pid, NULL) == 0;
 }
 
 static void report_left(struct scene *s)
@@ -160,7 +159,8 @@ static uint32_t stores_mapped(pid_t pid)
 	return n;
 }
 
-TEST_SECONDS("a daemon killed a hundred times costs no guest a byte, and leaves no store behind", 200)
+TEST_SECONDS("a daemon killed a hundred times costs no guest a byte, and leaves no store behind",
+	     200)
 {
 	static struct scene s;
 	uint32_t fds[VMS];

@@ -88,8 +88,8 @@ static int do_touch(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		uint64_t start = now_ns(), ns;
 
 		if (c->op == FV_PATCH)
-			mpage_patch(m, at(r, c->page + i), (uint16_t)(c->key % (T_PAGE - 7) & ~7u), 8,
-				    (uint64_t)c->arg + i);
+			mpage_patch(m, at(r, c->page + i), (uint16_t)(c->key % (T_PAGE - 7) & ~7u),
+				    8, (uint64_t)c->arg + i);
 		else
 			(void)*(volatile uint64_t *)(void *)at(r, c->page + i);
 		ns = now_ns() - start;

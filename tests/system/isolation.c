@@ -283,12 +283,15 @@ TEST_SECONDS("users whom the policy lets meet share, and nobody else does", 90)
 TEST("the rule as this test says it")
 {
 	struct world w = {.salting = 2};
-	struct member none = {.uid = 1}, empty = {.uid = 1, .salt = ""}, red = {.uid = 1, .salt = "red"},
-		      other = {.uid = 2, .salt = "red"};
+	struct member none = {.uid = 1}, empty = {.uid = 1, .salt = ""},
+		      red = {.uid = 1, .salt = "red"}, other = {.uid = 2, .salt = "red"};
 
-	CHECK(!may_meet(&w, &none, &none) && may_meet(&w, &red, &red) && !may_meet(&w, &red, &other));
+	CHECK(!may_meet(&w, &none, &none) && may_meet(&w, &red, &red) &&
+	      !may_meet(&w, &red, &other));
 	w.salting = 1;
-	CHECK(may_meet(&w, &none, &none) && !may_meet(&w, &none, &red) && !may_meet(&w, &empty, &empty));
+	CHECK(may_meet(&w, &none, &none) && !may_meet(&w, &none, &red) &&
+	      !may_meet(&w, &empty, &empty));
 	w.salting = 0;
-	CHECK(may_meet(&w, &none, &red) && may_meet(&w, &empty, &red) && !may_meet(&w, &red, &other));
+	CHECK(may_meet(&w, &none, &red) && may_meet(&w, &empty, &red) &&
+	      !may_meet(&w, &red, &other));
 }

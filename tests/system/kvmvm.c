@@ -83,8 +83,8 @@ static double end_time;
 
 static void page_written(struct guest *g, uint32_t p, uint64_t key)
 {
-	g->page[p] = (struct gpage){key, (uint32_t)key,
-				    (uint32_t)(key * (2 * (SECOND_WORD / 8) + 1))};
+	g->page[p] =
+		(struct gpage){key, (uint32_t)key, (uint32_t)(key * (2 * (SECOND_WORD / 8) + 1))};
 }
 
 static void host_write(struct guest *g, uint32_t p, uint64_t key)
@@ -104,8 +104,8 @@ static void check_page(struct guest *g, uint32_t p, const char *when)
 		memcpy(want, guest_code, (size_t)(guest_end - guest_code));
 	for (uint32_t i = 0; i < T_PAGE; i++)
 		if (want[i] != got[i])
-			t_fail("%s: guest %u, page %u: byte %u is %02x, must be %02x", when, g->id, p, i,
-			       got[i], want[i]);
+			t_fail("%s: guest %u, page %u: byte %u is %02x, must be %02x", when, g->id,
+			       p, i, got[i], want[i]);
 }
 
 static void guest_new(struct guest *g, int kvm)
@@ -132,11 +132,8 @@ static void guest_new(struct guest *g, int kvm)
 static uint32_t guest_order(struct guest *g, enum order order, uint32_t page, uint32_t n,
 			    uint32_t value)
 {
-	struct kvm_regs regs = {.rflags = 2,
-				.rax = order,
-				.rbx = value,
-				.rcx = n,
-				.rsi = page * (T_PAGE / 16)};
+	struct kvm_regs regs = {
+		.rflags = 2, .rax = order, .rbx = value, .rcx = n, .rsi = page * (T_PAGE / 16)};
 
 	t_sys(ioctl(g->vcpu, KVM_SET_REGS, &regs));
 	for (;;) {
@@ -169,14 +166,17 @@ static void range(struct guest *g, uint32_t *page, uint32_t *n)
 
 static void guest_step(struct guest *g)
 {
-	enum order order = t_below(&g->rng, 10) < 6 ? ORDER_SUM : (enum order)(1 + (t_rand(&g->rng) & 1));
+	enum order order = t_below(&g->rng, 10) < 6 ? ORDER_SUM :
+						      (enum order)(1 + (t_rand(&g->rng) & 1));
 	uint32_t page, n, value = t_below(&g->rng, 4), want = 0, got;
 
 	range(g, &page, &n);
 	for (uint32_t p = page; p < page + n; p++) {
 		want += order == ORDER_SUM ? g->page[p].first : 0;
-		g->page[p].first = order == ORDER_SET ? value : g->page[p].first + (order == ORDER_ADD);
-		g->page[p].second = order == ORDER_SET ? value : g->page[p].second + (order == ORDER_ADD);
+		g->page[p].first = order == ORDER_SET ? value :
+							g->page[p].first + (order == ORDER_ADD);
+		g->page[p].second = order == ORDER_SET ? value :
+							 g->page[p].second + (order == ORDER_ADD);
 	}
 	got = guest_order(g, order, page, n, value);
 	if (got != want)
