@@ -8,8 +8,8 @@
  * other.
  *
  *	vm=NAME group=G pages=P zero=Z same=S
- *		P pages have content, Z more are all zero; S: a page of which there are n equal ones in
- *		the group counts as 1 - 1/n
+ *		P pages have content, Z more are all zero; S: a page of which there are n equal ones
+ *		in the group counts as 1 - 1/n
  *	total pages=P zero=Z same=S across=A
  *		A: what one domain for all would give on top of that (and what salts forbid)
  */
