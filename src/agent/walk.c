@@ -176,7 +176,7 @@ static void look_large(struct visit *v, uint32_t from, uint32_t to)
 {
 	v->b->large += (uint16_t)(to - from);
 	v->b->was_large = 1;
-	if (v->a->walk.look % WALK_LARGE_LOOKS)
+	if (v->a->walk.look % WALK_LARGE_LOOKS != 1)
 		return;
 	for (uint32_t page = from; page < to && !v->starved; page++)
 		if (!page_is(&v->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
