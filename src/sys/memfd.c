@@ -14,7 +14,7 @@
 #include "sys/uapi.h"
 
 _Static_assert(SYS_SEALS_FINAL == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seals");
-_Static_assert(SYS_SEAL_SHRINK == F_SEAL_SHRINK && SYS_SEAL_GROW == F_SEAL_GROW, "seals");
+_Static_assert(SYS_SEALS_SIZE == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW), "seals");
 
 int sys_memfd_new(const char *name, uint64_t size)
 {

@@ -9,8 +9,8 @@
 
 /* The seals that make the bytes of a memfd final: nobody can write, shrink or grow it. */
 #define SYS_SEALS_FINAL 0x000eu /* F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
-#define SYS_SEAL_SHRINK 0x0002u
-#define SYS_SEAL_GROW 0x0004u
+/* The seals that make its size final, and no other seal possible. */
+#define SYS_SEALS_SIZE 0x0007u /* F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW */
 
 /* A new memfd of size bytes, CLOEXEC, not executable, sealable. name is for /proc only. */
 int sys_memfd_new(const char *name, uint64_t size);
