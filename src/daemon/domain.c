@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Goal: no frame is seen outside of its domain, rewritten while somebody may look at it, or kept
+ * when nobody does.
+ *
+ * A domain is found by its key and lives as long as it has members. Its store is a memfd that only
+ * this file writes: mode 0400, its size sealed, handed out as a read-only reopen. It is not sealed
+ * against writing, for a sealed store could never give back a page. Not even the daemon maps it: it
+ * is written with pwrite() and emptied with fallocate(), so no stray store of ours can hit it.
+ *
+ * A frame: allocated (FILLING), written, LIVE, in the index; referenced by pages of members; with
+ * the last reference out of the index, then PUNCHING, and only when the hole is there FREE. A hole
+ * that could not be punched stays PUNCHING and is tried again: its slot is used by nobody till then.
+ *
+ * A member that retires is emptied in slices, since a VM of a terabyte has more references than one
+ * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
+ * left, and a domain that a VM was told to leave and did not (closed) takes nobody in any more.
+ *
+ * Limits: INDEX_VMS members; the window, FRAMES_FACTOR times the host's pages; live frames at most
+ * the host's pages; index entries of all domains together INDEX_FACTOR times the host's pages, shared
+ * out by the sizes that the VMs claim, so that a claim can only crowd the claimant's own domain.
+ */
+#include "daemon/domain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/vm.h"
+#include "sys/cleanup.h"
+#include "sys/entropy.h"
+#include "sys/memfd.h"
+
+#define FRAMES_FACTOR 4u
+#define INDEX_FACTOR 2u
+#define INDEX_ENTRIES_MIN 4096u
+#define STORE_RETRY (1 * SEC)
+#define DROP_SLICE 4096u   /* references given back in a turn */
+#define SWEEP_SLICE 16384u /* index entries looked at in a turn */
+#define PARKED_MIN 64u
+#define PARKED_MAX (1u << 18) /* hints that may wait for one VM: 4 MiB */
+#define RETRY_MIN (2 * MSEC)
+
+static uint32_t window_for(uint64_t host_pages)
+{
+	uint64_t wanted = host_pages * FRAMES_FACTOR;
+	uint32_t window = PS_BLOCK_PAGES;
+
+	while (window < wanted && window < PS_FRAMES_MAX)
+		window *= 2;
+	return window;
+}
+
+static int store_new(uint32_t window)
+{
+	_cleanup_close_ int fd = sys_memfd_new("pshare-store", (uint64_t)window * PS_PAGE_SIZE);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_fchmod(fd, 0400);
+	if (r < 0)
+		return r;
+	r = sys_memfd_seal(fd, SYS_SEALS_SIZE);
+	if (r < 0)
+		return r;
+	return TAKE_FD(fd);
+}
+
+int domain_store_fd(const struct domain *domain)
+{
+	return sys_memfd_reopen_readonly(domain->store);
+}
+
+static void domain_free(struct domain *domain)
+{
+	if (domain->link.next)
+		list_del(&domain->link);
+	frames_free(domain->frames);
+	index_free(domain->index);
+	close_fd(&domain->store);
+	free(domain->slot);
+	free(domain);
+}
+DEFINE_CLEANUP(struct domain *, domain_free, domain_free);
+
+static uint64_t host_pages(const struct daemon *d)
+{
+	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
+}
+
+static int domain_new(struct daemon *d, const struct domain_key *key, struct domain **out)
+{
+	_cleanup_(cleanup_domain_free) struct domain *domain = calloc(1, sizeof(*domain));
+	uint64_t secret[2], pages = host_pages(d);
+	int r;
+
+	if (!domain)
+		return -ENOMEM;
+	domain->store = -1;
+	domain->daemon = d;
+	domain->key = *key;
+	domain->fingerprint = (uint32_t)(domain_key_hash(key) >> 32);
+	for (uint32_t i = 0; i < WANT_BUCKETS; i++)
+		list_init(&domain->want[i]);
+	r = sys_random(secret, sizeof(secret));
+	if (r < 0)
+		return r;
+	domain->seed = secret[0];
+	domain->window = window_for(pages);
+	domain->store = store_new(domain->window);
+	if (domain->store < 0)
+		return domain->store;
+	domain->frames = frames_new(domain->window, (uint32_t)(pages < domain->window ? pages :
+							       domain->window));
+	domain->index = index_new(0, INDEX_ENTRIES_MIN, secret[1]);
+	if (!domain->frames || !domain->index)
+		return -ENOMEM;
+	domain->generation = ++d->next_id;
+	list_add_tail(&d->domains, &domain->link);
+	d->ndomains++;
+	*out = TAKE_PTR(domain);
+	return 0;
+}
+
+static void domain_end(struct domain *domain)
+{
+	domain->daemon->ndomains--;
+	log_debug("domain %08x: generation %llu ends", domain->fingerprint,
+		  (unsigned long long)domain->generation);
+	domain_free(domain);
+}
+
+static struct domain *domain_find(struct daemon *d, const struct domain_key *key)
+{
+	list_for_each(domain, &d->domains, struct domain, link)
+		if (!domain->closed && domain_key_equal(&domain->key, key))
+			return domain;
+	return NULL;
+}
+
+/* A free VM slot, or -errno. */
+static int slot_take(struct domain *domain)
+{
+	uint32_t more = domain->nslots ? domain->nslots * 2 : 4;
+	struct member **grown;
+
+	for (uint32_t i = 0; i < domain->nslots; i++)
+		if (!domain->slot[i])
+			return (int)i;
+	if (more > INDEX_VMS)
+		more = INDEX_VMS;
+	if (more == domain->nslots)
+		return -EUSERS;
+	grown = realloc(domain->slot, more * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + domain->nslots, 0, (more - domain->nslots) * sizeof(*grown));
+	domain->slot = grown;
+	more = domain->nslots;
+	domain->nslots = domain->nslots ? domain->nslots * 2 : 4;
+	if (domain->nslots > INDEX_VMS)
+		domain->nslots = INDEX_VMS;
+	return (int)more;
+}
+
+static struct member *member_new(struct daemon *d, struct vm *vm)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->map = vmmap_new();
+	if (!m->map) {
+		free(m);
+		return NULL;
+	}
+	list_init(&m->link);
+	list_init(&m->waiting);
+	for (uint32_t i = 0; i < PS_CONTENT_SLOTS; i++)
+		list_init(&m->want[i].link);
+	m->free_slots = PS_CONTENT_SLOTS;
+	m->retry_ns = RETRY_MIN;
+	m->vm = vm;
+	m->user = vm->user;
+	m->user->holders++;
+	m->id = ++d->next_id;
+	return m;
+}
+
+static void member_free(struct member *m)
+{
+	list_del(&m->link);
+	list_del(&m->waiting);
+	vmmap_free(m->map);
+	free(m->parked);
+	user_release(m->user);
+	free(m);
+}
+
+int member_join(struct daemon *d, struct vm *vm, const struct domain_key *key,
+		struct member **member)
+{
+	struct domain *domain = domain_find(d, key);
+	struct member *m;
+	int r = 0, slot;
+
+	if (!domain)
+		r = domain_new(d, key, &domain);
+	if (r < 0)
+		return r;
+	slot = slot_take(domain);
+	m = slot < 0 ? NULL : member_new(d, vm);
+	if (!m) {
+		if (!domain->members)
+			domain_end(domain);
+		return slot < 0 ? slot : -ENOMEM;
+	}
+	m->domain = domain;
+	m->slot = (uint32_t)slot;
+	domain->slot[slot] = m;
+	domain->members++;
+	if (domain->key.kind == DOMAIN_SALT)
+		domain->fingerprint = vm->fingerprint;
+	*member = m;
+	return 0;
+}
+
+struct member *domain_member(const struct domain *domain, uint32_t slot)
+{
+	struct member *m = slot < domain->nslots ? domain->slot[slot] : NULL;
+
+	return m && m->state == MEMBER_ACTIVE ? m : NULL;
+}
+
+void member_silence(struct member *m)
+{
+	for (uint32_t i = 0; i < PS_CONTENT_SLOTS; i++) {
+		struct want *want = &m->want[i];
+
+		if (want->state == WANT_OPEN) {
+			struct member *asker = domain_member(m->domain, want->asker_slot);
+
+			list_del(&want->link);
+			if (asker && asker != m && asker->id == want->asker)
+				(void)member_park(asker, want->asker_page, want->hash);
+		}
+		want->state = WANT_FREE;
+	}
+	m->free_slots = PS_CONTENT_SLOTS;
+	m->want_deadline = 0;
+	m->user->entries -= m->parked_count;
+	m->parked_count = 0;
+	m->parked_cap = 0;
+	free(m->parked);
+	m->parked = NULL;
+	list_del(&m->waiting);
+}
+
+void member_retire(struct member *m)
+{
+	struct daemon *d = m->domain->daemon;
+
+	member_silence(m);
+	m->state = MEMBER_DROPPING;
+	m->vm = NULL;
+	list_del(&m->link);
+	list_add_tail(&d->dropping, &m->link);
+}
+
+static bool park_grow(struct member *m)
+{
+	uint32_t cap = m->parked_cap ? m->parked_cap * 2 : PARKED_MIN;
+	struct parked *grown;
+
+	if (cap > PARKED_MAX)
+		return false;
+	grown = malloc(cap * sizeof(*grown));
+	if (!grown)
+		return false;
+	for (uint32_t i = 0; i < m->parked_count; i++)
+		grown[i] = m->parked[(m->parked_head + i) & (m->parked_cap - 1)];
+	free(m->parked);
+	m->parked = grown;
+	m->parked_cap = cap;
+	m->parked_head = 0;
+	return true;
+}
+
+bool member_park(struct member *m, uint32_t page, uint64_t hash)
+{
+	struct daemon *d = m->domain->daemon;
+
+	if (m->parked_count == m->parked_cap && !park_grow(m)) {
+		COUNT(m->vm, parked_lost);
+		return false;
+	}
+	m->parked[(m->parked_head + m->parked_count) & (m->parked_cap - 1)] =
+		(struct parked){.page = page, .hash = hash};
+	m->parked_count++;
+	m->user->entries++;
+	if (list_empty(&m->waiting)) {
+		list_add_tail(&d->waiting, &m->waiting);
+		m->retry_at = d->now + m->retry_ns;
+		daemon_wake_at(d, m->retry_at);
+	}
+	return true;
+}
+
+bool member_unpark(struct member *m, struct parked *out)
+{
+	if (!m->parked_count)
+		return false;
+	*out = m->parked[m->parked_head];
+	m->parked_head = (m->parked_head + 1) & (m->parked_cap - 1);
+	m->user->entries--;
+	if (--m->parked_count == 0) {
+		list_del(&m->waiting);
+		free(m->parked);
+		m->parked = NULL;
+		m->parked_cap = m->parked_head = 0;
+	}
+	return true;
+}
+
+/* The frame is out of the index, or never was in it: from LIVE or FILLING to FREE. */
+static void punch(struct domain *domain, uint32_t frame)
+{
+	int r = sys_punch_hole(domain->store, (uint64_t)frame * PS_PAGE_SIZE, PS_PAGE_SIZE);
+
+	if (r == 0) {
+		(void)frames_end_punch(domain->frames, frame);
+		domain->daemon->count.frames_freed++;
+		return;
+	}
+	domain->punch_at = domain->daemon->now + STORE_RETRY;
+	daemon_wake_at(domain->daemon, domain->punch_at);
+}
+
+void domain_free_frame(struct domain *domain, uint32_t frame)
+{
+	(void)index_remove_frame(domain->index, frames_hash(domain->frames, frame), frame);
+	if (frames_begin_punch(domain->frames, frame) == 0)
+		punch(domain, frame);
+}
+
+void member_drop_page(struct member *m, uint32_t page)
+{
+	struct vmmap_entry entry = vmmap_clear(m->map, page);
+
+	if (entry.state == VMMAP_NONE)
+		return;
+	m->user->entries--;
+	if (frames_unref(m->domain->frames, entry.frame) == 1)
+		domain_free_frame(m->domain, entry.frame);
+}
+
+static void store_is_full(struct domain *domain, int error)
+{
+	struct daemon *d = domain->daemon;
+
+	if (domain->full_until < d->now)
+		log_warn("domain %08x: no memory for another frame (%s): sharing waits",
+			 domain->fingerprint, strerror(-error));
+	domain->full_until = d->now + STORE_RETRY;
+}
+
+int domain_make_frame(struct domain *domain, struct member *m, uint32_t page, const void *content,
+		      uint64_t hash, uint32_t *frame)
+{
+	uint32_t near = page ? vmmap_get(m->map, page - 1).frame : PS_FRAME_NONE, got;
+	int r = frames_alloc(domain->frames, m->slot, page, near, &got);
+
+	if (r < 0) {
+		store_is_full(domain, r);
+		return r;
+	}
+	r = sys_pwrite_full(domain->store, content, PS_PAGE_SIZE, (uint64_t)got * PS_PAGE_SIZE);
+	if (r == 0)
+		r = index_put_frame(domain->index, hash, got);
+	else
+		store_is_full(domain, r);
+	if (r < 0) {
+		if (frames_begin_punch(domain->frames, got) == 0)
+			punch(domain, got);
+		return r;
+	}
+	(void)frames_set_live(domain->frames, got, hash);
+	domain->daemon->count.frames_made++;
+	*frame = got;
+	return 0;
+}
+
+/* One slice of a member's end; true when it was the last, and the member is gone. */
+static bool drop_slice(struct member *m)
+{
+	struct domain *domain = m->domain;
+	struct vmmap_entry entry;
+	uint32_t n = 0;
+
+	for (; !m->dropped && vmmap_next(m->map, &m->drop_page, &entry); m->drop_page++) {
+		member_drop_page(m, m->drop_page);
+		if (++n == DROP_SLICE)
+			return false;
+	}
+	m->dropped = true;
+	if (!index_sweep(domain->index, m->slot, 0, PS_PAGES_MAX - 1, &m->sweep_cursor,
+			 SWEEP_SLICE))
+		return false;
+	domain->slot[m->slot] = NULL;
+	domain->members--;
+	member_free(m);
+	if (!domain->members)
+		domain_end(domain);
+	return true;
+}
+
+bool domains_work(struct daemon *d)
+{
+	list_for_each(m, &d->dropping, struct member, link)
+		if (!drop_slice(m))
+			return true;
+	return !list_empty(&d->dropping);
+}
+
+void domains_tick(struct daemon *d)
+{
+	list_for_each(domain, &d->domains, struct domain, link) {
+		uint32_t frame = 0;
+
+		if (domain->punch_at > d->now)
+			daemon_wake_at(d, domain->punch_at);
+		if (!domain->punch_at || domain->punch_at > d->now)
+			continue;
+		domain->punch_at = 0;
+		for (; frames_next(domain->frames, FRAME_PUNCHING, &frame); frame++) {
+			punch(domain, frame);
+			if (domain->punch_at)
+				break;
+		}
+	}
+}
+
+void domains_resize(struct daemon *d)
+{
+	uint64_t budget = host_pages(d) * INDEX_FACTOR;
+
+	list_for_each(domain, &d->domains, struct domain, link) {
+		uint64_t pages = 0, cap;
+
+		for (uint32_t i = 0; i < domain->nslots; i++)
+			if (domain->slot[i] && domain->slot[i]->vm)
+				pages += domain->slot[i]->vm->pages;
+		cap = pages;
+		if (d->size > budget)
+			cap = (uint64_t)((double)pages * (double)budget / (double)d->size);
+		index_set_cap(domain->index, cap > INDEX_ENTRIES_MIN ? cap : INDEX_ENTRIES_MIN);
+	}
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* domain: the VMs with one key, their store and their index. member: the stake of one VM in it. */
+#ifndef PSHARE_DAEMON_DOMAIN_H
+#define PSHARE_DAEMON_DOMAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/daemon.h"
+#include "policy/frames.h"
+#include "policy/index.h"
+#include "policy/salt.h"
+#include "policy/vmmap.h"
+
+struct vm;
+struct member;
+
+#define WANT_BUCKETS 1024u
+
+struct domain {
+	struct list link;
+	struct daemon *daemon;
+	struct domain_key key;
+	uint32_t fingerprint; /* shown; a salt's own where it has one */
+	uint64_t generation;
+	uint64_t seed;
+	bool closed; /* a VM did not leave when told: nobody joins any more */
+	int store;   /* the only descriptor that can write */
+	uint32_t window;
+	struct frames *frames;
+	struct page_index *index;
+	struct member **slot; /* by VM slot of the index; NULL: free */
+	uint32_t nslots;
+	uint32_t members;	/* those being dropped included */
+	uint64_t full_until;	/* no memory for a frame: not tried before */
+	uint64_t punch_at;	/* holes that could not be punched are tried again; 0: none */
+	struct list want[WANT_BUCKETS];
+};
+
+/*		may				may not			leaves to
+ * ACTIVE	hint, be ordered to share	-			LEAVING, OLD, DROPPING
+ * LEAVING	confirm, refuse, unshare	hint, get orders	OLD, DROPPING
+ * OLD		keep its references		anything else		DROPPING
+ *		(session gone, process alive)
+ * DROPPING	be emptied, in slices		anything else		freed
+ */
+enum member_state { MEMBER_ACTIVE, MEMBER_LEAVING, MEMBER_OLD, MEMBER_DROPPING };
+
+enum want_state { WANT_FREE, WANT_OPEN, WANT_LATE };
+
+/* An order for content that is on its way; one for each content slot of the session. */
+struct want {
+	struct list link; /* domain->want[], by hash; OPEN only */
+	enum want_state state;
+	struct member *publisher;
+	uint32_t page; /* of the publisher */
+	uint64_t hash;
+	uint64_t deadline;
+	uint64_t asker; /* member id: it may have left meanwhile */
+	uint32_t asker_slot, asker_page;
+};
+
+/* A hint that could not be dealt with at once. */
+struct parked {
+	uint32_t page;
+	uint64_t hash;
+};
+
+struct member {
+	struct list link;    /* vm->old, or daemon->dropping */
+	struct list waiting; /* daemon->waiting */
+	struct domain *domain;
+	struct vm *vm; /* NULL once DROPPING */
+	struct user *user;
+	uint64_t id;
+	uint32_t slot;
+	enum member_state state;
+	struct vmmap *map;
+	struct want want[PS_CONTENT_SLOTS];
+	uint32_t free_slots; /* wants that are FREE */
+	uint64_t want_deadline; /* earliest of the OPEN ones; 0: none */
+
+	struct parked *parked; /* ring of parked_cap (a power of two) */
+	uint32_t parked_head, parked_count, parked_cap;
+	uint64_t retry_at, retry_ns;
+
+	uint32_t drop_page; /* DROPPING: how far */
+	uint64_t sweep_cursor;
+	bool dropped;
+};
+
+/* Makes vm a member of the domain with that key, which is made if there is none that may be
+ * joined. 0 and *member (vm->member is the caller's to set), or -errno. */
+int member_join(struct daemon *d, struct vm *vm, const struct domain_key *key,
+		struct member **member);
+/* Nothing it refers to is mapped any more: its references are given back in slices, its slot
+ * then, and the domain after the last member. The member is the daemon's from here on. */
+void member_retire(struct member *m);
+/* Its session ended or it is leaving: no order of or to it is in flight any more. */
+void member_silence(struct member *m);
+
+/* Hints that wait. True if it was kept. */
+bool member_park(struct member *m, uint32_t page, uint64_t hash);
+bool member_unpark(struct member *m, struct parked *out);
+
+/* Takes the page's entry out and gives its reference back. */
+void member_drop_page(struct member *m, uint32_t page);
+
+/* The active member in a VM slot of the index, or NULL. */
+struct member *domain_member(const struct domain *domain, uint32_t slot);
+
+/* A descriptor of the store, for reading only: the caller's. Or -errno. */
+int domain_store_fd(const struct domain *domain);
+
+/* A live frame with that content, in no VM yet, and in the index. -ENOSPC: the host has no memory
+ * for it, or the window is full; -EEXIST: the index has another frame there; -ENOMEM. */
+int domain_make_frame(struct domain *domain, struct member *m, uint32_t page, const void *content,
+		      uint64_t hash, uint32_t *frame);
+/* Gives back a frame without references. */
+void domain_free_frame(struct domain *domain, uint32_t frame);
+
+/* Work in slices: members being dropped, holes to be punched. True: there is more to do now. */
+bool domains_work(struct daemon *d);
+/* What is due by time. */
+void domains_tick(struct daemon *d);
+/* The VMs' sizes changed: memory of the indexes is shared out anew. */
+void domains_resize(struct daemon *d);
+
+#endif

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Goal: bring equal pages of one domain to one frame, without believing that they are equal.
+ *
+ *   HINT(page, hash)   nothing known: it becomes the hint. A frame: SHARE. A hint of another page:
+ *                      WANT the content, from the page that hinted first, for its place is the
+ *                      frame's place; from the new one where the first has no slot free.
+ *   CONTENT            copied out of shared memory, hashed by us, compared with what was wanted:
+ *                      only then a frame. SHARE to both pages.
+ *   SHARED, REFUSED,   confirm or give back the reference taken with SHARE. They name a page, and
+ *   UNSHARED           touch the entry of that page of that VM, or nothing.
+ *
+ * Invariants:
+ *  - An entry in a VM's map is one reference to its frame, from the moment that SHARE is in the ring;
+ *    so a frame is never punched under a page that may just be being mapped to it.
+ *  - A frame never holds zeros. An agent that is told to share a page of zeros with a hole in the store
+ *    (an order of a store that it has left) would find them equal.
+ *  - What is wanted is wanted once for each hash; later hints of that hash wait for the frame.
+ *
+ * A hint that cannot be dealt with now (no content slot, no room in a ring, no memory for a frame)
+ * is parked with its VM, in order, and tried again when that VM's ring moves or after a few
+ * milliseconds. Rejected: to leave it in the ring. The CONTENT that would free a slot comes through
+ * the same ring, behind it. Rejected too: to drop it; an agent hints a page that does not
+ * change once, and its twin would be lost until the next pass.
+ */
+#include "daemon/match.h"
+
+#include <errno.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "daemon/host.h"
+#include "daemon/ring.h"
+#include "daemon/session.h"
+#include "daemon/vm.h"
+
+#define WANT_TIMEOUT (1 * SEC)
+#define RETRY_SLICE 256u
+#define RETRY_BLOCKED 32u /* so many in a row could not be dealt with: later */
+#define RETRY_MIN (2 * MSEC)
+#define RETRY_MAX (128 * MSEC)
+#define ENTRIES_FACTOR 32u /* pages a user's VMs may have with frames: times the host's pages */
+
+static struct ring *ring_of(struct member *m)
+{
+	return &m->vm->session->ring;
+}
+
+static struct list *want_bucket(struct domain *domain, uint64_t hash)
+{
+	return &domain->want[hash % WANT_BUCKETS];
+}
+
+static struct want *want_find(struct domain *domain, uint64_t hash)
+{
+	list_for_each(want, want_bucket(domain, hash), struct want, link)
+		if (want->hash == hash)
+			return want;
+	return NULL;
+}
+
+static int put(struct member *m, const struct ps_entry *entry)
+{
+	int r = ring_put(ring_of(m), entry);
+
+	if (r == -EPROTO)
+		m->vm->session->lied = true;
+	session_mark(m->vm->session);
+	return r == -EPROTO ? -EAGAIN : r;
+}
+
+/* Orders the publisher to bring a page's content. 0, or -EAGAIN: no slot, no room in its ring. */
+static int want_content(struct member *publisher, uint32_t page, uint64_t hash,
+			const struct member *asker, uint32_t asker_page)
+{
+	struct daemon *d = publisher->domain->daemon;
+	struct want *want = NULL;
+	struct ps_entry order = {.op = PS_D_WANT, .page = page, .arg = hash};
+	int r;
+
+	if (!publisher->free_slots)
+		return -EAGAIN;
+	for (uint32_t i = 0; i < PS_CONTENT_SLOTS && !want; i++)
+		if (publisher->want[i].state == WANT_FREE)
+			want = &publisher->want[i];
+	order.slot = (uint16_t)(want - publisher->want);
+	r = put(publisher, &order);
+	if (r < 0)
+		return r;
+	want->state = WANT_OPEN;
+	want->publisher = publisher;
+	want->page = page;
+	want->hash = hash;
+	want->deadline = d->now + WANT_TIMEOUT;
+	want->asker = asker->id;
+	want->asker_slot = asker->slot;
+	want->asker_page = asker_page;
+	list_add_tail(want_bucket(publisher->domain, hash), &want->link);
+	publisher->free_slots--;
+	if (!publisher->want_deadline) {
+		publisher->want_deadline = want->deadline;
+		daemon_wake_at(d, want->deadline);
+	}
+	COUNT(publisher->vm, wants);
+	return 0;
+}
+
+/* Orders a page to be mapped to a frame, and holds the reference for it. */
+static int give(struct member *m, uint32_t page, uint32_t frame)
+{
+	struct daemon *d = m->domain->daemon;
+	struct ps_entry order = {.op = PS_D_SHARE, .page = page, .arg = frame};
+	int r;
+
+	if (d->host.pages && m->user->entries > d->host.pages * ENTRIES_FACTOR) {
+		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
+		return 0;
+	}
+	if (ring_space(ring_of(m)) <= 0)
+		return -EAGAIN;
+	r = frames_ref(m->domain->frames, frame);
+	if (r == 0) {
+		r = vmmap_set(m->map, page, VMMAP_PENDING, frame);
+		if (r < 0 && frames_unref(m->domain->frames, frame) == 1)
+			domain_free_frame(m->domain, frame);
+	}
+	if (r < 0) {
+		COUNT(m->vm, refused[r == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_LIMIT]);
+		return 0;
+	}
+	m->user->entries++;
+	r = put(m, &order);
+	if (r < 0)
+		member_drop_page(m, page);
+	else
+		COUNT(m->vm, shares);
+	return r;
+}
+
+static void put_hint(struct member *m, uint32_t page, uint64_t hash)
+{
+	int r = index_put_hint(m->domain->index, hash, m->slot, page);
+
+	if (r == -ENOMEM || r == -ENOSPC)
+		COUNT(m->vm, refused[PS_CAUSE_NO_MEMORY]);
+}
+
+static int meet(struct member *m, uint32_t page, uint64_t hash, const struct index_entry *hint)
+{
+	struct domain *domain = m->domain;
+	struct member *first = domain_member(domain, hint->vm);
+	int r;
+
+	if (!first || (first == m && hint->page == page) ||
+	    vmmap_get(first->map, hint->page).state != VMMAP_NONE) {
+		put_hint(m, page, hash);
+		return 0;
+	}
+	if (domain->full_until > domain->daemon->now || host_memory_short(domain->daemon))
+		return -EAGAIN;
+	r = want_content(first, hint->page, hash, m, page);
+	if (r == -EAGAIN)
+		r = want_content(m, page, hash, first, hint->page);
+	return r;
+}
+
+/* Deals with a hint. 0: done with it; -EAGAIN: try again later. */
+static int offer(struct member *m, uint32_t page, uint64_t hash)
+{
+	struct domain *domain = m->domain;
+	struct index_entry found;
+	const struct want *want;
+
+	if (!vm_has_page(m->vm, page) || vmmap_get(m->map, page).state != VMMAP_NONE)
+		return 0;
+	want = want_find(domain, hash);
+	if (want)
+		return want->publisher == m && want->page == page ? 0 : -EAGAIN;
+	found = index_lookup(domain->index, hash);
+	switch (found.kind) {
+	case INDEX_FRAME:
+		if (frames_hash(domain->frames, found.frame) != hash)
+			return 0; /* another content with that shortened hash: not eligible */
+		return give(m, page, found.frame);
+	case INDEX_HINT:
+		return meet(m, page, hash, &found);
+	default:
+		put_hint(m, page, hash);
+		return 0;
+	}
+}
+
+static void offer_or_park(struct member *m, uint32_t page, uint64_t hash)
+{
+	if (offer(m, page, hash) == -EAGAIN)
+		(void)member_park(m, page, hash);
+}
+
+static void hint_entry(struct member *m, const struct ps_entry *entry)
+{
+	COUNT(m->vm, hints);
+	if (m->state != MEMBER_ACTIVE)
+		return;
+	if (!vm_has_page(m->vm, entry->page) ||
+	    vmmap_get(m->map, entry->page).state == VMMAP_MAPPED) {
+		COUNT(m->vm, bogus);
+		return;
+	}
+	if (m->parked_count)
+		(void)member_park(m, entry->page, entry->arg);
+	else
+		offer_or_park(m, entry->page, entry->arg);
+}
+
+static bool all_zero(const uint8_t page[PS_PAGE_SIZE])
+{
+	const uint64_t *word = (const uint64_t *)page;
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < PS_PAGE_SIZE / sizeof(*word); i++)
+		any |= word[i];
+	return any == 0;
+}
+
+/* Is what came what was wanted? The cause if not. */
+static enum ps_cause judge_content(struct member *m, const struct want *want,
+				   const struct ps_entry *entry, const uint8_t *page)
+{
+	uint64_t hash;
+
+	if (entry->cause != PS_CAUSE_NONE)
+		return entry->cause < PS_CAUSE_END ? entry->cause : PS_CAUSE_ERROR;
+	hash = XXH3_64bits_withSeed(page, PS_PAGE_SIZE, m->domain->seed);
+	if (hash != entry->arg)
+		COUNT(m->vm, bogus);
+	return hash != want->hash || all_zero(page) ? PS_CAUSE_CHANGED : PS_CAUSE_NONE;
+}
+
+/* The frame for a content: the one that there is by now, or a new one. */
+static int frame_for(struct member *m, const struct want *want, const uint8_t *content,
+		     uint32_t *frame)
+{
+	struct domain *domain = m->domain;
+	struct index_entry found = index_lookup(domain->index, want->hash);
+
+	if (found.kind == INDEX_FRAME) {
+		if (frames_hash(domain->frames, found.frame) != want->hash)
+			return -EEXIST;
+		*frame = found.frame;
+		return 0;
+	}
+	return domain_make_frame(domain, m, want->page, content, want->hash, frame);
+}
+
+static void give_or_park(struct member *m, uint32_t page, uint32_t frame, uint64_t hash)
+{
+	if (!vm_has_page(m->vm, page) || vmmap_get(m->map, page).state != VMMAP_NONE)
+		return;
+	if (give(m, page, frame) == -EAGAIN)
+		(void)member_park(m, page, hash);
+}
+
+static struct member *want_asker(const struct member *m, const struct want *want)
+{
+	struct member *asker = domain_member(m->domain, want->asker_slot);
+
+	return asker && asker->id == want->asker ? asker : NULL;
+}
+
+/* The content is here, and right. */
+static void content_good(struct member *m, const struct want *want, const uint8_t *content)
+{
+	struct domain *domain = m->domain;
+	struct member *asker = want_asker(m, want);
+	uint32_t frame;
+	int r;
+
+	if (!asker)
+		return; /* nobody to share with: the hint stays */
+	r = frame_for(m, want, content, &frame);
+	if (r < 0) {
+		if (r == -EEXIST)
+			return; /* another content with that shortened hash: not eligible */
+		COUNT(m->vm, store_full);
+		(void)member_park(asker, want->asker_page, want->hash);
+		return;
+	}
+	give_or_park(m, want->page, frame, want->hash);
+	give_or_park(asker, want->asker_page, frame, want->hash);
+	if (frames_refs(domain->frames, frame) == 0)
+		domain_free_frame(domain, frame);
+}
+
+static void content_entry(struct member *m, const struct ps_entry *entry)
+{
+	struct want *slot = entry->slot < PS_CONTENT_SLOTS ? &m->want[entry->slot] : NULL;
+	_Alignas(64) uint8_t page[PS_PAGE_SIZE];
+	enum want_state state;
+	struct member *asker;
+	enum ps_cause cause;
+	struct want want;
+
+	if (m->state != MEMBER_ACTIVE)
+		return;
+	if (!slot || slot->state == WANT_FREE || slot->page != entry->page) {
+		COUNT(m->vm, bogus);
+		return;
+	}
+	COUNT(m->vm, contents);
+	want = *slot;
+	state = slot->state;
+	list_del(&slot->link);
+	slot->state = WANT_FREE;
+	m->free_slots++;
+	if (state == WANT_LATE)
+		return;
+	ring_content(ring_of(m), entry->slot, page);
+	cause = judge_content(m, &want, entry, page);
+	if (cause == PS_CAUSE_NONE) {
+		content_good(m, &want, page);
+		return;
+	}
+	COUNT(m->vm, refused[cause]);
+	(void)index_remove_hint(m->domain->index, want.hash, m->slot, want.page);
+	asker = want_asker(m, &want);
+	if (asker)
+		offer_or_park(asker, want.asker_page, want.hash);
+}
+
+static void shared_entry(struct member *m, const struct ps_entry *entry)
+{
+	struct vmmap_entry had = vmmap_get(m->map, entry->page);
+
+	if (had.state != VMMAP_PENDING || had.frame != entry->arg) {
+		COUNT(m->vm, bogus);
+		return;
+	}
+	(void)vmmap_set(m->map, entry->page, VMMAP_MAPPED, had.frame);
+	COUNT(m->vm, shared);
+}
+
+static void refused_entry(struct member *m, const struct ps_entry *entry)
+{
+	struct vmmap_entry had = vmmap_get(m->map, entry->page);
+	unsigned int cause = entry->cause < PS_CAUSE_END ? entry->cause : PS_CAUSE_ERROR;
+
+	if (had.state != VMMAP_PENDING || had.frame != entry->arg) {
+		COUNT(m->vm, bogus);
+		return;
+	}
+	COUNT(m->vm, refused[cause]);
+	member_drop_page(m, entry->page);
+}
+
+static void unshared_entry(struct member *m, const struct ps_entry *entry)
+{
+	if (vmmap_get(m->map, entry->page).state != VMMAP_MAPPED) {
+		COUNT(m->vm, bogus);
+		return;
+	}
+	COUNT(m->vm, unshared);
+	member_drop_page(m, entry->page);
+}
+
+void match_entry(struct member *m, const struct ps_entry *entry)
+{
+	switch (entry->op) {
+	case PS_U_HINT:
+		hint_entry(m, entry);
+		break;
+	case PS_U_CONTENT:
+		content_entry(m, entry);
+		break;
+	case PS_U_SHARED:
+		shared_entry(m, entry);
+		break;
+	case PS_U_REFUSED:
+		refused_entry(m, entry);
+		break;
+	case PS_U_UNSHARED:
+		unshared_entry(m, entry);
+		break;
+	default:
+		COUNT(m->vm, bogus);
+	}
+}
+
+void match_retry(struct member *m)
+{
+	struct daemon *d = m->domain->daemon;
+	uint32_t n = m->parked_count < RETRY_SLICE ? m->parked_count : RETRY_SLICE;
+	uint32_t done = 0, blocked = 0;
+	struct parked hint;
+
+	if (m->state != MEMBER_ACTIVE)
+		return;
+	for (uint32_t i = 0; i < n && blocked < RETRY_BLOCKED && member_unpark(m, &hint); i++) {
+		if (offer(m, hint.page, hint.hash) == -EAGAIN) {
+			(void)member_park(m, hint.page, hint.hash);
+			blocked++;
+		} else {
+			done++;
+		}
+	}
+	if (done && m->parked_count)
+		session_ready(m->vm->session);
+	if (done)
+		m->retry_ns = RETRY_MIN;
+	else if (m->retry_ns < RETRY_MAX)
+		m->retry_ns *= 2;
+	m->retry_at = d->now + m->retry_ns;
+	if (m->parked_count)
+		daemon_wake_at(d, m->retry_at);
+}
+
+/* Slots whose content did not come in time stay taken: the agent may still write into them. */
+static void want_timeouts(struct member *m)
+{
+	struct daemon *d = m->domain->daemon;
+
+	m->want_deadline = 0;
+	for (uint32_t i = 0; i < PS_CONTENT_SLOTS; i++) {
+		struct want *want = &m->want[i];
+		struct member *asker;
+
+		if (want->state != WANT_OPEN)
+			continue;
+		if (want->deadline > d->now) {
+			if (!m->want_deadline || want->deadline < m->want_deadline)
+				m->want_deadline = want->deadline;
+			continue;
+		}
+		list_del(&want->link);
+		want->state = WANT_LATE;
+		(void)index_remove_hint(m->domain->index, want->hash, m->slot, want->page);
+		asker = want_asker(m, want);
+		if (asker)
+			offer_or_park(asker, want->asker_page, want->hash);
+	}
+	if (m->want_deadline)
+		daemon_wake_at(d, m->want_deadline);
+}
+
+void match_tick(struct daemon *d)
+{
+	list_for_each(vm, &d->vms, struct vm, link) {
+		if (!vm->member || !vm->member->want_deadline)
+			continue;
+		if (vm->member->want_deadline <= d->now)
+			want_timeouts(vm->member);
+		else
+			daemon_wake_at(d, vm->member->want_deadline);
+	}
+	list_for_each(m, &d->waiting, struct member, waiting) {
+		if (m->retry_at <= d->now)
+			match_retry(m);
+		else
+			daemon_wake_at(d, m->retry_at);
+	}
+}
