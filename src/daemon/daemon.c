@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of the daemon: it takes its folder, asks the kernel and the host what they are, gives up
+ * its rights, and runs the loop.
+ *
+ * A turn of the loop: wait; deal with each event; a slice of every ring that has entries, of
+ * every member that is being dropped, of every region that went; say what is to be said; answer
+ * changes that became true; free what ended. Slices are bounded, and whoever has more gets the next
+ * turn, so one VM with a full ring costs the others a fraction of a millisecond.
+ *
+ * Time is read once a turn. Whoever has a deadline calls daemon_wake_at(); when the timer fires
+ * every kind of deadline is looked at, and those to come are set again. No tick where there is
+ * nothing to wait for.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/api.h"
+#include "daemon/domain.h"
+#include "daemon/host.h"
+#include "daemon/isolation.h"
+#include "daemon/match.h"
+#include "daemon/notify.h"
+#include "daemon/rehome.h"
+#include "daemon/session.h"
+#include "daemon/vm.h"
+#include "sys/cleanup.h"
+#include "sys/events.h"
+#include "sys/path.h"
+#include "sys/probe.h"
+#include "sys/proc.h"
+#include "sys/process.h"
+#include "sys/sock.h"
+
+#define AGENT_MODE 0666 /* who may share is decided by SO_PEERCRED and the policy */
+#define API_MODE 0660
+#define FOLDER_MODE 0755
+#define GROUP_NAME "pshare"
+#define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
+#define FDS_PER_SESSION 6u /* socket, two bells, pidfd, and two of passage */
+#define SESSIONS_MAX 4000u
+
+/* ---- users ---- */
+
+struct user *user_hold(struct daemon *d, uid_t uid)
+{
+	struct user *user;
+
+	list_for_each(each, &d->users, struct user, link) {
+		if (each->uid == uid) {
+			each->holders++;
+			return each;
+		}
+	}
+	user = calloc(1, sizeof(*user));
+	if (!user)
+		return NULL;
+	user->uid = uid;
+	user->holders = 1;
+	list_add_tail(&d->users, &user->link);
+	return user;
+}
+
+void user_release(struct user *user)
+{
+	if (--user->holders)
+		return;
+	list_del(&user->link);
+	free(user);
+}
+
+/* ---- starting ---- */
+
+static int fail(const char *what, const char *path, int error)
+{
+	log_error("%s %s: %s", what, path, strerror(-error));
+	return error;
+}
+
+static int take_folder(struct daemon *d)
+{
+	const char *dir = d->options->runtime_dir;
+	char path[OPTIONS_PATH_MAX + 16];
+	int r = sys_make_folder(dir, FOLDER_MODE);
+
+	if (r < 0)
+		return fail("cannot make the folder", dir, r);
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	d->lock_fd = sys_lock_file(path);
+	if (d->lock_fd == -EWOULDBLOCK) {
+		log_error("another pshared runs in %s: end it, or give --runtime-dir", dir);
+		return -EADDRINUSE;
+	}
+	return d->lock_fd < 0 ? fail("cannot lock", path, d->lock_fd) : 0;
+}
+
+static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind kind,
+		       unsigned int mode, int *fd)
+{
+	char path[OPTIONS_PATH_MAX + 16];
+	gid_t group = (gid_t)-1;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, name);
+	r = sys_remove_socket(path);
+	if (r < 0)
+		return fail("cannot replace", path, r);
+	*fd = sys_unix_listen(path, kind, mode);
+	if (*fd < 0)
+		return fail("cannot listen on", path, *fd);
+	if (mode == API_MODE && geteuid() == 0 && sys_group_id(GROUP_NAME, &group) == 0) {
+		r = sys_set_owner(path, group, mode);
+		if (r < 0)
+			return fail("cannot give to group " GROUP_NAME, path, r);
+	}
+	return 0;
+}
+
+static void probe_kernel(struct daemon *d)
+{
+	const char *why;
+	enum sys_probe seen = sys_probe_move_loops(&why);
+
+	d->move_loops = seen != SYS_PROBE_FINE;
+	if (d->move_loops)
+		log_warn("parts of huge pages stay where they are: %s", why);
+	else
+		log_debug("%s", why);
+}
+
+static int watch_all(struct daemon *d)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	int r = loop_init(&d->loop);
+
+	if (r < 0)
+		return r;
+	d->signal_fd = sys_signalfd_new(signals, 3);
+	if (d->signal_fd < 0)
+		return d->signal_fd;
+	d->timer_fd = sys_timerfd_new();
+	if (d->timer_fd < 0)
+		return d->timer_fd;
+	r = loop_watch(&d->loop, &d->signal, LOOP_SIGNAL, d->signal_fd, LOOP_READ);
+	if (r == 0)
+		r = loop_watch(&d->loop, &d->timer, LOOP_TIMER, d->timer_fd, LOOP_READ);
+	if (r == 0)
+		r = loop_watch(&d->loop, &d->listen, LOOP_LISTEN, d->agent_fd, LOOP_READ);
+	if (r == 0)
+		r = api_new(&d->api, d, d->api_fd);
+	if (r == 0)
+		r = loop_watch(&d->loop, &d->http, LOOP_API, api_fd(d->api), LOOP_READ);
+	return r;
+}
+
+static void zero(struct daemon *d, const struct options *options)
+{
+	*d = (struct daemon){
+		.options = options,
+		.settings = options->settings,
+		.loop.epoll = -1,
+		.signal.fd = -1,
+		.listen.fd = -1,
+		.timer.fd = -1,
+		.http.fd = -1,
+		.lock_fd = -1,
+		.signal_fd = -1,
+		.timer_fd = -1,
+		.agent_fd = -1,
+		.api_fd = -1,
+		.now = sys_now(),
+	};
+	d->started = d->idle_since = d->now;
+	list_init(&d->users);
+	list_init(&d->sessions);
+	list_init(&d->vms);
+	list_init(&d->domains);
+	list_init(&d->dropping);
+	list_init(&d->waiting);
+	list_init(&d->ready);
+	list_init(&d->unsent);
+	list_init(&d->dead_sessions);
+	list_init(&d->dead_vms);
+	list_init(&d->changes);
+}
+
+static void size_by_limits(struct daemon *d)
+{
+	unsigned long files = 0;
+
+	d->sessions_max = SESSIONS_MAX;
+	if (sys_raise_nofile(&files) == 0 && files > FDS_SELF &&
+	    (files - FDS_SELF) / FDS_PER_SESSION < SESSIONS_MAX)
+		d->sessions_max = (uint32_t)((files - FDS_SELF) / FDS_PER_SESSION);
+}
+
+int daemon_init(struct daemon *d, const struct options *options)
+{
+	int r;
+
+	zero(d, options);
+	r = isolation_start();
+	if (r < 0)
+		return r;
+	r = host_load_policy(d);
+	if (r < 0)
+		return r;
+	r = take_folder(d);
+	if (r == 0)
+		r = bind_socket(d, "agent.sock", SYS_SOCK_SEQPACKET, AGENT_MODE, &d->agent_fd);
+	if (r == 0)
+		r = bind_socket(d, "api.sock", SYS_SOCK_STREAM, API_MODE, &d->api_fd);
+	if (r < 0)
+		return r;
+	probe_kernel(d);
+	host_read_facts(d);
+	size_by_limits(d);
+	r = secret_init();
+	if (r < 0)
+		return fail("cannot set up", "libcrypto", r);
+	r = watch_all(d);
+	if (r < 0)
+		return fail("cannot set up", "the event loop", r);
+	r = isolation_drop_rights();
+	return r < 0 ? r : isolation_limit_calls();
+}
+
+/* ---- the loop ---- */
+
+void daemon_wake_at(struct daemon *d, uint64_t when)
+{
+	uint64_t in = when > d->now ? when - d->now : 1;
+
+	if (d->wake_at && d->wake_at <= when)
+		return;
+	d->wake_at = when ? when : 1;
+	(void)sys_timerfd_set(d->timer_fd, in, 0);
+}
+
+static void on_signal(struct daemon *d)
+{
+	switch (sys_signalfd_read(d->signal_fd)) {
+	case SIGHUP:
+		if (host_load_policy(d) == 0)
+			host_apply_policy(d);
+		break;
+	case SIGTERM:
+	case SIGINT:
+		d->stop = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void check_idle(struct daemon *d)
+{
+	uint64_t limit = d->options->exit_when_idle_s * SEC, since = d->idle_since;
+
+	if (!limit || d->nvms)
+		return;
+	if (api_last_request(d->api) > since)
+		since = api_last_request(d->api);
+	if (d->now - since >= limit) {
+		log_info("no VM for %u seconds: ends", d->options->exit_when_idle_s);
+		d->stop = true;
+	} else {
+		daemon_wake_at(d, since + limit);
+	}
+}
+
+static void on_timer(struct daemon *d)
+{
+	(void)sys_timerfd_clear(d->timer_fd);
+	d->wake_at = 0;
+	host_tick(d);
+	sessions_tick(d);
+	match_tick(d);
+	domains_tick(d);
+	rehome_tick(d);
+	check_idle(d);
+}
+
+static void handle(void *arg, struct loop_source *source, unsigned int events)
+{
+	struct daemon *d = arg;
+
+	d->now = sys_now();
+	switch (source->kind) {
+	case LOOP_SIGNAL:
+		on_signal(d);
+		break;
+	case LOOP_LISTEN:
+		sessions_accept(d);
+		break;
+	case LOOP_API:
+		api_dispatch(d->api);
+		break;
+	case LOOP_TIMER:
+		on_timer(d);
+		break;
+	case LOOP_SESSION:
+		session_event(list_entry(source, struct session, source), events);
+		break;
+	case LOOP_BELL:
+		session_bell(list_entry(source, struct session, bell));
+		break;
+	case LOOP_PROCESS:
+		vm_process_event(list_entry(source, struct vm, process));
+		break;
+	}
+}
+
+/* Those that are ready now, each one slice; who becomes ready meanwhile has the next turn. */
+static void work_on_rings(struct daemon *d)
+{
+	struct list now;
+
+	if (list_empty(&d->ready))
+		return;
+	now = d->ready;
+	now.next->prev = now.prev->next = &now;
+	list_init(&d->ready);
+	while (!list_empty(&now))
+		session_ring_work(list_entry(now.next, struct session, ready));
+}
+
+static void bury(struct daemon *d)
+{
+	list_for_each(s, &d->dead_sessions, struct session, grave)
+		session_free(s);
+	list_for_each(vm, &d->dead_vms, struct vm, grave)
+		vm_free(vm);
+}
+
+static bool work(struct daemon *d)
+{
+	bool more;
+
+	work_on_rings(d);
+	more = domains_work(d);
+	list_for_each(vm, &d->vms, struct vm, link)
+		more |= vm_sweep_work(vm);
+	if (!list_empty(&d->changes))
+		rehome_check(d);
+	list_for_each(s, &d->unsent, struct session, unsent)
+		session_flush(s);
+	bury(d);
+	return more || !list_empty(&d->ready) || !list_empty(&d->unsent);
+}
+
+int daemon_run(struct daemon *d)
+{
+	bool more = false;
+	int r = 0;
+
+	log_info("version %s, process %d, runtime folder %s", PSHARE_VERSION, (int)getpid(),
+		 d->options->runtime_dir);
+	notify_manager("READY=1");
+	check_idle(d);
+	while (!d->stop && r == 0) {
+		r = loop_turn(&d->loop, more ? 0 : -1, handle, d);
+		d->now = sys_now();
+		more = work(d);
+	}
+	if (r < 0)
+		log_error("the event loop: %s", strerror(-r));
+	notify_manager("STOPPING=1");
+	return r;
+}
+
+/* ---- ending ---- */
+
+static void remove_sockets(struct daemon *d)
+{
+	static const char *const names[] = {"agent.sock", "api.sock"};
+	char path[OPTIONS_PATH_MAX + 16];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, names[i]);
+		(void)sys_remove_socket(path);
+	}
+}
+
+void daemon_deinit(struct daemon *d)
+{
+	rehome_abort(d);
+	if (d->agent_fd >= 0)
+		remove_sockets(d);
+	loop_unwatch(&d->loop, &d->http);
+	d->api = api_free(d->api);
+	list_for_each(s, &d->sessions, struct session, link)
+		session_end(s);
+	list_for_each(vm, &d->vms, struct vm, link)
+		vm_end(vm);
+	while (domains_work(d))
+		;
+	bury(d);
+	d->policy = access_free(d->policy);
+	loop_deinit(&d->loop);
+	close_fd(&d->api_fd);
+	close_fd(&d->agent_fd);
+	close_fd(&d->timer_fd);
+	close_fd(&d->signal_fd);
+	close_fd(&d->lock_fd);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daemon: what pshared is made of. One thread, so nothing here has a lock.
+ *
+ * Who owns what:
+ *   daemon -> users    one for each uid with a session or a VM; what its VMs make us hold
+ *   daemon -> sessions one for each connection of an agent
+ *   daemon -> vms      one for each VM process, from its HELLO until the process has ended; it
+ *                      outlives its session (then it is a ghost) as long as it may map frames
+ *   vm     -> members  its stakes in domains: the present one, and those of earlier sessions
+ *   member -> domain   counted; a domain and its store end with the last member
+ */
+#ifndef PSHARE_DAEMON_DAEMON_H
+#define PSHARE_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/list.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/options.h"
+#include "policy/access.h"
+#include "policy/memstate.h"
+#include "policy/settings.h"
+#include "wire/wire.h"
+
+#define MSEC 1000000ull /* ns */
+#define SEC (1000 * MSEC)
+
+/* Events, of one VM; the daemon keeps their sum over all VMs that ever were. */
+struct counters {
+	uint64_t hints, contents;	/* entries handled */
+	uint64_t wants, shares;		/* orders given */
+	uint64_t shared, unshared;	/* confirmed; references given back */
+	uint64_t refused[PS_CAUSE_END]; /* pages not shared, as the agent or the daemon found */
+	uint64_t parked_lost;		/* hints dropped because too many waited */
+	uint64_t bogus;			/* entries that name what the sender does not have */
+	uint64_t frames_made, frames_freed;
+	uint64_t store_full;
+	uint64_t sessions, sessions_refused, disobeyed, salts_refused;
+};
+
+/* Adds one to a counter of a VM (struct vm *) and of the daemon. */
+#define COUNT(vm, field) ((vm)->count.field++, (vm)->daemon->count.field++)
+
+struct user {
+	struct list link;
+	uid_t uid;
+	uint32_t holders;   /* sessions and VMs that point here */
+	uint32_t sessions;  /* connections */
+	uint32_t half_open; /* of them, before HELLO */
+	uint64_t entries;   /* pages of its VMs with a frame, and hints that wait */
+	uint64_t salt_tokens_at, salt_tokens; /* new salts it may have digested: see secret.h */
+	struct log_gate gate;
+};
+
+struct host_facts {
+	uint64_t memory;	/* bytes */
+	uint64_t pages;		/* of 4 KiB */
+	uint64_t mhz;		/* all CPUs */
+	uint64_t max_map_count; /* vm.max_map_count */
+};
+
+struct api;
+struct agent_sum {
+	uint64_t cpu_ns, scanned, shares, zeroed, unshares;
+	uint64_t refused[PS_CAUSE_END];
+};
+
+struct daemon {
+	const struct options *options;
+	struct loop loop;
+	struct loop_source signal, listen, timer, http;
+	int lock_fd, signal_fd, timer_fd, agent_fd, api_fd;
+	struct api *api;
+
+	struct host_settings settings;
+	struct access_policy *policy;
+	bool move_loops;
+	struct host_facts host;
+	enum memstate memstate;
+	bool memory_short; /* no new frames until the host has memory again */
+
+	struct list users, sessions, vms, domains;
+	struct list dropping; /* members whose references are being given back */
+	struct list waiting;  /* members with parked hints */
+	struct list ready;    /* sessions with entries in their ring */
+	struct list unsent;   /* sessions with messages to send, or bells to ring */
+	struct list dead_sessions, dead_vms; /* freed at the end of the turn */
+	struct list changes;  /* settings that are not true yet */
+	uint32_t nsessions, nvms, ndomains;
+	uint32_t sessions_max;
+	uint64_t size; /* pages of all VMs */
+
+	struct counters count;
+	struct agent_sum ended; /* of VMs that are gone, as their agents last said */
+	uint64_t next_id;	/* of members and stores: never 0, never used again */
+
+	uint64_t started, now; /* CLOCK_MONOTONIC, ns; now is read at each event */
+	uint64_t wake_at;      /* earliest deadline the timer is set for; 0: none */
+	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
+	uint64_t mem_available;
+	uint64_t config_at;    /* CONFIG to all is due; 0: not */
+	uint64_t accept_at;    /* accepting again is due; 0: it goes on */
+	uint64_t idle_since;   /* no VM since */
+	bool stop;
+};
+
+/* Sets up everything up to the loop; says in one line what went wrong. 0 or -errno. */
+int daemon_init(struct daemon *d, const struct options *options);
+int daemon_run(struct daemon *d);
+void daemon_deinit(struct daemon *d);
+
+/* The timer is to fire at that time at the latest. */
+void daemon_wake_at(struct daemon *d, uint64_t when);
+
+/* The user of a uid, made if there is none; NULL: no memory. */
+struct user *user_hold(struct daemon *d, uid_t uid);
+void user_release(struct user *user);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* host: what the daemon knows of the host it runs on, and the administrator's policy. */
+#ifndef PSHARE_DAEMON_HOST_H
+#define PSHARE_DAEMON_HOST_H
+
+#include "daemon/daemon.h"
+
+/* Memory, clock, vm.max_map_count; what cannot be read gets a safe value and a warning. */
+void host_read_facts(struct daemon *d);
+/* Once a second while there is a VM: the state of the host's memory. */
+void host_tick(struct daemon *d);
+/* Is the host so short of memory that no frame is to be made? Reads /proc/meminfo at most a few
+ * times a second. */
+bool host_memory_short(struct daemon *d);
+
+/* Reads the policy file again, if there is one. 0; or -errno after a line in the log, and the
+ * policy stays what it was. */
+int host_load_policy(struct daemon *d);
+/* Judges the salts anew, and moves whom it concerns. */
+void host_apply_policy(struct daemon *d);
+
+#endif

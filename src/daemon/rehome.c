@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Goal: when a change of who may share with whom is answered, it is true: no frame is shared by VMs
+ * that may not share.
+ *
+ * A VM's target is the domain key that the settings of now give it. Where it holds references in a
+ * domain with another key it is told to LEAVE; LEFT gives those references back; then it joins the
+ * domain of its target. VMs whose target did not change are not touched. Old members (frames of
+ * earlier sessions) are judged the same, and end with OLD_GONE. Of frames of an earlier daemon
+ * nobody here knows the domain, so after a change they have to go wherever they are.
+ *
+ * The new DOMAIN is told only when the agent has taken every order of the old one out of its
+ * ring: an order carries a frame's number, and a number means something else in another store.
+ *
+ * A VM that does not answer in time disobeys: it keeps its references (nobody can take them from a
+ * living process), its domain is closed to newcomers, the change is answered with -ETIMEDOUT and
+ * its name, and it is still awaited. The time grows with what it has to unshare.
+ */
+#include "daemon/rehome.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/domain.h"
+#include "daemon/session.h"
+
+#define LEAVE_NS (10 * SEC)	/* a VM has this long to leave its domain ... */
+#define LEAVE_PAGE_NS 100000ull /* ... and so much more for each page it has to unshare */
+#define OLD_MAX 8u		/* earlier sessions whose frames a VM may still map, to join again */
+#define JOIN_RETRY (1 * SEC)
+#define DRAIN_POLL (5 * MSEC)
+
+struct change {
+	struct list link;
+	struct vm *vm; /* NULL: all of them */
+	const char *what;
+	view_done done;
+	void *arg;
+	uint64_t deadline;
+};
+
+static bool belongs(const struct vm *vm, const struct member *m, const struct domain_key *target)
+{
+	return vm->enable && domain_key_equal(&m->domain->key, target);
+}
+
+/* Does the VM hold references only where it may? */
+static bool settled(const struct vm *vm)
+{
+	struct domain_key target = vm_target(vm);
+
+	if (vm->member && !belongs(vm, vm->member, &target))
+		return false;
+	list_for_each(m, &vm->old, struct member, link)
+		if (!belongs(vm, m, &target))
+			return false;
+	return !(vm->must_leave && vm->holds_unknown);
+}
+
+static uint64_t pages_held(const struct vm *vm)
+{
+	uint64_t pages = vm->member ? vmmap_mapped(vm->member->map) : 0;
+
+	list_for_each(m, &vm->old, struct member, link)
+		pages += vmmap_mapped(m->map);
+	return pages;
+}
+
+static uint64_t time_to_leave(const struct vm *vm)
+{
+	return vm->daemon->now + LEAVE_NS + pages_held(vm) * LEAVE_PAGE_NS;
+}
+
+static void order_leave(struct vm *vm)
+{
+	struct member *m = vm->member;
+
+	if (m) {
+		m->state = MEMBER_LEAVING;
+		member_silence(m);
+		vm->leave_generation = m->domain->generation;
+	} else {
+		vm->told_old = true;
+		vm->leave_generation = 0;
+		list_for_each(old, &vm->old, struct member, link)
+			vm->leave_generation = old->domain->generation;
+	}
+	vm->left_by = time_to_leave(vm);
+	daemon_wake_at(vm->daemon, vm->left_by);
+	vm->session->say_leave = true;
+	vm->session->say_domain = false;
+	session_mark(vm->session);
+}
+
+static void join(struct vm *vm)
+{
+	struct daemon *d = vm->daemon;
+	struct domain_key target = vm_target(vm);
+	int r;
+
+	if (!session_drained(vm->session)) {
+		daemon_wake_at(d, d->now + DRAIN_POLL);
+		return;
+	}
+	r = member_join(d, vm, &target, &vm->member);
+	if (r < 0) {
+		if (log_gate_pass(&vm->user->gate, d->now))
+			log_warn("%s: no domain for it: %s", vm->name, strerror(-r));
+		vm->join_at = d->now + JOIN_RETRY;
+		daemon_wake_at(d, vm->join_at);
+		return;
+	}
+	vm->session->say_domain = true;
+	session_mark(vm->session);
+	domains_resize(d);
+}
+
+void rehome_vm(struct vm *vm)
+{
+	if (!vm->session || vm->left_by)
+		return;
+	if (!settled(vm)) {
+		if (vm->member || !vm->told_old)
+			order_leave(vm);
+		return;
+	}
+	if (!vm->member && vm->enable && vm->nold <= OLD_MAX && vm->join_at <= vm->daemon->now)
+		join(vm);
+}
+
+void rehome_all(struct daemon *d)
+{
+	list_for_each(vm, &d->vms, struct vm, link) {
+		vm->must_leave = vm->holds_unknown;
+		rehome_vm(vm);
+	}
+}
+
+int rehome_left(struct vm *vm, uint64_t generation)
+{
+	if (!vm->left_by || generation != vm->leave_generation)
+		return -EPROTO;
+	vm->left_by = 0;
+	vm->disobeys = false;
+	session_left(vm->session);
+	if (vm->member)
+		member_retire(vm->member);
+	vm->member = NULL;
+	rehome_vm(vm);
+	return 0;
+}
+
+void rehome_old_gone(struct vm *vm)
+{
+	list_for_each(m, &vm->old, struct member, link)
+		member_retire(m);
+	vm->nold = 0;
+	vm->holds_unknown = vm->must_leave = vm->told_old = false;
+	rehome_vm(vm);
+}
+
+/* ---- changes ---- */
+
+bool rehome_busy(struct daemon *d, const struct vm *vm, const char *what)
+{
+	list_for_each(change, &d->changes, struct change, link)
+		if (change->vm == vm && change->what == what)
+			return true;
+	return false;
+}
+
+int rehome_wait(struct daemon *d, struct vm *vm, const char *what, const struct view_change *change,
+		struct view_reason *why)
+{
+	uint64_t deadline = 0;
+	struct change *c;
+
+	list_for_each(each, &d->vms, struct vm, link) {
+		uint64_t by = each->left_by ? each->left_by : time_to_leave(each);
+
+		if ((!vm || each == vm) && !settled(each) && by > deadline)
+			deadline = by;
+	}
+	if (!deadline)
+		return 0;
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		snprintf(why->text, sizeof(why->text),
+			 "it is being done, but there is no memory to tell when it is true");
+		return -ENOMEM;
+	}
+	c->vm = vm;
+	c->what = what;
+	c->done = change->done;
+	c->arg = change->arg;
+	c->deadline = deadline;
+	list_add_tail(&d->changes, &c->link);
+	daemon_wake_at(d, deadline);
+	return -EINPROGRESS;
+}
+
+void rehome_forget(struct daemon *d, const void *arg)
+{
+	list_for_each(change, &d->changes, struct change, link)
+		if (change->arg == arg)
+			change->done = NULL;
+}
+
+static void finish(struct change *change, int error, const char *reason)
+{
+	view_done done = change->done;
+	void *arg = change->arg;
+
+	list_del(&change->link);
+	free(change);
+	if (done)
+		done(arg, error, reason);
+}
+
+void rehome_vm_gone(struct vm *vm)
+{
+	list_for_each(change, &vm->daemon->changes, struct change, link)
+		if (change->vm == vm)
+			finish(change, 0, NULL); /* it holds nothing any more */
+}
+
+/* The VMs that a change waits for: how many, and their names as far as they fit. */
+static unsigned int unsettled(struct daemon *d, const struct change *change, char *names,
+			      size_t size)
+{
+	unsigned int n = 0;
+	size_t len = 0;
+
+	names[0] = '\0';
+	list_for_each(vm, &d->vms, struct vm, link) {
+		if ((change->vm && change->vm != vm) || settled(vm))
+			continue;
+		if (len + sizeof(vm->name) + 8 < size)
+			len += (size_t)snprintf(names + len, size - len, "%s%s", n ? ", " : "",
+						vm->name);
+		else if (len + 4 < size)
+			len += (size_t)snprintf(names + len, size - len, "...");
+		n++;
+	}
+	return n;
+}
+
+void rehome_check(struct daemon *d)
+{
+	list_for_each(change, &d->changes, struct change, link) {
+		char names[160], text[VIEW_REASON];
+		unsigned int n = unsettled(d, change, names, sizeof(names));
+
+		if (!n) {
+			finish(change, 0, NULL);
+		} else if (change->deadline <= d->now) {
+			snprintf(text, sizeof(text),
+				 "%u VM%s did not leave the old domain in time: %s", n,
+				 n == 1 ? "" : "s", names);
+			finish(change, -ETIMEDOUT, text);
+		}
+	}
+}
+
+static void disobeyed(struct vm *vm)
+{
+	vm->disobeys = true;
+	COUNT(vm, disobeyed);
+	if (vm->member)
+		vm->member->domain->closed = true;
+	list_for_each(m, &vm->old, struct member, link)
+		m->domain->closed = true;
+	log_warn("%s: process %d did not leave its domain when told", vm->name, (int)vm->pid);
+}
+
+void rehome_tick(struct daemon *d)
+{
+	list_for_each(vm, &d->vms, struct vm, link) {
+		if (vm->left_by && !vm->disobeys && vm->left_by <= d->now)
+			disobeyed(vm);
+		else if (vm->left_by > d->now)
+			daemon_wake_at(d, vm->left_by);
+		else if (vm->session && !vm->member && vm->join_at > d->now)
+			daemon_wake_at(d, vm->join_at);
+		else if (vm->session && !vm->member)
+			rehome_vm(vm);
+	}
+	list_for_each(change, &d->changes, struct change, link)
+		if (change->deadline > d->now)
+			daemon_wake_at(d, change->deadline);
+}
+
+void rehome_abort(struct daemon *d)
+{
+	list_for_each(change, &d->changes, struct change, link)
+		finish(change, -ESHUTDOWN, "the daemon ends");
+}

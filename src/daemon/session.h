@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* session: one connection of an agent, from accept() to its end. */
+#ifndef PSHARE_DAEMON_SESSION_H
+#define PSHARE_DAEMON_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/daemon.h"
+#include "daemon/ring.h"
+#include "wire/wire.h"
+
+struct vm;
+
+/*		may				may not			leaves to
+ * HALF_OPEN	say HELLO, for HANDSHAKE_NS	anything else		RUNNING, ENDED
+ * RUNNING	regions, rings, LEFT		HELLO			ENDED
+ * ENDED	be freed after this turn	anything else
+ */
+enum session_state { SESSION_HALF_OPEN, SESSION_RUNNING, SESSION_ENDED };
+
+struct session {
+	struct list link;
+	struct list ready;  /* daemon->ready */
+	struct list unsent; /* daemon->unsent */
+	struct list grave;
+	struct daemon *daemon;
+	struct user *user;
+	struct vm *vm; /* RUNNING only */
+	enum session_state state;
+	struct loop_source source; /* the socket */
+	struct loop_source bell;
+	int fd;
+	pid_t pid;
+	struct ring ring;
+	uint64_t since;	   /* when it was accepted */
+	uint64_t deadline; /* HALF_OPEN: HELLO is due */
+
+	/* what is still to be said; state, not a queue, so a peer that does not read costs nothing */
+	bool say_welcome, say_config, say_domain, say_leave;
+	bool blocked; /* its socket takes no more; EPOLLOUT will tell */
+	struct ps_msg_config config; /* as told */
+	bool lied;		     /* about a ring counter: it ends */
+	uint32_t stale; /* entries yet to come of a domain that it has left: skipped */
+};
+
+/* The listener is readable: some are accepted, the rest in the next turn. */
+void sessions_accept(struct daemon *d);
+void session_event(struct session *s, unsigned int events);
+void session_bell(struct session *s);
+/* There is work for session_ring_work() in the next turn. */
+void session_ready(struct session *s);
+/* A slice of what its ring holds, and of its hints that wait. */
+void session_ring_work(struct session *s);
+/* Says what is to be said, rings the bell. */
+void session_flush(struct session *s);
+/* Something is to be said, or a bell to be rung, at the end of this turn. */
+void session_mark(struct session *s);
+/* Refuses with one line and ends it. error: a positive errno. */
+void session_refuse(struct session *s, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void session_end(struct session *s);
+void session_free(struct session *s);
+void sessions_tick(struct daemon *d);
+
+/* LEFT has come: what the ring holds now is of the domain that was left. False: the order ring is
+ * not empty yet, so no new domain may be told. */
+void session_left(struct session *s);
+bool session_drained(const struct session *s);
+
+/* The settings or sizes changed: CONFIG for whom it is different now. */
+void sessions_configure(struct daemon *d);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view: the daemon's books as the API shows them, and the changes it asks for (view.h).
+ *
+ * Whose word is it? References, and so SHRD, common and SHRDSVD, are counted by the daemon itself. What
+ * only the agent can see (GRANT, ZERO, large, quarantined, COWH, mappings, CPU) is its claim: shown,
+ * cut to the size of the VM where it is a part of it, and used for nothing.
+ */
+#include "daemon/view.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/domain.h"
+#include "daemon/rehome.h"
+#include "daemon/session.h"
+#include "daemon/vm.h"
+#include "sys/cleanup.h"
+#include "sys/proc.h"
+
+/* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
+ * (vm_area_struct, anon_vma_chain, its part of a maple node). */
+#define MAPPING_BYTES 262u
+#define SAVED_MAX_AGE (1 * SEC)
+/* Above so many pages a VM's SHRDSVD is its part of its domain's saving, not counted page by page. */
+#define SAVED_COUNT_MAX (1u << 20)
+
+static int no(struct view_reason *why, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int no(struct view_reason *why, int error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why->text, sizeof(why->text), fmt, args);
+	va_end(args);
+	return error;
+}
+
+/* ---- one VM ---- */
+
+static uint64_t mapped_pages(const struct vm *vm)
+{
+	uint64_t pages = vm->member ? vmmap_mapped(vm->member->map) : 0;
+
+	list_for_each(m, &vm->old, struct member, link)
+		pages += vmmap_mapped(m->map);
+	return pages;
+}
+
+static uint64_t saved_of(const struct member *m)
+{
+	struct frames_stats stats = frames_stats(m->domain->frames);
+	uint64_t mapped = vmmap_mapped(m->map);
+
+	if (mapped <= SAVED_COUNT_MAX)
+		return (uint64_t)(vmmap_saved(m->map, m->domain->frames) + 0.5);
+	return stats.refs <= stats.live ? 0 :
+					  (uint64_t)((double)mapped *
+						     (double)(stats.refs - stats.live) /
+						     (double)stats.refs);
+}
+
+static uint64_t saved_pages(struct vm *vm)
+{
+	uint64_t now = vm->daemon->now;
+
+	if (vm->saved_at && now - vm->saved_at < SAVED_MAX_AGE)
+		return vm->saved_pages;
+	vm->saved_pages = vm->member ? saved_of(vm->member) : 0;
+	list_for_each(m, &vm->old, struct member, link)
+		vm->saved_pages += saved_of(m);
+	vm->saved_at = now;
+	return vm->saved_pages;
+}
+
+static const char *state_of(const struct vm *vm)
+{
+	if (!vm->session)
+		return "gone";
+	if (vm->left_by)
+		return "leaving";
+	return vm->member ? "sharing" : "off";
+}
+
+/* Bytes of a part of the VM that its agent claims. */
+static uint64_t claim(const struct vm *vm, uint64_t pages)
+{
+	return (pages < vm->pages ? pages : vm->pages) * PS_PAGE_SIZE;
+}
+
+static uint64_t bytes_of(uint64_t count, uint64_t each)
+{
+	uint64_t bytes;
+
+	return __builtin_mul_overflow(count, each, &bytes) ? UINT64_MAX : bytes;
+}
+
+static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
+			struct view_vm *out)
+{
+	out->passes = stats->pass;
+	out->looked = stats->looked;
+	out->scanned = stats->scanned;
+	out->hinted = stats->hinted;
+	out->shares = stats->shares;
+	out->zeroed = stats->zeroed;
+	out->unshares = stats->unshares;
+	out->discards = stats->discards;
+	out->late_writes = stats->late_writes;
+	out->faults = stats->faults;
+	out->stuck = stats->stuck;
+	for (unsigned int i = 0; i < PS_CAUSE_END; i++)
+		out->refused[i] = stats->refused[i];
+	/* these two only the daemon knows */
+	out->refused[PS_CAUSE_LIMIT] += vm->count.refused[PS_CAUSE_LIMIT];
+	out->refused[PS_CAUSE_NO_MEMORY] += vm->count.refused[PS_CAUSE_NO_MEMORY];
+	out->mappings = stats->mappings;
+	out->cpu_ns = stats->cpu_ns;
+	out->overhead_agent = stats->agent_bytes;
+	out->overhead_kernel = bytes_of(stats->mappings, MAPPING_BYTES);
+}
+
+static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct view_vm *out)
+{
+	uint64_t mapped = mapped_pages(vm), most = stats->shared;
+
+	/* frames of an earlier daemon's store are on nobody's books but the agent's */
+	if (vm->holds_unknown && most > mapped && most <= vm->pages)
+		mapped = most;
+	out->size = vm->pages * PS_PAGE_SIZE;
+	out->grant = claim(vm, stats->grant);
+	out->shrd = mapped * PS_PAGE_SIZE;
+	out->shrdsvd = saved_pages(vm) * PS_PAGE_SIZE;
+	out->zero = claim(vm, stats->zero);
+	out->priv = out->grant > out->shrd + out->zero ? out->grant - out->shrd - out->zero : 0;
+	out->large = claim(vm, stats->large);
+	out->quarantined = claim(vm, stats->quarantined);
+	out->cowh = claim(vm, stats->cowh);
+}
+
+static void fill_vm(struct vm *vm, struct view_vm *out)
+{
+	struct ps_agent_stats stats;
+
+	*out = (struct view_vm){
+		.state = state_of(vm),
+		.pid = vm->pid,
+		.uid = vm->user->uid,
+		.enable = vm->enable,
+		.has_salt = vm->has_salt,
+		.nregions = vm->nregions,
+	};
+	vm_stats(vm, &stats);
+	memcpy(out->name, vm->name, sizeof(out->name));
+	memcpy(out->comm, vm->comm, sizeof(out->comm));
+	snprintf(out->domain, sizeof(out->domain), "-");
+	if (vm->member)
+		snprintf(out->domain, sizeof(out->domain), "%08x",
+			 vm->member->domain->fingerprint);
+	fill_sizes(&stats, vm, out);
+	fill_counts(&stats, vm, out);
+	for (uint32_t i = 0; i < vm->nregions; i++)
+		out->regions[i] = (struct view_region){
+			.base = vm->region[i].base,
+			.size = (uint64_t)vm->region[i].npages * PS_PAGE_SIZE,
+			.cause = vm->region[i].cause,
+		};
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct vm *const *)a)->name, (*(struct vm *const *)b)->name);
+}
+
+int view_vms(struct daemon *daemon, int (*each)(const struct view_vm *vm, void *arg), void *arg)
+{
+	_cleanup_free_ struct vm **sorted = calloc(daemon->nvms + 1, sizeof(struct vm *));
+	_cleanup_free_ struct view_vm *view = malloc(sizeof(*view));
+	uint32_t n = 0;
+	int r = 0;
+
+	if (!sorted || !view)
+		return -ENOMEM;
+	list_for_each(vm, &daemon->vms, struct vm, link)
+		if (n < daemon->nvms)
+			sorted[n++] = vm;
+	qsort(sorted, n, sizeof(struct vm *), by_name);
+	for (uint32_t i = 0; i < n && r == 0; i++) {
+		fill_vm(sorted[i], view);
+		r = each(view, arg);
+	}
+	return r;
+}
+
+int view_vm(struct daemon *daemon, const char *name, struct view_vm *out)
+{
+	struct vm *vm = vm_by_name(daemon, name);
+
+	if (!vm)
+		return -ENOENT;
+	fill_vm(vm, out);
+	return 0;
+}
+
+/* ---- the host ---- */
+
+static void add_domains(struct daemon *daemon, struct view_host *out)
+{
+	list_for_each(domain, &daemon->domains, struct domain, link) {
+		struct frames_stats frames = frames_stats(domain->frames);
+		struct index_stats index = index_stats(domain->index);
+
+		out->common += frames.live * PS_PAGE_SIZE;
+		out->metadata += frames.bytes + index.bytes + sizeof(*domain);
+		out->metadata += domain->nslots * sizeof(struct member *);
+		for (uint32_t i = 0; i < domain->nslots; i++)
+			if (domain->slot[i])
+				out->metadata += vmmap_bytes(domain->slot[i]->map) +
+						 sizeof(struct member) +
+						 domain->slot[i]->parked_cap * sizeof(struct parked);
+	}
+}
+
+static void add_vms(struct daemon *daemon, struct view_host *out)
+{
+	list_for_each(vm, &daemon->vms, struct vm, link) {
+		struct ps_agent_stats stats;
+
+		vm_stats(vm, &stats);
+		out->shared += mapped_pages(vm) * PS_PAGE_SIZE;
+		out->zero += claim(vm, stats.zero);
+		out->metadata += stats.agent_bytes + bytes_of(stats.mappings, MAPPING_BYTES) +
+				 sizeof(*vm) + (vm->session ? sizeof(struct ps_ring_map) : 0);
+		out->cpu_agents_ns += stats.cpu_ns;
+		out->scanned += stats.scanned;
+		out->shares += stats.shares;
+		out->zeroed += stats.zeroed;
+		out->unshares += stats.unshares;
+		for (unsigned int i = 0; i < PS_CAUSE_END; i++)
+			out->refused[i] += stats.refused[i];
+	}
+}
+
+void view_host(struct daemon *daemon, struct view_host *out)
+{
+	const struct agent_sum *ended = &daemon->ended;
+
+	*out = (struct view_host){
+		.state = memstate_name(daemon->memstate),
+		.pid = getpid(),
+		.uptime_ns = daemon->now - daemon->started,
+		.domains = daemon->ndomains,
+		.vms = daemon->nvms,
+		.cpu_agents_ns = ended->cpu_ns,
+		.scanned = ended->scanned,
+		.shares = ended->shares,
+		.zeroed = ended->zeroed,
+		.unshares = ended->unshares,
+	};
+	(void)sys_self_cpu(&out->cpu_daemon_ns);
+	for (unsigned int i = 0; i < PS_CAUSE_END; i++)
+		out->refused[i] = ended->refused[i];
+	out->refused[PS_CAUSE_LIMIT] += daemon->count.refused[PS_CAUSE_LIMIT];
+	out->refused[PS_CAUSE_NO_MEMORY] += daemon->count.refused[PS_CAUSE_NO_MEMORY];
+	add_domains(daemon, out);
+	add_vms(daemon, out);
+	out->saving = out->zero + (out->shared > out->common ? out->shared - out->common : 0);
+}
+
+/* ---- settings ---- */
+
+int view_setting(struct daemon *daemon, const char *name, char *value, size_t size)
+{
+	int id = setting_find(name, false, NULL);
+
+	if (id < 0)
+		return -ENOENT;
+	return setting_format((enum setting_id)id, daemon->settings.value[id], value, size) < 0 ?
+		       -ENOENT :
+		       0;
+}
+
+static bool is_admin(const struct view_peer *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid();
+}
+
+int view_set(struct daemon *daemon, const char *name, const char *value,
+	     const struct view_change *change, struct view_reason *why)
+{
+	char err[POLICY_ERROR_MAX];
+	struct setting_value parsed;
+	const char *what;
+	int id;
+
+	if (!is_admin(&change->peer))
+		return no(why, -EPERM, "settings of the host are for root and the daemon's user");
+	id = setting_find(name, false, err);
+	if (id < 0)
+		return no(why, -ENOENT, "%s", err);
+	if (setting_parse((enum setting_id)id, value, strlen(value), &parsed, err) < 0)
+		return no(why, -EINVAL, "%s", err);
+	what = setting_get((enum setting_id)id)->name;
+	if (rehome_busy(daemon, NULL, what))
+		return no(why, -EBUSY, "another change of %s is under way", what);
+	daemon->settings.value[id] = parsed.num;
+	sessions_configure(daemon);
+	if (id != SETTING_SHARE_FORCE_SALTING)
+		return 0;
+	rehome_all(daemon);
+	return rehome_wait(daemon, NULL, what, change, why);
+}
+
+/* The VM, if this peer may change it. */
+static int may_change(struct daemon *daemon, const char *name, const struct view_change *change,
+		      struct vm **vm, struct view_reason *why)
+{
+	struct vm *found = vm_by_name(daemon, name);
+
+	if (!found)
+		return no(why, -ENOENT, "there is no VM \"%.64s\"", name);
+	if (!is_admin(&change->peer) && change->peer.uid != found->user->uid)
+		return no(why, -EPERM, "%s belongs to user %u: that user and root may change it",
+			  found->name, found->user->uid);
+	*vm = found;
+	return 0;
+}
+
+/* The VM's target may have changed: it moves, and the change waits for it. */
+static int moved(struct vm *vm, const char *what, const struct view_change *change,
+		 struct view_reason *why)
+{
+	vm->must_leave = vm->holds_unknown;
+	rehome_vm(vm);
+	return rehome_wait(vm->daemon, vm, what, change, why);
+}
+
+int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, const char *value,
+		const struct view_change *change, struct view_reason *why)
+{
+	const char *what = setting_get(SETTING_PSHARE_ENABLE)->name;
+	char err[POLICY_ERROR_MAX];
+	struct setting_value parsed;
+	struct vm *vm;
+	int r = may_change(daemon, vm_name, change, &vm, why), id;
+
+	if (r < 0)
+		return r;
+	id = setting_find(name, true, err);
+	if (id < 0)
+		return no(why, -ENOENT, "%s", err);
+	if (id == SETTING_PSHARE_SALT)
+		return view_vm_salt(daemon, vm_name, value, strlen(value), change, why);
+	if (setting_parse((enum setting_id)id, value, strlen(value), &parsed, err) < 0)
+		return no(why, -EINVAL, "%s", err);
+	if (rehome_busy(daemon, vm, what))
+		return no(why, -EBUSY, "another change of %s is under way", what);
+	vm->enable = parsed.num != 0;
+	sessions_configure(daemon);
+	return moved(vm, what, change, why);
+}
+
+int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, size_t length,
+		 const struct view_change *change, struct view_reason *why)
+{
+	const char *what = setting_get(SETTING_PSHARE_SALT)->name;
+	struct salt_digest digest;
+	uint32_t fingerprint;
+	struct vm *vm;
+	int r = may_change(daemon, vm_name, change, &vm, why);
+
+	if (r < 0)
+		return r;
+	if (rehome_busy(daemon, vm, what))
+		return no(why, -EBUSY, "another change of %s is under way", what);
+	if (length > PS_SALT_MAX)
+		return no(why, -EINVAL, "a salt of %zu bytes is too long: up to %u would do", length,
+			  PS_SALT_MAX);
+	if (!salt) {
+		vm_clear_salt(vm);
+		return moved(vm, what, change, why);
+	}
+	if (length) {
+		r = secret_digest(vm->user, daemon->now, salt, length, &digest, &fingerprint);
+		explicit_bzero(&digest, sizeof(digest));
+		if (r == 0 && !access_may_use(daemon->policy, vm->user->uid, fingerprint))
+			return no(why, -EPERM, "the policy does not let user %u use that salt",
+				  vm->user->uid);
+	}
+	if (r == 0)
+		r = vm_set_salt(vm, salt, length);
+	if (r < 0)
+		return no(why, r, "the salt was not taken: %s", strerror(-r));
+	return moved(vm, what, change, why);
+}
+
+void view_cancel(struct daemon *daemon, const void *arg)
+{
+	rehome_forget(daemon, arg);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vm: one virtual machine, which is one process that said HELLO, with or without a session. */
+#ifndef PSHARE_DAEMON_VM_H
+#define PSHARE_DAEMON_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/daemon.h"
+#include "daemon/secret.h"
+#include "policy/salt.h"
+#include "sys/proc.h"
+#include "wire/wire.h"
+
+struct member;
+struct session;
+
+struct region {
+	uint32_t base, npages;
+	unsigned int cause; /* PS_CAUSE_NONE: takes part */
+};
+
+/* Pages of a region that went: their hints are still being swept from the index. */
+struct vm_sweep {
+	uint32_t first, last;
+	uint64_t cursor;
+};
+
+struct vm {
+	struct list link;
+	struct list grave;
+	struct daemon *daemon;
+	struct user *user;
+	struct loop_source process; /* readable when it has ended */
+	int pidfd;
+	pid_t pid;
+	uint8_t uuid[VM_UUID_SIZE];   /* what the agent says: finds the VM after a reconnect */
+	uint8_t own_id[VM_UUID_SIZE]; /* ours, random: the domain of its own has this id */
+	char name[PS_NAME_MAX];
+	char comm[SYS_COMM_MAX];
+	struct session *session; /* NULL: a ghost */
+	bool ended;		 /* the process is gone */
+
+	bool enable; /* sched.mem.pshare.enable */
+	bool has_salt, salt_empty, salt_refused;
+	struct salt_digest salt;
+	uint32_t fingerprint; /* of the salt */
+
+	struct region region[PS_REGIONS_MAX];
+	uint32_t nregions;
+	uint32_t last_region; /* where the last page was found */
+	uint64_t pages;	      /* of the regions that take part */
+	struct vm_sweep sweep[PS_REGIONS_MAX];
+	uint32_t nsweeps;
+
+	struct member *member; /* in its present domain, or NULL */
+	struct list old;       /* members of earlier sessions: frames that may still be mapped */
+	uint32_t nold;
+	bool holds_unknown; /* maps frames of an earlier daemon's stores, whatever their domain */
+	bool must_leave;    /* they are to go too, for a setting changed since */
+	bool told_old;	    /* LEAVE was answered, only OLD_GONE is missing */
+
+	uint64_t left_by;     /* LEFT is due then; 0: no LEAVE is out */
+	uint64_t leave_generation;
+	uint64_t join_at; /* no domain could be had: not tried before */
+	bool disobeys;
+
+	struct counters count;
+	struct ps_agent_stats last_stats; /* of the session that ended */
+	uint64_t saved_pages, saved_at;	  /* SHRDSVD, and when it was counted */
+};
+
+/* The VM of that process, or NULL. */
+struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE]);
+struct vm *vm_by_name(struct daemon *d, const char *name);
+/* True if its process has ended. */
+bool vm_process_ended(const struct vm *vm);
+
+/* A VM for that HELLO; pidfd becomes the VM's on success. 0 or -errno. */
+int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
+	   const struct ps_msg_hello *hello, struct vm **vm);
+
+/* The session ended: a ghost while its process may map frames, else its end. */
+void vm_detach(struct vm *vm);
+/* The process ended: all references go back. */
+void vm_process_event(struct vm *vm);
+/* Nothing of it maps a frame any more: gives everything back, and ends. */
+void vm_end(struct vm *vm);
+/* Out of the books; freed at the end of the turn. */
+void vm_bury(struct vm *vm);
+void vm_free(struct vm *vm);
+
+/* Regions. 0, or -errno with a static line in *why for the peer. */
+int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **why);
+int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char **why);
+int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **why);
+bool vm_has_page(struct vm *vm, uint32_t page);
+void vm_forget_regions(struct vm *vm);
+/* Sweeps hints of regions that went; true: there is more to do. */
+bool vm_sweep_work(struct vm *vm);
+
+/* What the agent says of itself, now or last. */
+void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);
+
+/* The key of the domain that the settings of now give it. */
+struct domain_key vm_target(const struct vm *vm);
+/* Names, digests and judges a salt that is at secret; len 0: the empty salt. -EAGAIN: too many new
+ * salts of this user in a short time. */
+int vm_set_salt(struct vm *vm, const void *secret, size_t len);
+void vm_clear_salt(struct vm *vm);
+/* May this VM use the salt it named? Judged anew when the policy changes. */
+void vm_judge_salt(struct vm *vm);
+
+#endif
