@@ -30,11 +30,13 @@ struct block {
 	uint16_t large; /* of them in a huge page */
 	uint16_t twin;	/* PAGE_TWIN */
 	uint16_t shared;
-	uint16_t runs;	   /* mappings of frames in this block */
-	uint8_t unrefs;	   /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
-	uint8_t armed;	   /* some page is ARMED: look even if nothing was written */
-	uint8_t small;	   /* MADV_NOHUGEPAGE is set on it by us */
-	uint8_t was_large; /* a huge page was seen here */
+	uint16_t runs;	     /* mappings of frames in this block */
+	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
+	uint8_t armed;	     /* some page is ARMED: look even if nothing was written */
+	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
+	uint8_t was_large;   /* a huge page was seen here */
+	uint16_t large_look; /* number of the look that hashes its parts; so far it came to ... */
+	uint16_t large_next; /* ... this page of the block */
 };
 
 struct region {

@@ -172,15 +172,28 @@ static void look_written_range(struct visit *v, uint32_t from, uint32_t to)
 	}
 }
 
+/* The parts have no state that says "hashed in this look": the block remembers how far it came. */
 static void look_large(struct visit *v, uint32_t from, uint32_t to)
 {
+	uint32_t block = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
+	uint16_t look = (uint16_t)v->a->walk.look;
+
 	v->b->large += (uint16_t)(to - from);
 	v->b->was_large = 1;
-	if (v->a->walk.look % WALK_LARGE_LOOKS != 1)
+	if (look % WALK_LARGE_LOOKS != 1)
 		return;
-	for (uint32_t page = from; page < to && !v->starved; page++)
+	if (v->b->large_look != look) {
+		v->b->large_look = look;
+		v->b->large_next = 0;
+	}
+	if (from < block + v->b->large_next)
+		from = block + v->b->large_next;
+	for (uint32_t page = from; page < to && !v->starved; page++) {
 		if (!page_is(&v->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
 			hash_page(v, page);
+		if (!v->starved)
+			v->b->large_next = (uint16_t)(page + 1 - block);
+	}
 }
 
 /* Huge pages that are not to be kept whole are looked at like any other memory. */
