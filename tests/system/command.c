@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * command: what pshare(1) promises, seen from outside: run leaves no process between, hands the
+ * salt over and nothing else, starts one daemon however many want it; set returns when it is true;
+ * list and show print what there is.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "harness/harness.h"
+#include "lib/api.h"
+
+#define OUT_MAX 65536
+#define CLOSED_FD_MAX 64
+
+static char out[OUT_MAX];
+
+#define PSHARE test_built("src/cli/pshare")
+
+/* A runtime folder that no daemon of ours is in yet; private ones end with the test's processes. */
+static void use_folder(void)
+{
+	setenv("PSHARE_RUNTIME_DIR", test_dir(), 1);
+}
+
+/* The pid of the daemon that answers in the folder; 0: none does. */
+static pid_t daemon_pid(void)
+{
+	char *at;
+
+	if (TEST_RUN(out, sizeof(out), PSHARE, "status", "--json"))
+		return 0;
+	at = strstr(out, "\"pid\": ");
+	return at ? (pid_t)atoi(at + 7) : 0;
+}
+
+/* A private daemon outlives whoever started it; a test may not leave it behind. */
+static void end_daemon(void)
+{
+	pid_t pid = daemon_pid();
+
+	if (!pid)
+		return;
+	kill(pid, SIGTERM);
+	REQUIRE_WITHIN(10000, kill(pid, 0) < 0);
+}
+
+struct vm {
+	pid_t pid;
+	int input; /* closing it ends the VM */
+};
+
+/* pshare run ... -- offer, until it has offered its memory. */
+static struct vm start_vm(const char *const *options)
+{
+	const char *argv[16] = {PSHARE, "run"};
+	int in[2], back[2], n = 2;
+	char word[6];
+	struct vm vm;
+
+	while (*options)
+		argv[n++] = *options++;
+	argv[n++] = "--";
+	argv[n] = test_built("tests/system/offer");
+	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
+	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
+	vm = (struct vm){.pid = fork(), .input = in[1]};
+	if (vm.pid == 0) {
+		dup2(in[0], 0);
+		dup2(back[1], 1);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(in[0]);
+	close(back[1]);
+	REQUIRE_EQ(read(back[0], word, 6), 6);
+	close(back[0]);
+	return vm;
+}
+
+/* Its memory must be as it was. */
+static void end_vm(struct vm *vm)
+{
+	int status;
+
+	close(vm->input);
+	REQUIRE_SYS(waitpid(vm->pid, &status, 0));
+	CHECK_EQ(status, 0);
+}
+
+#define VM(...) start_vm((const char *const[]){__VA_ARGS__, NULL})
+
+static bool shows(const char *command, const char *operand, const char *what)
+{
+	return !TEST_RUN(out, sizeof(out), PSHARE, command, operand) && strstr(out, what);
+}
+
+/* ---- run ------------------------------------------------------------------------------------ */
+
+TEST("run leaves no process between: pid, parent and exit status are the command's own")
+{
+	char script[128];
+	int status;
+	pid_t pid;
+
+	use_folder();
+	pid = fork();
+	if (pid == 0) {
+		snprintf(script, sizeof(script), "test $$ = %d && test $PPID = %d && exit 41",
+			 getpid(), getppid());
+		execl(PSHARE, "pshare", "run", "--", "sh", "-c", script, NULL);
+		_exit(127);
+	}
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 41 << 8);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "none-of-this-name"), 127);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "/"), 126);
+	end_daemon();
+}
+
+TEST("run gives the agent its place and its settings, and nothing of an earlier run's")
+{
+	use_folder();
+	setenv("LD_PRELOAD", "libc.so.6", 1);
+	setenv("PSHARE_SALT_FD", "77", 1);
+	setenv("PSHARE_SALT_FILE", "/none", 1);
+	setenv("PSHARE_NAME", "stale", 1);
+	setenv("PSHARE_NO_SHARE", "1", 1);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "env"), 0);
+	CHECK_IN("libpshare-agent.so:libc.so.6\n", out);
+	CHECK_IN(test_dir(), out);
+	CHECK(!strstr(out, "PSHARE_SALT"));
+	CHECK(!strstr(out, "PSHARE_NAME"));
+	CHECK(!strstr(out, "PSHARE_NO_SHARE"));
+	unsetenv("LD_PRELOAD");
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--name", "n1", "--no-share", "--",
+			    "env"),
+		   0);
+	CHECK_IN("PSHARE_NAME=n1\n", out);
+	CHECK_IN("PSHARE_NO_SHARE=1\n", out);
+	end_daemon();
+}
+
+/* Is text in a file of /proc of that process? */
+static bool proc_has(pid_t pid, const char *file, const char *text)
+{
+	static char data[1 << 20];
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY);
+	REQUIRE_SYS(fd);
+	n = read(fd, data, sizeof(data));
+	close(fd);
+	return n > 0 && memmem(data, (size_t)n, text, strlen(text));
+}
+
+TEST("a salt of the environment is in no environment and no command line afterwards")
+{
+	struct vm vm;
+
+	use_folder();
+	setenv("GUEST_SALT", "hush-hush", 1);
+	vm = VM("--name", "s1", "--salt-env", "GUEST_SALT");
+	CHECK(!proc_has(vm.pid, "environ", "hush"));
+	CHECK(!proc_has(vm.pid, "environ", "GUEST_SALT"));
+	CHECK(!proc_has(vm.pid, "cmdline", "hush"));
+	CHECK(!proc_has(daemon_pid(), "environ", "hush"));
+	CHECK(!shows("show", "s1", "hush"));
+	end_vm(&vm);
+	end_daemon();
+}
+
+TEST("a file and a variable with one salt are one domain; the file's newline is not of it")
+{
+	char path[256], first[16] = "", second[16] = "";
+	struct vm a, b;
+	int fd;
+
+	use_folder();
+	t_need_root();
+	snprintf(path, sizeof(path), "%s/salt", test_dir());
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	REQUIRE_EQ(write(fd, "hush-hush\n", 10), 10);
+	close(fd);
+	setenv("GUEST_SALT", "hush-hush", 1);
+	a = VM("--name", "a", "--salt-file", path);
+	b = VM("--name", "b", "--salt-env", "GUEST_SALT");
+	REQUIRE_WITHIN(10000, shows("show", "a", "sharing\n") && shows("show", "b", "sharing\n"));
+	REQUIRE(shows("show", "a", "\ndomain "));
+	sscanf(strstr(out, "\ndomain "), " domain %15s", first);
+	REQUIRE(shows("show", "b", "\ndomain "));
+	sscanf(strstr(out, "\ndomain "), " domain %15s", second);
+	CHECK_STR(first, second);
+	CHECK_EQ(strlen(first), 8);
+	end_vm(&a);
+	end_vm(&b);
+	end_daemon();
+}
+
+TEST("a name that runs already is refused")
+{
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	vm = VM("--name", "twin");
+	REQUIRE_WITHIN(10000, shows("show", "twin", "pid"));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--name", "twin", "--", "true"), 1);
+	CHECK_IN("twin runs already", out);
+	end_vm(&vm);
+	end_daemon();
+}
+
+/* ---- the private daemon --------------------------------------------------------------------- */
+
+#define RUNS 12
+
+TEST("many runs at once start one daemon, which is nobody's child")
+{
+	char parent[64], path[256], log[8192];
+	unsigned int starts = 0;
+	const char *at;
+	int status, i;
+	pid_t pid;
+
+	use_folder();
+	for (i = 0; i < RUNS; i++) {
+		pid = fork();
+		if (pid == 0) {
+			execl(PSHARE, "pshare", "run", "--", "true", NULL);
+			_exit(127);
+		}
+	}
+	while (waitpid(-1, &status, 0) > 0)
+		CHECK_EQ(status, 0);
+	pid = daemon_pid();
+	REQUIRE_LT(0, pid);
+	snprintf(path, sizeof(path), "%s/pshared.log", test_dir());
+	REQUIRE_LT(0, t_slurp(path, log, sizeof(log)));
+	for (at = log; (at = strstr(at, "runtime folder")); at++)
+		starts++;
+	CHECK_EQ(starts, 1);
+	snprintf(parent, sizeof(parent), "PPid:\t%d\n", getpid());
+	CHECK(!proc_has(pid, "status", parent));
+	end_daemon();
+}
+
+TEST("a private daemon keeps no descriptor of whoever started it")
+{
+	char path[64], target[256];
+	int fd, ends[2];
+	pid_t pid;
+	ssize_t n;
+
+	use_folder();
+	REQUIRE_SYS(pipe(ends)); /* not CLOEXEC: a careless parent's */
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "true"), 0);
+	pid = daemon_pid();
+	REQUIRE_LT(0, pid);
+	for (fd = 0; fd < CLOSED_FD_MAX; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		CHECK(strncmp(target, "pipe:", 5) != 0);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	end_daemon();
+}
+
+TEST_SECONDS("a private daemon ends by itself when nobody has come", 120)
+{
+	pid_t pid;
+
+	use_folder();
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "true"), 0);
+	pid = daemon_pid();
+	REQUIRE_LT(0, pid);
+	REQUIRE_WITHIN(90000, kill(pid, 0) < 0);
+}
+
+TEST("where a daemon answers, run starts none")
+{
+	struct t_daemon d;
+	char path[256];
+
+	t_daemon_init(&d);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--runtime-dir", d.dir, "--", "true"),
+		   0);
+	snprintf(path, sizeof(path), "%s/pshared.log", d.dir);
+	CHECK(access(path, F_OK) < 0);
+	t_daemon_free(&d);
+}
+
+TEST("a private daemon that cannot start is told of in one line with its own")
+{
+	use_folder();
+	setenv("PSHARE_DAEMON", "/bin/false", 1);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "true"), 1);
+	CHECK_IN("ended at once", out);
+	CHECK_STR(strchr(out, '\n') + 1, "");
+	setenv("PSHARE_DAEMON", "/none", 1);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "true"), 1);
+	CHECK_IN("no pshared is found", out);
+}
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+TEST("list, show, status and get agree with --json, in the units that they name")
+{
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	vm = VM("--name", "web1", "--no-share");
+	REQUIRE_WITHIN(10000, shows("show", "web1", "16.0 MiB"));
+	CHECK(shows("show", "web1", "sharing enabled        FALSE"));
+	CHECK(shows("list", "--json", "\"size\": 16777216"));
+	CHECK(shows("list", "--bytes", " 16777216 "));
+	CHECK(shows("list", "--bytes", "PSHARE/bytes: "));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list"), 0);
+	CHECK_IN("NAME ", out);
+	CHECK_IN("\nweb1 ", out);
+	CHECK_IN("\nTOTAL ", out);
+	CHECK_IN("PSHARE/MiB: ", out);
+	CHECK(shows("status", "--json", "\"vms\": 1"));
+	CHECK(shows("get", "Mem.ShareScanTime", "60\n"));
+	CHECK(shows("get", "--json", "\"name\": \"Mem.ShareScanTime\""));
+	end_vm(&vm);
+	end_daemon();
+}
+
+TEST("a setting is in force when set returns, the host's and a VM's")
+{
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	vm = VM("--name", "web1");
+	REQUIRE_WITHIN(10000, shows("show", "web1", "sharing enabled        TRUE"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "mem.sharescantime", "7"), 0);
+	CHECK_STR(out, "");
+	CHECK(shows("get", "Mem.ShareScanTime", "7\n"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1",
+			    "sched.mem.pshare.enable", "off"),
+		   0);
+	CHECK(shows("show", "web1", "sharing enabled        FALSE"));
+	setenv("NEW_SALT", "hush-hush", 1);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1", "--salt-env",
+			    "NEW_SALT", "sched.mem.pshare.salt"),
+		   0);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "get", "--vm", "web1"), 0);
+	CHECK_IN("(set; fingerprint ", out);
+	CHECK(!strstr(out, "hush"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1", "--clear-salt",
+			    "sched.mem.pshare.salt"),
+		   0);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "get", "--vm", "web1"), 0);
+	CHECK_IN("(none)", out);
+	end_vm(&vm);
+	end_daemon();
+}
+
+TEST("doctor tells of this host and of a process, and exits by what it found")
+{
+	char pid[16];
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	vm = VM("--name", "web1");
+	REQUIRE_WITHIN(10000, shows("show", "web1", "sharing\n"));
+	snprintf(pid, sizeof(pid), "%d", vm.pid);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "doctor", "--pid", pid), 0);
+	CHECK_IN("knows it as VM web1", out);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "doctor", "--pid", pid), 1);
+	CHECK_IN("libpshare-agent.so is not loaded", out);
+	CHECK_LE(TEST_RUN(out, sizeof(out), PSHARE, "doctor", "--json"), 1);
+	CHECK_IN("\"check\": \"UFFDIO_MOVE\"", out);
+	end_vm(&vm);
+	end_daemon();
+}
+
+/* ---- watching ------------------------------------------------------------------------------- */
+
+/* Reads what comes from a terminal until part is in it, or for 5 s. */
+static bool see(int terminal, const char *part)
+{
+	static char seen[OUT_MAX];
+	int64_t end = test_now_ns() + 5000000000ll;
+	size_t length = 0;
+
+	while (test_now_ns() < end && length < sizeof(seen) - 1) {
+		struct pollfd fd = {.fd = terminal, .events = POLLIN};
+		ssize_t n;
+
+		if (poll(&fd, 1, 100) <= 0)
+			continue;
+		n = read(terminal, seen + length, sizeof(seen) - 1 - length);
+		if (n <= 0)
+			return false;
+		length += (size_t)n;
+		seen[length] = '\0';
+		if (strstr(seen, part))
+			return true;
+	}
+	return false;
+}
+
+/* pshare list --watch on a terminal of its own. */
+static pid_t watch(int *terminal)
+{
+	struct winsize size = {.ws_row = 10, .ws_col = 60};
+	pid_t pid = forkpty(terminal, NULL, NULL, &size);
+
+	REQUIRE_SYS(pid);
+	if (pid == 0) {
+		execl(PSHARE, "pshare", "list", "--watch", "0.2", NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+TEST("list --watch redraws a terminal, follows its size, and gives it back at q")
+{
+	struct winsize wide = {.ws_row = 20, .ws_col = 200};
+	struct termios before, after;
+	struct t_daemon d;
+	int terminal, status;
+	pid_t pid;
+
+	t_daemon_init(&d);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	setenv("PSHARE_RUNTIME_DIR", d.dir, 1);
+	pid = watch(&terminal);
+	REQUIRE_SYS(tcgetattr(terminal, &before));
+	before.c_lflag |= ICANON | ECHO;
+	CHECK(see(terminal, "q or Ctrl-C ends"));
+	CHECK(see(terminal, "\033[H"));
+	REQUIRE_SYS(ioctl(terminal, TIOCSWINSZ, &wide));
+	CHECK(see(terminal, "CPU"));
+	REQUIRE_EQ(write(terminal, "q", 1), 1);
+	CHECK(see(terminal, "\033[?25h"));
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 0);
+	REQUIRE_SYS(tcgetattr(terminal, &after));
+	CHECK_EQ(after.c_lflag & (ICANON | ECHO), before.c_lflag & (ICANON | ECHO));
+	close(terminal);
+	t_daemon_free(&d);
+}
+
+TEST("list --watch lives through a daemon's death, and ends at Ctrl-C")
+{
+	struct t_daemon d;
+	int terminal, status;
+	pid_t pid;
+
+	t_daemon_init(&d);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	setenv("PSHARE_RUNTIME_DIR", d.dir, 1);
+	pid = watch(&terminal);
+	CHECK(see(terminal, "pshared"));
+	t_daemon_kill(&d, SIGKILL);
+	CHECK(see(terminal, "no daemon answers"));
+	t_daemon_start(&d, NULL, NULL, NULL);
+	CHECK(see(terminal, "PSHARE/MiB"));
+	REQUIRE_EQ(write(terminal, "\003", 1), 1);
+	CHECK(see(terminal, "\033[?25h"));
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 0);
+	close(terminal);
+	t_daemon_free(&d);
+}
+
+TEST("list --watch into a pipe is a line each time, until the reader has gone")
+{
+	struct t_daemon d;
+	char script[512];
+
+	t_daemon_init(&d);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	setenv("PSHARE_RUNTIME_DIR", d.dir, 1);
+	snprintf(script, sizeof(script), "%s list --watch=0.2 | head -n 3", PSHARE);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "sh", "-c", script), 0);
+	CHECK_IN("0 VMs  PSHARE/MiB: ", out);
+	CHECK(!strchr(out, '\033'));
+	snprintf(script, sizeof(script), "%s list --watch=0.2 --json | head -n 2", PSHARE);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "sh", "-c", script), 0);
+	CHECK_STR(out, "{\"vms\":[]}\n{\"vms\":[]}\n");
+	t_daemon_free(&d);
+}
