@@ -64,6 +64,8 @@ static void answer_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 static enum ps_cause cause_of(int err)
 {
 	switch (err) {
+	case 0:
+		return PS_CAUSE_NONE;
 	case -EBUSY:
 		return PS_CAUSE_PINNED;
 	case -ENOENT:
@@ -244,30 +246,43 @@ static uint32_t take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 	return settled;
 }
 
-/* Frames of an earlier store: immutable, so compared and replaced where they are. */
-static void move_store(struct batch *b, uint32_t page, uint32_t frame)
+/* Frames of an earlier store: immutable, so compared and replaced where they are. `ok` says which
+ * of the n pages are ours to replace, and equal. */
+static void claim_old(struct batch *b, uint32_t page, uint32_t frame, uint32_t n, bool *ok)
 {
 	struct region *r = b->r;
-	bool claimed;
-	int err;
 
-	/* Under settle: the settler is not in the middle of unsharing it. */
+	/* Under settle: the settler is not in the middle of unsharing one of them. */
 	pthread_mutex_lock(&b->a->settle);
-	claimed = page_claim(&r->state[page], PAGE_OLD_HINTED, PAGE_OUT);
+	for (uint32_t i = 0; i < n; i++)
+		ok[i] = page_claim(&r->state[page + i], PAGE_OLD_HINTED, PAGE_OUT);
 	pthread_mutex_unlock(&b->a->settle);
-	if (!claimed) {
-		answer(b, page, frame, PS_CAUSE_CHANGED);
-		return;
+	for (uint32_t i = 0; i < n; i++) {
+		if (ok[i] && memcmp(region_page(r, page + i), store_frame(b->s, frame + i),
+				    PS_PAGE_SIZE) != 0) {
+			page_set(&r->state[page + i], PAGE_OLD);
+			ok[i] = false;
+		}
 	}
-	if (memcmp(region_page(r, page), store_frame(b->s, frame), PS_PAGE_SIZE) != 0) {
-		page_set(&r->state[page], PAGE_OLD);
-		answer(b, page, frame, PS_CAUSE_CHANGED);
-		return;
+}
+
+static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
+{
+	bool ok[PS_BLOCK_PAGES];
+	uint32_t k;
+
+	claim_old(b, page, frame, n, ok);
+	for (uint32_t i = 0; i < n; i += k) {
+		enum ps_cause cause = PS_CAUSE_CHANGED;
+
+		for (k = 1; i + k < n && ok[i + k] == ok[i];)
+			k++;
+		if (ok[i])
+			cause = cause_of(map_frames(b, page + i, frame + i, k));
+		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
+			page_set(&b->r->state[page + q], PAGE_OLD);
+		answer_all(b, page + i, frame + i, k, cause);
 	}
-	err = map_frames(b, page, frame, 1);
-	if (err)
-		page_set(&r->state[page], PAGE_OLD);
-	answer(b, page, frame, err ? cause_of(err) : PS_CAUSE_NONE);
 }
 
 /* What stands against taking that page out; NONE: nothing. */
@@ -285,6 +300,16 @@ static enum ps_cause obstacle(const struct batch *b, uint32_t page)
 	return PS_CAUSE_NONE;
 }
 
+/* How many of n pages from page on are in its state. */
+static uint32_t same_state(const struct region *r, uint32_t page, uint32_t n)
+{
+	uint32_t k = 1;
+
+	while (k < n && page_state(&r->state[page + k]) == page_state(&r->state[page]))
+		k++;
+	return k;
+}
+
 static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
 {
 	uint32_t i = 0;
@@ -298,20 +323,16 @@ static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
 		return;
 	}
 	while (i < run->len) {
-		uint32_t page = run->page + i, k = 0;
+		enum page_state state = page_state(&b->r->state[run->page + i]);
+		uint32_t k = same_state(b->r, run->page + i, run->len - i);
 
-		if (page_state(&b->r->state[page]) == PAGE_OLD_HINTED) {
-			move_store(b, page, run->frame + i);
-			i++;
-			continue;
-		}
-		while (i + k < run->len && page_state(&b->r->state[page + k]) == PAGE_HINTED)
-			k++;
-		if (k)
-			take_out(b, page, run->frame + i, k);
+		if (state == PAGE_OLD_HINTED)
+			move_store(b, run->page + i, run->frame + i, k);
+		else if (state == PAGE_HINTED)
+			take_out(b, run->page + i, run->frame + i, k);
 		else
-			answer(b, page, run->frame + i, PS_CAUSE_CHANGED);
-		i += k ? k : 1;
+			answer_all(b, run->page + i, run->frame + i, k, PS_CAUSE_CHANGED);
+		i += k;
 	}
 }
 
