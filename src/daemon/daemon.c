@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/api.h"
 #include "daemon/domain.h"
@@ -36,6 +35,7 @@
 #include "sys/probe.h"
 #include "sys/proc.h"
 #include "sys/process.h"
+#include "sys/self.h"
 #include "sys/sock.h"
 
 #define AGENT_MODE 0666 /* who may share is decided by SO_PEERCRED and the policy */
@@ -114,7 +114,7 @@ static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind ki
 	*fd = sys_unix_listen(path, kind, mode);
 	if (*fd < 0)
 		return fail("cannot listen on", path, *fd);
-	if (mode == API_MODE && geteuid() == 0 && sys_group_id(GROUP_NAME, &group) == 0) {
+	if (mode == API_MODE && sys_self_uid() == 0 && sys_group_id(GROUP_NAME, &group) == 0) {
 		r = sys_set_owner(path, group, mode);
 		if (r < 0)
 			return fail("cannot give to group " GROUP_NAME, path, r);
@@ -360,7 +360,7 @@ int daemon_run(struct daemon *d)
 	bool more = false;
 	int r = 0;
 
-	log_info("version %s, process %d, runtime folder %s", PSHARE_VERSION, (int)getpid(),
+	log_info("version %s, process %d, runtime folder %s", PSHARE_VERSION, (int)sys_self_pid(),
 		 d->options->runtime_dir);
 	notify_manager("READY=1");
 	check_idle(d);

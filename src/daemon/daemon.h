@@ -84,12 +84,12 @@ struct daemon {
 	bool memory_short; /* no new frames until the host has memory again */
 
 	struct list users, sessions, vms, domains;
-	struct list dropping; /* members whose references are being given back */
-	struct list waiting;  /* members with parked hints */
-	struct list ready;    /* sessions with entries in their ring */
-	struct list unsent;   /* sessions with messages to send, or bells to ring */
+	struct list dropping;		     /* members whose references are being given back */
+	struct list waiting;		     /* members with parked hints */
+	struct list ready;		     /* sessions with entries in their ring */
+	struct list unsent;		     /* sessions with messages to send, or bells to ring */
 	struct list dead_sessions, dead_vms; /* freed at the end of the turn */
-	struct list changes;  /* settings that are not true yet */
+	struct list changes;		     /* settings that are not true yet */
 	uint32_t nsessions, nvms, ndomains;
 	uint32_t sessions_max;
 	uint64_t size; /* pages of all VMs */
@@ -102,9 +102,9 @@ struct daemon {
 	uint64_t wake_at;      /* earliest deadline the timer is set for; 0: none */
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
 	uint64_t mem_available;
-	uint64_t config_at;    /* CONFIG to all is due; 0: not */
-	uint64_t accept_at;    /* accepting again is due; 0: it goes on */
-	uint64_t idle_since;   /* no VM since */
+	uint64_t config_at;  /* CONFIG to all is due; 0: not */
+	uint64_t accept_at;  /* accepting again is due; 0: it goes on */
+	uint64_t idle_since; /* no VM since */
 	bool stop;
 };
 

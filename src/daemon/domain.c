@@ -9,16 +9,18 @@
  * is written with pwrite() and emptied with fallocate(), so no stray store of ours can hit it.
  *
  * A frame: allocated (FILLING), written, LIVE, in the index; referenced by pages of members; with
- * the last reference out of the index, then PUNCHING, and only when the hole is there FREE. A hole
- * that could not be punched stays PUNCHING and is tried again: its slot is used by nobody till then.
+ * the last reference out of the index, then PUNCHING, and only when the hole is there FREE. A
+ * hole that could not be punched stays PUNCHING and is tried again: its slot is used by nobody
+ * till then.
  *
  * A member that retires is emptied in slices, since a VM of a terabyte has more references than one
  * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
  * left, and a domain that a VM was told to leave and did not (closed) takes nobody in any more.
  *
- * Limits: INDEX_VMS members; the window, FRAMES_FACTOR times the host's pages; live frames at most
- * the host's pages; index entries of all domains together INDEX_FACTOR times the host's pages, shared
- * out by the sizes that the VMs claim, so that a claim can only crowd the claimant's own domain.
+ * Limits: INDEX_VMS members; the window, FRAMES_FACTOR times the host's pages; live frames at
+ * most the host's pages; index entries of all domains together INDEX_FACTOR times the host's
+ * pages, shared out by the sizes that the VMs claim, so that a claim can only crowd the
+ * claimant's own domain.
  */
 #include "daemon/domain.h"
 
@@ -111,8 +113,8 @@ static int domain_new(struct daemon *d, const struct domain_key *key, struct dom
 	domain->store = store_new(domain->window);
 	if (domain->store < 0)
 		return domain->store;
-	domain->frames = frames_new(domain->window, (uint32_t)(pages < domain->window ? pages :
-							       domain->window));
+	domain->frames = frames_new(domain->window,
+				    (uint32_t)(pages < domain->window ? pages : domain->window));
 	domain->index = index_new(0, INDEX_ENTRIES_MIN, secret[1]);
 	if (!domain->frames || !domain->index)
 		return -ENOMEM;

@@ -31,9 +31,9 @@ struct domain {
 	struct page_index *index;
 	struct member **slot; /* by VM slot of the index; NULL: free */
 	uint32_t nslots;
-	uint32_t members;	/* those being dropped included */
-	uint64_t full_until;	/* no memory for a frame: not tried before */
-	uint64_t punch_at;	/* holes that could not be punched are tried again; 0: none */
+	uint32_t members;    /* those being dropped included */
+	uint64_t full_until; /* no memory for a frame: not tried before */
+	uint64_t punch_at;   /* holes that could not be punched are tried again; 0: none */
 	struct list want[WANT_BUCKETS];
 };
 
@@ -77,7 +77,7 @@ struct member {
 	enum member_state state;
 	struct vmmap *map;
 	struct want want[PS_CONTENT_SLOTS];
-	uint32_t free_slots; /* wants that are FREE */
+	uint32_t free_slots;	/* wants that are FREE */
 	uint64_t want_deadline; /* earliest of the OPEN ones; 0: none */
 
 	struct parked *parked; /* ring of parked_cap (a power of two) */

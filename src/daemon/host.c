@@ -25,14 +25,14 @@ static void read_memory(struct daemon *d)
 	d->host.pages = info.total / PS_PAGE_SIZE;
 	d->mem_available = info.available;
 	d->host_read_at = d->now;
-	d->memory_short = info.available < memstate_min_free(info.total, 0) / 100 *
-						   memstate_threshold(MEMSTATE_LOW);
+	d->memory_short = info.available <
+			  memstate_min_free(info.total, 0) / 100 * memstate_threshold(MEMSTATE_LOW);
 }
 
 static void step_memstate(struct daemon *d)
 {
-	d->memstate = memstate_step(d->memstate, d->mem_available,
-				    memstate_min_free(d->host.memory, 0));
+	d->memstate =
+		memstate_step(d->memstate, d->mem_available, memstate_min_free(d->host.memory, 0));
 }
 
 void host_read_facts(struct daemon *d)

@@ -2,20 +2,20 @@
 /*
  * Goal: a daemon that was taken over can do nothing but what it was doing.
  *
- *   1. start         not dumpable (no core, no ptrace by others of its user); as many files as allowed
+ *   1. start         not dumpable: no core, no ptrace by others of its user
  *   2. drop rights   sockets are bound, kernel probes are done: every capability goes, out of the
  *                    bounding set too where that is allowed; no exec can bring one back
  *   3. limit calls   only the system calls listed below; any other says ENOSYS
  *
- * Nothing of what the daemon does from the loop on needs a right: it writes memfds of its own, reads
- * world-readable files in /proc, talks on sockets it has. In particular it has no CAP_SYS_PTRACE
- * and never looks into a guest. As root without capabilities it still owns root's files; so the
- * unit that is shipped runs it as a user of its own, which also keeps VMs of root's from
- * opening a store anew for writing.
+ * Nothing of what the daemon does from the loop on needs a right: it writes memfds of its own,
+ * reads world-readable files in /proc, talks on sockets it has. In particular it has no
+ * CAP_SYS_PTRACE and never looks into a guest. As root without capabilities it still owns root's
+ * files; so the unit that is shipped runs it as a user of its own, which also keeps VMs of root's
+ * from opening a store anew for writing.
  *
- * A call that is not listed fails instead of killing: a library that tries something newer first goes
- * on with what it always did. Built with a sanitizer stage 3 is left out, for its run-time needs
- * calls of its own.
+ * A call that is not listed fails instead of killing: a library that tries something newer first
+ * goes on with what it always did. Built with a sanitizer stage 3 is left out, for its run-time
+ * needs calls of its own.
  *
  * What fails is said in the log. Root that cannot drop its rights does not run; a daemon without
  * rights to begin with goes on, and says what is missing.
@@ -28,10 +28,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/log.h"
 #include "sys/process.h"
+#include "sys/self.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ISOLATION_CALLS 0
@@ -45,8 +45,8 @@ int isolation_start(void)
 
 	if (r < 0)
 		log_warn("cannot forbid core dumps: %s", strerror(-r));
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	sys_ignore_signal(SIGPIPE);
+	sys_ignore_signal(SIGXFSZ);
 	r = sys_raise_nofile(NULL);
 	if (r < 0)
 		log_warn("cannot raise the limit of open files: %s", strerror(-r));
@@ -73,7 +73,7 @@ int isolation_drop_rights(void)
 		log_error("cannot drop capabilities (step %d)", -r);
 		return -EPERM;
 	}
-	if (geteuid() == 0)
+	if (sys_self_uid() == 0)
 		log_warn("runs as root: VMs of root could open their store for writing; the unit "
 			 "pshared.service runs it as a user of its own");
 	return 0;
@@ -108,10 +108,9 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(sigaltstack), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid),
 	SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(tgkill),
-	SCMP_SYS(getrusage), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
-	SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(prlimit64), SCMP_SYS(rseq),
-	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(exit), SCMP_SYS(exit_group),
-};
+	SCMP_SYS(getrusage), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(sysinfo),
+	SCMP_SYS(uname), SCMP_SYS(prlimit64), SCMP_SYS(rseq), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+	SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
 static int load_filter(scmp_filter_ctx filter)
 {

@@ -39,10 +39,10 @@ static inline void list_del(struct list *node)
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* The body may take pos out of the list, and free it; no other node. */
-#define list_for_each(pos, head, type, member)                                        \
-	for (type *pos = list_entry((head)->next, type, member),                      \
-		  *pos##_next = list_entry(pos->member.next, type, member);           \
-	     &pos->member != (head);                                                  \
+#define list_for_each(pos, head, type, member)                              \
+	for (type *pos = list_entry((head)->next, type, member),            \
+		  *pos##_next = list_entry(pos->member.next, type, member); \
+	     &pos->member != (head);                                        \
 	     pos = pos##_next, pos##_next = list_entry(pos##_next->member.next, type, member))
 
 #endif

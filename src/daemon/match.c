@@ -11,10 +11,10 @@
  *   UNSHARED           touch the entry of that page of that VM, or nothing.
  *
  * Invariants:
- *  - An entry in a VM's map is one reference to its frame, from the moment that SHARE is in the ring;
- *    so a frame is never punched under a page that may just be being mapped to it.
- *  - A frame never holds zeros. An agent that is told to share a page of zeros with a hole in the store
- *    (an order of a store that it has left) would find them equal.
+ *  - An entry in a VM's map is one reference to its frame, from the moment that SHARE is in the
+ *    ring; so a frame is never punched under a page that may just be being mapped to it.
+ *  - A frame never holds zeros. An agent that is told to share a page of zeros with a hole in the
+ *    store (an order of a store that it has left) would find them equal.
  *  - What is wanted is wanted once for each hash; later hints of that hash wait for the frame.
  *
  * A hint that cannot be dealt with now (no content slot, no room in a ring, no memory for a frame)

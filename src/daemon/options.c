@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/path.h"
+#include "sys/self.h"
 
 #define CONFIG_FILE_MAX (64u << 10)
 #define IDLE_SECONDS_MAX 86400u
@@ -173,8 +173,9 @@ static int use_runtime_dir(struct options *options, const char *path)
 		return -EINVAL;
 	}
 	if (strlen(path) + SOCKET_NAME_MAX > sizeof(options->runtime_dir)) {
-		fprintf(stderr, "pshared: --runtime-dir: %zu characters do not fit a socket's "
-				"address, %zu would\n",
+		fprintf(stderr,
+			"pshared: --runtime-dir: %zu characters do not fit a socket's "
+			"address, %zu would\n",
 			strlen(path), sizeof(options->runtime_dir) - SOCKET_NAME_MAX);
 		return -EINVAL;
 	}
@@ -189,7 +190,7 @@ static int default_runtime_dir(struct options *options)
 
 	if (path && *path)
 		return use_runtime_dir(options, path);
-	if (geteuid() == 0)
+	if (sys_self_uid() == 0)
 		return use_runtime_dir(options, "/run/pshare");
 	if (!xdg || !*xdg)
 		return complain("no folder for the sockets: give --runtime-dir DIR, or set "
@@ -252,7 +253,8 @@ int options_parse(int argc, char **argv, struct options *options, enum options_a
 			return r;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "pshared: \"%.100s\" is too much: options only, see pshared --help\n",
+		fprintf(stderr,
+			"pshared: \"%.100s\" is too much: options only, see pshared --help\n",
 			argv[optind]);
 		return -EINVAL;
 	}

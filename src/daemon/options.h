@@ -22,7 +22,7 @@ struct options {
 /* What main() is to do after parsing. */
 enum options_action { OPTIONS_RUN, OPTIONS_EXIT };
 
-/* Parses argv. --help and --version print and ask to exit. 0, or -EINVAL after one line on stderr. */
+/* Parses argv. --help and --version print and ask to exit. 0, or -EINVAL after a line on stderr. */
 int options_parse(int argc, char **argv, struct options *options, enum options_action *action);
 
 /* Applies "NAME = VALUE" lines; # starts a comment. 0, or -EINVAL with a line in err that names

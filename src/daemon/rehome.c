@@ -3,10 +3,11 @@
  * Goal: when a change of who may share with whom is answered, it is true: no frame is shared by VMs
  * that may not share.
  *
- * A VM's target is the domain key that the settings of now give it. Where it holds references in a
- * domain with another key it is told to LEAVE; LEFT gives those references back; then it joins the
- * domain of its target. VMs whose target did not change are not touched. Old members (frames of
- * earlier sessions) are judged the same, and end with OLD_GONE. Of frames of an earlier daemon
+ * A VM's target is the domain key that the settings of now give it. Where it holds references in
+ * a domain with another key it is told to LEAVE; LEFT says that it maps no frame any more, of
+ * this session or an earlier one, and gives all references back; then it joins the domain of its
+ * target. VMs whose target did not change are not touched. Frames of earlier sessions (old
+ * members) are judged the same, and end with OLD_GONE or LEFT. Of frames of an earlier daemon
  * nobody here knows the domain, so after a change they have to go wherever they are.
  *
  * The new DOMAIN is told only when the agent has taken every order of the old one out of its
@@ -28,7 +29,7 @@
 
 #define LEAVE_NS (10 * SEC)	/* a VM has this long to leave its domain ... */
 #define LEAVE_PAGE_NS 100000ull /* ... and so much more for each page it has to unshare */
-#define OLD_MAX 8u		/* earlier sessions whose frames a VM may still map, to join again */
+#define OLD_MAX 8u /* earlier sessions whose frames a VM may still map, to join again */
 #define JOIN_RETRY (1 * SEC)
 #define DRAIN_POLL (5 * MSEC)
 
@@ -73,24 +74,27 @@ static uint64_t time_to_leave(const struct vm *vm)
 	return vm->daemon->now + LEAVE_NS + pages_held(vm) * LEAVE_PAGE_NS;
 }
 
+/* The present domain is left, and with it all frames. */
 static void order_leave(struct vm *vm)
 {
+	struct domain_key target = vm_target(vm);
 	struct member *m = vm->member;
 
-	if (m) {
-		m->state = MEMBER_LEAVING;
-		member_silence(m);
-		vm->leave_generation = m->domain->generation;
-	} else {
-		vm->told_old = true;
-		vm->leave_generation = 0;
-		list_for_each(old, &vm->old, struct member, link)
-			vm->leave_generation = old->domain->generation;
+	if (vm->session->say_domain) { /* it was not told of it yet: nothing to leave */
+		if (belongs(vm, m, &target))
+			return; /* only frames of before have to go: when it has been told */
+		vm->session->say_domain = false;
+		vm->member = NULL;
+		member_retire(m);
+		rehome_vm(vm);
+		return;
 	}
+	m->state = MEMBER_LEAVING;
+	member_silence(m);
+	vm->leave_generation = m->domain->generation;
 	vm->left_by = time_to_leave(vm);
 	daemon_wake_at(vm->daemon, vm->left_by);
 	vm->session->say_leave = true;
-	vm->session->say_domain = false;
 	session_mark(vm->session);
 }
 
@@ -121,12 +125,9 @@ void rehome_vm(struct vm *vm)
 {
 	if (!vm->session || vm->left_by)
 		return;
-	if (!settled(vm)) {
-		if (vm->member || !vm->told_old)
-			order_leave(vm);
-		return;
-	}
-	if (!vm->member && vm->enable && vm->nold <= OLD_MAX && vm->join_at <= vm->daemon->now)
+	if (vm->member && !settled(vm))
+		order_leave(vm);
+	else if (!vm->member && vm->enable && vm->nold <= OLD_MAX && vm->join_at <= vm->daemon->now)
 		join(vm);
 }
 
@@ -148,7 +149,7 @@ int rehome_left(struct vm *vm, uint64_t generation)
 	if (vm->member)
 		member_retire(vm->member);
 	vm->member = NULL;
-	rehome_vm(vm);
+	rehome_old_gone(vm);
 	return 0;
 }
 
@@ -157,7 +158,7 @@ void rehome_old_gone(struct vm *vm)
 	list_for_each(m, &vm->old, struct member, link)
 		member_retire(m);
 	vm->nold = 0;
-	vm->holds_unknown = vm->must_leave = vm->told_old = false;
+	vm->holds_unknown = vm->must_leave = false;
 	rehome_vm(vm);
 }
 
@@ -284,7 +285,7 @@ void rehome_tick(struct daemon *d)
 			daemon_wake_at(d, vm->left_by);
 		else if (vm->session && !vm->member && vm->join_at > d->now)
 			daemon_wake_at(d, vm->join_at);
-		else if (vm->session && !vm->member)
+		else if (vm->session && (!vm->member || vm->must_leave))
 			rehome_vm(vm);
 	}
 	list_for_each(change, &d->changes, struct change, link)

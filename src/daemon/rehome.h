@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* rehome: every VM in the domain that the settings of now give it, and the changes that wait for it. */
+/* rehome: every VM in the domain that the settings of now give it, and who waits for that. */
 #ifndef PSHARE_DAEMON_REHOME_H
 #define PSHARE_DAEMON_REHOME_H
 
 #include "daemon/view.h"
 #include "daemon/vm.h"
 
-/* Tells the VM to leave, or lets it join, as its target wants. Called whenever something changed. */
+/* Tells the VM to leave, or lets it join, as its target wants. For whenever something changed. */
 void rehome_vm(struct vm *vm);
 /* The same for all, after a change that may move anybody. */
 void rehome_all(struct daemon *d);

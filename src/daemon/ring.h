@@ -21,12 +21,12 @@ struct ring {
 	bool unrung; /* entries were put that no bell told of */
 };
 
-/* Makes the memfd, sealed in size so that the agent cannot take it away from under us, and the
- * bells. 0 or -errno. */
+/* Makes the memfd, sealed in size so that the agent cannot take it away from under us; the bells.
+ * 0 or -errno. */
 int ring_init(struct ring *ring);
 void ring_deinit(struct ring *ring); /* idempotent */
 
-/* Copies up to max entries out and takes them. Their number, or -EPROTO: the agent's counter lies. */
+/* Copies up to max entries out and takes them. Their number, or -EPROTO: the counter lies. */
 int ring_take(struct ring *ring, struct ps_entry *entries, uint32_t max);
 
 /* Says that the daemon is about to wait for the bell. False: entries came meanwhile, it is not. */

@@ -46,9 +46,9 @@ int secret_init(void)
 	if (!EVP_Digest("", 0, digest.byte, NULL, EVP_sha256(), NULL))
 		return -EIO;
 	return PKCS5_PBKDF2_HMAC("", 0, (const unsigned char *)"", 0, 1, EVP_sha256(),
-				 sizeof(digest.byte), digest.byte)
-		       ? 0
-		       : -EIO;
+				 sizeof(digest.byte), digest.byte) ?
+		       0 :
+		       -EIO;
 }
 
 static int take_token(struct user *user, uint64_t now)

@@ -29,7 +29,7 @@
 
 #define HANDSHAKE_NS (5 * SEC)
 #define ACCEPT_SLICE 16u
-#define ACCEPT_PAUSE (100 * MSEC)  /* after running out of descriptors */
+#define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
 #define SESSIONS_PER_USER 1024u
 #define HALF_OPEN_PER_USER 32u
 #define RING_SLICE 512u /* entries of one session in a turn */
@@ -348,7 +348,8 @@ void sessions_configure(struct daemon *d)
 /* ---- what an agent says ---- */
 
 /* The VM that this HELLO is of: one that we know, back again, or a new one. */
-static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hello, struct vm **out)
+static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hello, struct vm **out,
+		   bool *is_new)
 {
 	struct daemon *d = s->daemon;
 	struct vm *vm = vm_find(d, hello->uuid);
@@ -377,6 +378,7 @@ static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hel
 			session_refuse(s, -r, "no room for another VM: %s", strerror(-r));
 			return -EPIPE;
 		}
+		*is_new = true;
 	}
 	*out = vm;
 	return 0;
@@ -428,7 +430,7 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	s->vm = vm;
 	s->deadline = 0;
 	vm->session = s;
-	vm->disobeys = vm->told_old = false;
+	vm->disobeys = false;
 	if ((hello->flags & PS_HELLO_HOLDS_OLD) && !vm->nold)
 		vm->holds_unknown = true;
 	s->say_welcome = s->say_config = true;
@@ -446,7 +448,7 @@ static void hello_message(struct session *s, const struct ps_msg_hello *hello, c
 			  unsigned int nfds)
 {
 	_cleanup_close_ int pidfd = sys_peer_pidfd(s->fd);
-	bool salted = hello->flags & PS_HELLO_SALT, is_new;
+	bool salted = hello->flags & PS_HELLO_SALT, is_new = false;
 	struct vm *vm;
 
 	if (s->state != SESSION_HALF_OPEN) {
@@ -467,17 +469,17 @@ static void hello_message(struct session *s, const struct ps_msg_hello *hello, c
 								  "digits and ._:@- only");
 		return;
 	}
-	if (start_rings(s) < 0 || find_vm(s, &pidfd, hello, &vm) < 0)
+	if (start_rings(s) < 0 || find_vm(s, &pidfd, hello, &vm, &is_new) < 0)
 		return;
-	is_new = !vm->nold;
-	if (!salted)
+	if (!salted && !vm->salt_set)
 		vm_clear_salt(vm);
-	else if (take_salt(s, vm, fds[0]) < 0) {
+	if (salted && !vm->salt_set && take_salt(s, vm, fds[0]) < 0) {
 		if (is_new)
 			vm_bury(vm);
 		return;
 	}
-	vm->enable = !(hello->flags & PS_HELLO_NO_SHARE);
+	if (!vm->enable_set)
+		vm->enable = !(hello->flags & PS_HELLO_NO_SHARE);
 	attach(s, vm, hello);
 }
 

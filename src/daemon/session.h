@@ -36,12 +36,12 @@ struct session {
 	uint64_t since;	   /* when it was accepted */
 	uint64_t deadline; /* HALF_OPEN: HELLO is due */
 
-	/* what is still to be said; state, not a queue, so a peer that does not read costs nothing */
+	/* what is still to be said: state, not a queue, so who does not read costs nothing */
 	bool say_welcome, say_config, say_domain, say_leave;
-	bool blocked; /* its socket takes no more; EPOLLOUT will tell */
+	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */
 	struct ps_msg_config config; /* as told */
 	bool lied;		     /* about a ring counter: it ends */
-	uint32_t stale; /* entries yet to come of a domain that it has left: skipped */
+	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */
 };
 
 /* The listener is readable: some are accepted, the rest in the next turn. */

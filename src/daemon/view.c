@@ -2,9 +2,9 @@
 /*
  * view: the daemon's books as the API shows them, and the changes it asks for (view.h).
  *
- * Whose word is it? References, and so SHRD, common and SHRDSVD, are counted by the daemon itself. What
- * only the agent can see (GRANT, ZERO, large, quarantined, COWH, mappings, CPU) is its claim: shown,
- * cut to the size of the VM where it is a part of it, and used for nothing.
+ * Whose word is it? References, and so SHRD, common and SHRDSVD, are counted by the daemon
+ * itself. What only the agent can see (GRANT, ZERO, large, quarantined, COWH, mappings, CPU) is
+ * its claim: shown, cut to the size of the VM where it is a part of it, and used for nothing.
  */
 #include "daemon/view.h"
 
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/domain.h"
 #include "daemon/rehome.h"
@@ -21,12 +20,14 @@
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
 #include "sys/proc.h"
+#include "sys/process.h"
+#include "sys/self.h"
 
 /* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
  * (vm_area_struct, anon_vma_chain, its part of a maple node). */
 #define MAPPING_BYTES 262u
 #define SAVED_MAX_AGE (1 * SEC)
-/* Above so many pages a VM's SHRDSVD is its part of its domain's saving, not counted page by page. */
+/* Above so many pages SHRDSVD is the VM's part of its domain's saving, not counted page by page. */
 #define SAVED_COUNT_MAX (1u << 20)
 
 static int no(struct view_reason *why, int error, const char *fmt, ...)
@@ -60,10 +61,10 @@ static uint64_t saved_of(const struct member *m)
 
 	if (mapped <= SAVED_COUNT_MAX)
 		return (uint64_t)(vmmap_saved(m->map, m->domain->frames) + 0.5);
-	return stats.refs <= stats.live ? 0 :
-					  (uint64_t)((double)mapped *
-						     (double)(stats.refs - stats.live) /
-						     (double)stats.refs);
+	return stats.refs <= stats.live ?
+		       0 :
+		       (uint64_t)((double)mapped * (double)(stats.refs - stats.live) /
+				  (double)stats.refs);
 }
 
 static uint64_t saved_pages(struct vm *vm)
@@ -161,8 +162,7 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 	memcpy(out->comm, vm->comm, sizeof(out->comm));
 	snprintf(out->domain, sizeof(out->domain), "-");
 	if (vm->member)
-		snprintf(out->domain, sizeof(out->domain), "%08x",
-			 vm->member->domain->fingerprint);
+		snprintf(out->domain, sizeof(out->domain), "%08x", vm->member->domain->fingerprint);
 	fill_sizes(&stats, vm, out);
 	fill_counts(&stats, vm, out);
 	for (uint32_t i = 0; i < vm->nregions; i++)
@@ -221,9 +221,9 @@ static void add_domains(struct daemon *daemon, struct view_host *out)
 		out->metadata += domain->nslots * sizeof(struct member *);
 		for (uint32_t i = 0; i < domain->nslots; i++)
 			if (domain->slot[i])
-				out->metadata += vmmap_bytes(domain->slot[i]->map) +
-						 sizeof(struct member) +
-						 domain->slot[i]->parked_cap * sizeof(struct parked);
+				out->metadata +=
+					vmmap_bytes(domain->slot[i]->map) + sizeof(struct member) +
+					domain->slot[i]->parked_cap * sizeof(struct parked);
 	}
 }
 
@@ -253,7 +253,7 @@ void view_host(struct daemon *daemon, struct view_host *out)
 
 	*out = (struct view_host){
 		.state = memstate_name(daemon->memstate),
-		.pid = getpid(),
+		.pid = sys_self_pid(),
 		.uptime_ns = daemon->now - daemon->started,
 		.domains = daemon->ndomains,
 		.vms = daemon->nvms,
@@ -288,7 +288,7 @@ int view_setting(struct daemon *daemon, const char *name, char *value, size_t si
 
 static bool is_admin(const struct view_peer *peer)
 {
-	return peer->uid == 0 || peer->uid == geteuid();
+	return peer->uid == 0 || peer->uid == sys_self_uid();
 }
 
 int view_set(struct daemon *daemon, const char *name, const char *value,
@@ -362,6 +362,7 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	if (rehome_busy(daemon, vm, what))
 		return no(why, -EBUSY, "another change of %s is under way", what);
 	vm->enable = parsed.num != 0;
+	vm->enable_set = true;
 	sessions_configure(daemon);
 	return moved(vm, what, change, why);
 }
@@ -380,10 +381,11 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	if (rehome_busy(daemon, vm, what))
 		return no(why, -EBUSY, "another change of %s is under way", what);
 	if (length > PS_SALT_MAX)
-		return no(why, -EINVAL, "a salt of %zu bytes is too long: up to %u would do", length,
-			  PS_SALT_MAX);
+		return no(why, -EINVAL, "a salt of %zu bytes is too long: up to %u would do",
+			  length, PS_SALT_MAX);
 	if (!salt) {
 		vm_clear_salt(vm);
+		vm->salt_set = true;
 		return moved(vm, what, change, why);
 	}
 	if (length) {
@@ -397,6 +399,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 		r = vm_set_salt(vm, salt, length);
 	if (r < 0)
 		return no(why, r, "the salt was not taken: %s", strerror(-r));
+	vm->salt_set = true;
 	return moved(vm, what, change, why);
 }
 

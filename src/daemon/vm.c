@@ -27,6 +27,7 @@
 
 #define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u
+#define DROP_SLICE 4096u
 
 struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE])
 {
@@ -101,11 +102,13 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	return 0;
 }
 
-/* Does the process, as far as we know, map nothing of any store? */
+/* Does the process, as far as we know, map nothing of any store? And nothing was set for it? */
 static bool holds_nothing(const struct vm *vm)
 {
 	const struct member *m = vm->member;
 
+	if (vm->enable_set || vm->salt_set)
+		return false;
 	return !vm->nold && (!m || (vmmap_mapped(m->map) == 0 && vmmap_pending(m->map) == 0));
 }
 
@@ -276,15 +279,15 @@ static int region_check(const struct vm *vm, const struct ps_msg_region *msg, co
 		return -EPROTO;
 	*why = "a region overlaps another";
 	for (uint32_t i = 0; i < vm->nregions; i++)
-		if (overlaps(msg->base, msg->npages, vm->region[i].base,
+		if (vm->region[i].cause == PS_CAUSE_NONE &&
+		    overlaps(msg->base, msg->npages, vm->region[i].base,
 			     (uint64_t)vm->region[i].base + vm->region[i].npages - 1))
 			return -EPROTO;
 	*why = "a region's page numbers were used before";
 	for (uint32_t i = 0; i < vm->nsweeps; i++)
 		if (overlaps(msg->base, msg->npages, vm->sweep[i].first, vm->sweep[i].last))
 			return -EPROTO;
-	*why = "too many regions: 64 would do";
-	return vm->nregions == PS_REGIONS_MAX ? -E2BIG : 0;
+	return 0;
 }
 
 static void resized(struct vm *vm)
@@ -298,6 +301,29 @@ static void resized(struct vm *vm)
 	}
 }
 
+static void region_remove(struct vm *vm, uint32_t i)
+{
+	if (vm->region[i].cause == PS_CAUSE_NONE) {
+		vm->pages -= vm->region[i].npages;
+		vm->daemon->size -= vm->region[i].npages;
+	}
+	memmove(&vm->region[i], &vm->region[i + 1], (vm->nregions - i - 1) * sizeof(vm->region[0]));
+	vm->nregions--;
+	vm->last_region = 0;
+}
+
+/* One that takes no part is only kept to be shown. */
+static bool forget_a_refused_one(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->nregions; i++) {
+		if (vm->region[i].cause != PS_CAUSE_NONE) {
+			region_remove(vm, i);
+			return true;
+		}
+	}
+	return false;
+}
+
 int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **why)
 {
 	const struct daemon *d = vm->daemon;
@@ -305,6 +331,9 @@ int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **w
 
 	if (r < 0)
 		return r;
+	*why = "too many regions: 64 would do";
+	if (vm->nregions == PS_REGIONS_MAX && !forget_a_refused_one(vm))
+		return -E2BIG;
 	*why = "the VM is far larger than the host";
 	if (d->host.pages && vm->pages + msg->npages > d->host.pages * SIZE_FACTOR)
 		return -E2BIG;
@@ -330,18 +359,6 @@ int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char
 	return 0;
 }
 
-static void region_remove(struct vm *vm, uint32_t i)
-{
-	if (vm->region[i].cause == PS_CAUSE_NONE) {
-		vm->pages -= vm->region[i].npages;
-		vm->daemon->size -= vm->region[i].npages;
-	}
-	memmove(&vm->region[i], &vm->region[i + 1],
-		(vm->nregions - i - 1) * sizeof(vm->region[0]));
-	vm->nregions--;
-	vm->last_region = 0;
-}
-
 int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **why)
 {
 	for (uint32_t i = 0; i < vm->nregions; i++) {
@@ -357,6 +374,7 @@ int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **w
 			if (vm->member)
 				vm->sweep[vm->nsweeps++] = (struct vm_sweep){
 					.first = region.base,
+					.page = region.base,
 					.last = region.base + region.npages - 1,
 				};
 			resized(vm);
@@ -390,16 +408,32 @@ void vm_forget_regions(struct vm *vm)
 	resized(vm);
 }
 
+/* True when the pages of a region that went have no reference any more. */
+static bool drop_pages(struct member *m, struct vm_sweep *sweep)
+{
+	struct vmmap_entry entry;
+
+	for (uint32_t n = 0; vmmap_next(m->map, &sweep->page, &entry); sweep->page++) {
+		if (sweep->page > sweep->last)
+			break;
+		if (n++ == DROP_SLICE)
+			return false;
+		member_drop_page(m, sweep->page);
+	}
+	return true;
+}
+
 bool vm_sweep_work(struct vm *vm)
 {
 	struct vm_sweep *sweep = &vm->sweep[0];
+	struct member *m = vm->member;
 
 	if (!vm->nsweeps)
 		return false;
-	if (!vm->member)
+	if (!m)
 		vm->nsweeps = 0;
-	else if (index_sweep(vm->member->domain->index, vm->member->slot, sweep->first,
-			     sweep->last, &sweep->cursor, SWEEP_SLICE))
+	else if (drop_pages(m, sweep) && index_sweep(m->domain->index, m->slot, sweep->first,
+						     sweep->last, &sweep->cursor, SWEEP_SLICE))
 		memmove(sweep, sweep + 1, --vm->nsweeps * sizeof(*sweep));
 	return vm->nsweeps > 0;
 }

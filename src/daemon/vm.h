@@ -20,9 +20,10 @@ struct region {
 	unsigned int cause; /* PS_CAUSE_NONE: takes part */
 };
 
-/* Pages of a region that went: their hints are still being swept from the index. */
+/* Pages of a region that went: their references and hints are still being given back. */
 struct vm_sweep {
 	uint32_t first, last;
+	uint32_t page; /* references before it are given back */
 	uint64_t cursor;
 };
 
@@ -42,6 +43,8 @@ struct vm {
 	bool ended;		 /* the process is gone */
 
 	bool enable; /* sched.mem.pshare.enable */
+	/* set over the API: what a later HELLO of the same process says does not undo it */
+	bool enable_set, salt_set;
 	bool has_salt, salt_empty, salt_refused;
 	struct salt_digest salt;
 	uint32_t fingerprint; /* of the salt */
@@ -58,9 +61,8 @@ struct vm {
 	uint32_t nold;
 	bool holds_unknown; /* maps frames of an earlier daemon's stores, whatever their domain */
 	bool must_leave;    /* they are to go too, for a setting changed since */
-	bool told_old;	    /* LEAVE was answered, only OLD_GONE is missing */
 
-	uint64_t left_by;     /* LEFT is due then; 0: no LEAVE is out */
+	uint64_t left_by; /* LEFT is due then; 0: no LEAVE is out */
 	uint64_t leave_generation;
 	uint64_t join_at; /* no domain could be had: not tried before */
 	bool disobeys;
@@ -96,7 +98,7 @@ int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char
 int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **why);
 bool vm_has_page(struct vm *vm, uint32_t page);
 void vm_forget_regions(struct vm *vm);
-/* Sweeps hints of regions that went; true: there is more to do. */
+/* A slice of giving back what regions that went had; true: there is more to do. */
 bool vm_sweep_work(struct vm *vm);
 
 /* What the agent says of itself, now or last. */

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "sys/cleanup.h"
-#include "sys/path.h"
 #include "sys/inject.h"
+#include "sys/path.h"
 
 #define PROC_TEXT_MAX (256u << 10) /* cpuinfo of a large host: its tail is not needed */
 #define NSEC_PER_SEC 1000000000ull

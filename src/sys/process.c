@@ -2,12 +2,18 @@
 #include "sys/process.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys/inject.h"
+
+pid_t sys_self_pid(void)
+{
+	return getpid();
+}
 
 int sys_pidfd_open(pid_t pid)
 {
@@ -28,6 +34,13 @@ int sys_set_no_new_privs(void)
 {
 	SYS_INJECT();
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+void sys_ignore_signal(int number)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	(void)sigaction(number, &ignore, NULL);
 }
 
 int sys_raise_nofile(unsigned long *limit)

@@ -6,12 +6,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The number of this process. */
+pid_t sys_self_pid(void);
 int sys_pidfd_open(pid_t pid);
 
 /* No core dump, no ptrace and no /proc/PID/mem by others of this user. */
 int sys_set_undumpable(void);
 /* No exec from here on can gain rights. */
 int sys_set_no_new_privs(void);
+/* Signals that are to do nothing. */
+void sys_ignore_signal(int number);
 /* Raises the soft limit of open files to the hard one; *limit (may be NULL): what it is now. */
 int sys_raise_nofile(unsigned long *limit);
 

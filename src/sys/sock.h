@@ -27,9 +27,10 @@ int sys_unix_connect(const char *path, enum sys_sock_kind kind);
  * -EAGAIN: the peer does not read. */
 int sys_send_fds(int sock, const void *buf, size_t len, const int *fds, unsigned int nfds);
 
-/* Receives one message. *got: its length, 0 at the end of the connection. fds[SYS_FDS_MAX] and *nfds:
- * what came with it, CLOEXEC, the caller's; where the peer sent more, all are closed.
- * -EAGAIN: nothing there. -EMSGSIZE: longer than len, or too many descriptors (then nothing is kept). */
+/* Receives one message. *got: its length, 0 at the end of the connection. fds[SYS_FDS_MAX] and
+ * *nfds: what came with it, CLOEXEC, the caller's; where the peer sent more, all are closed.
+ * -EAGAIN: nothing there. -EMSGSIZE: longer than len, or too many descriptors (then nothing is
+ * kept). */
 int sys_recv_fds(int sock, void *buf, size_t len, size_t *got, int fds[SYS_FDS_MAX],
 		 unsigned int *nfds);
 

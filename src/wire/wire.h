@@ -16,10 +16,13 @@
  *   daemon -> WELCOME                (+ fds: ring memfd, doorbell up, doorbell down)
  *   daemon -> CONFIG                 (again whenever a setting changes)
  *   daemon -> DOMAIN                 (+ fd: the domain's store, opened read-only)
- *   agent  -> REGION_ADD ...         each region that takes part; REGION_REFUSED for one that cannot
+ *   agent  -> REGION_ADD ...         each region that takes part; REGION_REFUSED: one that cannot;
+ *                                    REGION_DEL: it is gone and maps no frame, the daemon drops
+ *                                    its references
  *   then the rings run.
  *   daemon -> LEAVE                  the VM must leave its domain: unshare all, then answer LEFT
- *   agent  -> LEFT                   nothing of that store is mapped for the guest any more
+ *   agent  -> LEFT                   nothing of that store, nor of an earlier session's, is mapped
+ *                                    for the guest any more
  *   daemon -> DOMAIN                 the new domain (a fresh generation)
  *   either side closes. The agent keeps every mapping it has: frames stay valid, because a
  *   daemon never punches a frame of a VM whose process lives, and a memfd outlives its daemon.
