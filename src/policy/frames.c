@@ -457,7 +457,7 @@ struct frames_stats frames_stats(const struct frames *frames)
 {
 	uint64_t per_extent = sizeof(struct extent) + ALLOC_OVERHEAD;
 	uint64_t per_number =
-		sizeof(*frames->extents) + sizeof(*frames->spare) + sizeof(*frames->heads);
+		sizeof(struct extent *) + sizeof(*frames->spare) + sizeof(*frames->heads);
 
 	return (struct frames_stats){
 		.live = frames->count[FRAME_LIVE],

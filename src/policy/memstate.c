@@ -3,7 +3,7 @@
  * Theory of operation
  *
  * minFree is what a host should keep free: 6 % of its first 4 GB, 4 % of the next 8, 2 % of the
- * next 16, 1 % of the rest (esx-memory.md 2.1), or a fixed percentage if somebody set one.
+ * next 16, 1 % of the rest (as vSphere 5 brought it), or a fixed percentage if somebody set one.
  *
  * States compare what is free with minFree. Sources name one threshold for each state: high 400 %,
  * clear 100, soft 64, hard 32, low 16, and say that entering and leaving differ. Read so:

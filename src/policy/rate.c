@@ -2,11 +2,11 @@
 /*
  * Theory of operation
  *
- * Three settings limit how fast pages are looked at (esx-memory.md 1.2); the smallest wins:
+ * Three settings limit how fast pages are looked at (the meanings are ESX's); the smallest wins:
  *
- *	Mem.ShareScanTime	size / (minutes * 60)			the goal: a whole pass in that time
- *	Mem.ShareRateMax	pages/s					of one VM
- *	Mem.ShareScanGHz	MB/s * GHz of all CPUs * size / sizes	the host's, split by size
+ *	Mem.ShareScanTime	size / (minutes * 60)		the goal: a whole pass in that time
+ *	Mem.ShareRateMax	pages/s				of one VM
+ *	Mem.ShareScanGHz	MB/s * GHz * size / sizes	of the whole host, split by size
  *
  * At ESX's defaults a GHz of CPU pays for 4 MB/s, 1024 pages/s; so a 64 GiB VM at 1024 pages/s
  * takes 4.55 hours, not one: that follows from the figures, and is left so.

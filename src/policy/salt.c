@@ -6,14 +6,14 @@
  * together (kind), by what (id), and that their users may meet at all (uid_group). Equal keys,
  * one store; different keys, different stores: no check at the time of sharing can be forgotten.
  *
- * ESX's rule (KB2097593; esx-memory.md 1.3):
+ * ESX's rule, as VMware's KB2097593 has it:
  *
- *	salting  salt			key
- *	0	 ignored		COMMON		"salt 0": every VM of the host
- *	1	 none			COMMON		the old, unsafe behaviour, not isolation
- *	1, 2	 present		SALT digest
- *	1, 2	 present, empty		OWN uuid	S70: it gets its own unique salt
- *	2	 none			OWN uuid	vc.uuid, or a random one: a VM here always has one
+ *	salting  salt		key
+ *	0	 ignored	COMMON		"salt 0": every VM of the host
+ *	1	 none		COMMON		the old, unsafe behaviour, not isolation
+ *	1, 2	 present	SALT digest
+ *	1, 2	 empty		OWN uuid	"gets its own unique salt"
+ *	2	 none		OWN uuid	vc.uuid, or random: a VM here always has one
  *
  * On top of it, at every value: VMs of different uid groups never meet. ESX has one
  * administrator; a Linux host has users who do not trust each other.

@@ -3,11 +3,11 @@
  * Theory of operation
  *
  * One row for each setting; whoever shows, checks, documents or completes a setting walks the
- * rows. Names and meanings are ESX's (esx-memory.md 1.2). Where a range is wider than ESX's the
+ * rows. Names and meanings are ESX's (7.0 and 8.0). Where a range is wider than ESX's the
  * row keeps ESX's own, so that what is shown can say so:
  *
  *	Mem.ShareScanTime	from 0: no goal of time, for a host that wants sharing now
- *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: ESX's 32768 is under what a core hashes
+ *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: a core hashes more than ESX's 32768
  *
  * A secret goes in and never comes out: it is not formatted, and an error about it says its
  * length, not its content.
@@ -212,7 +212,7 @@ static int name_unknown(const char *name, bool vm, char *err)
 int setting_find(const char *name, bool vm, char *err)
 {
 	for (int id = 0; id < SETTING_END; id++) {
-		if (strcasecmp(name, settings[id].name))
+		if (strcasecmp(name, settings[id].name) != 0)
 			continue;
 		if (settings[id].vm == vm)
 			return id;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * settings: what can be set, for the host and for a VM, under ESX's names (esx-memory.md 1.2).
+ * settings: what can be set, for the host and for a VM, under ESX's names.
  *
  * One table says everything about a setting; the daemon, the command and the manual read it there.
  */
@@ -56,7 +56,7 @@ struct host_settings {
 	int64_t value[SETTING_HOST_END];
 };
 
-void settings_defaults(struct host_settings *settings);
+void settings_defaults(struct host_settings *host);
 
 /* The table's row. id < SETTING_END; to iterate: for (id = 0; id < SETTING_END; id++). */
 const struct setting *setting_get(enum setting_id id);

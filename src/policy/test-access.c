@@ -272,7 +272,7 @@ TEST("no garbage makes the parser do anything but refuse")
 {
 	static const char alphabet[] = "[]meetsaltuid=,0123456789abcf \n\n\t#;\0\xff";
 	struct rng rng = {9};
-	char text[120], err[POLICY_ERROR_MAX];
+	char text[120] = "", err[POLICY_ERROR_MAX];
 
 	for (int i = 0; i < 100000; i++) {
 		size_t len = rng_below(&rng, sizeof(text));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness/harness.h"
-#include "policy/frames.c" /* not the header: one test sets a count of references by hand */
+/* Not the header: one test sets a count of references by hand. */
+#include "policy/frames.c" // NOLINT(bugprone-suspicious-include): see above
 #include "policy/test-random.h"
 
 #define BLOCK PS_BLOCK_PAGES
@@ -76,7 +77,7 @@ TEST("a frame that is referenced cannot be punched, and the last reference is to
 TEST("a frame that is being punched is not dealt out again until the hole is there")
 {
 	struct frames *frames = frames_new(BLOCK, BLOCK);
-	uint32_t first = alloc_live(frames, 1, 7, PS_FRAME_NONE), got;
+	uint32_t first = alloc_live(frames, 1, 7, PS_FRAME_NONE), got = 0;
 
 	for (uint32_t i = 1; i < BLOCK; i++)
 		alloc_live(frames, 1, 7, PS_FRAME_NONE);

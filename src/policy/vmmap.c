@@ -112,15 +112,15 @@ static struct chunk *chunk_make(struct vmmap *map, uint32_t page)
 		map->bytes += sizeof(**dir) + ALLOC_OVERHEAD;
 	}
 	chunk = &(*dir)->chunk[page % DIR_PAGES / CHUNK_PAGES];
-	if (*chunk)
-		return *chunk;
-	*chunk = calloc(1, sizeof(**chunk));
 	if (!*chunk) {
-		release(map, page);
-		return NULL;
+		*chunk = calloc(1, sizeof(**chunk));
+		if (!*chunk) {
+			release(map, page);
+			return NULL;
+		}
+		(*dir)->used++;
+		map->bytes += sizeof(**chunk) + ALLOC_OVERHEAD;
 	}
-	(*dir)->used++;
-	map->bytes += sizeof(**chunk) + ALLOC_OVERHEAD;
 	return *chunk;
 }
 
