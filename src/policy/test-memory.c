@@ -129,7 +129,7 @@ static void index_story(void)
 
 	if (!index)
 		return;
-	for (uint32_t i = 0; i < 140000; i++) {
+	for (uint32_t i = 0; i < 133000; i++) {
 		int r = index_put_hint(index, rng_next(&rng), i % 2, i);
 
 		CHECK(!r || r == -ENOMEM);
