@@ -256,23 +256,6 @@ static void op_kernel_reads(struct hthread *t)
 	}
 }
 
-/* Not writable for a moment; content stays; the kernel refuses to write there meanwhile. */
-static void op_mprotect(struct hthread *t)
-{
-	struct spot s = own_any(t);
-	uint8_t bytes[8] = {0};
-	struct iovec local = {bytes, sizeof(bytes)}, remote = {s.at, sizeof(bytes)};
-
-	if (mprotect(s.at, T_PAGE, PROT_READ))
-		t_fail("mprotect(PROT_READ) of a guest page: %m");
-	mpage_check(s.m, s.at, "read of a page made read-only", s.page);
-	if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) != -1 || errno != EFAULT)
-		t_fail("page %u at %p: PROT_READ, but a write was let in", s.page, (void *)s.at);
-	if (mprotect(s.at, T_PAGE, PROT_READ | PROT_WRITE))
-		t_fail("mprotect(PROT_READ | PROT_WRITE) of a guest page: %m");
-	mpage_check(s.m, s.at, "after mprotect", s.page);
-}
-
 /* MADV_FREE promises nothing until the next write, so that comes at once. A page that maps a
  * frame is no anonymous memory, where the kernel refuses it: the agent may pass that on. */
 static void op_free(struct hthread *t)
@@ -294,7 +277,7 @@ static const struct {
 	{op_write_unique, 30}, {op_write_zero, 20}, {op_write_run, 4},	   {op_patch, 150},
 	{op_unpatch, 70},      {op_visit, 90},	    {op_peek_counter, 40}, {op_copy, 12},
 	{op_discard, 10},      {op_discard_run, 4}, {op_file_read, 6},	   {op_direct_read, 2},
-	{op_kernel_reads, 6},  {op_mprotect, 1},    {op_free, 1},
+	{op_kernel_reads, 6},  {op_free, 1},
 };
 
 void hammer_op(struct hthread *t)

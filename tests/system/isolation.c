@@ -143,7 +143,7 @@ static void bear(struct world *w, struct member *m)
 	opts.salt = m->salt;
 	opts.uid = m->uid;
 	fv_start(&m->v, &w->d, opts);
-	fv_map(&m->v, PAGES, FV_MAP_DONTFORK);
+	fv_map(&m->v, PAGES, FV_MAP_DONTFORK | FV_MAP_NOHUGE);
 	for (uint32_t p = 0; p < PAGES; p += KEYS)
 		fv_pool(&m->v, 0, p, PAGES - p < KEYS ? PAGES - p : KEYS, 0);
 }
@@ -235,6 +235,8 @@ static void start(struct world *w, const char *policy)
 	}
 	t_daemon_start(&w->d, policy ? extra : NULL, NULL, NULL);
 	t_daemon_full_speed(&w->d);
+	/* a VM leaves its domain when its quarantine is empty */
+	REQUIRE_EQ(t_setting_put(&w->d, "Mem.ShareQuarantineMs", "100"), 200);
 	for (uint32_t i = 0; i < VMS; i++)
 		bear(w, &w->m[i]);
 	for (uint32_t i = 0; i < VMS; i++)

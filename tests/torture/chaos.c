@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +143,43 @@ static void do_unmap(struct torture_self *self)
 	self->vm->unmaps++;
 }
 
+/* An agent may leave a region alone for good once a part of it was replaced or protected. So that
+ * sharing goes on, the whole of it is offered again. */
+static void offer_again(struct hregion *r)
+{
+	size_t size = (size_t)r->npages * T_PAGE;
+
+	t_sys(madvise(r->base, size, MADV_MERGEABLE));
+	t_sys(madvise(r->base, size, r->nohuge ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
+	t_sys(madvise(r->base, size, r->dontfork ? MADV_DONTFORK : MADV_DOFORK));
+}
+
+/* Not writable for a moment: the content stays, and nobody's write is let in meanwhile. */
+static void do_protect(struct torture_self *self)
+{
+	struct hregion *r = some_region(self);
+	uint8_t bytes[8] = {0}, *at;
+	struct iovec local = {bytes, sizeof(bytes)}, remote = {NULL, sizeof(bytes)};
+	uint32_t page, n;
+
+	some_range(self, r, 40, &page, &n);
+	hammer_lock(&self->h);
+	at = r->base + (size_t)page * T_PAGE;
+	t_sys(mprotect(at, (size_t)n * T_PAGE, PROT_READ));
+	t_sleep(0.001 * t_below(&self->rng, 30));
+	hammer_verify_region(&self->h, r, "with a part made read-only");
+	for (uint32_t i = 0; i < n; i++) {
+		remote.iov_base = at + (size_t)i * T_PAGE;
+		if (process_vm_writev(getpid(), &local, 1, &remote, 1, 0) != -1 || errno != EFAULT)
+			t_fail("page %u: PROT_READ, but a write was let in", page + i);
+	}
+	t_sys(mprotect(at, (size_t)n * T_PAGE, PROT_READ | PROT_WRITE));
+	hammer_verify_region(&self->h, r, "after mprotect");
+	offer_again(r);
+	hammer_unlock(&self->h);
+	self->vm->protects++;
+}
+
 /* New memory over a part of a region, as a VMM does for a page with a memory error. */
 static void do_remap(struct torture_self *self)
 {
@@ -156,10 +194,7 @@ static void do_remap(struct torture_self *self)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (p != at)
 		t_fail("mmap(MAP_FIXED) over %u pages of a region: %m", n);
-	t_sys(madvise(p, (size_t)n * T_PAGE, MADV_MERGEABLE));
-	t_sys(madvise(p, (size_t)n * T_PAGE, r->nohuge ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
-	if (r->dontfork)
-		t_sys(madvise(p, (size_t)n * T_PAGE, MADV_DONTFORK));
+	offer_again(r);
 	hammer_zeroed(&self->h, r, page, n);
 	hammer_verify_region(&self->h, r, "after mmap over a part");
 	hammer_unlock(&self->h);
@@ -183,10 +218,7 @@ static void do_resize(struct torture_self *self)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (p != r->base + less)
 		t_fail("mmap behind a region that was cut: %m");
-	t_sys(madvise(r->base, size, MADV_MERGEABLE));
-	t_sys(madvise(r->base, size, r->nohuge ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
-	if (r->dontfork)
-		t_sys(madvise(r->base, size, MADV_DONTFORK));
+	offer_again(r);
 	hammer_zeroed(&self->h, r, r->npages - cut, cut);
 	hammer_verify_region(&self->h, r, "after cutting and growing");
 	hammer_unlock(&self->h);
@@ -288,7 +320,7 @@ static const struct {
 	{verify_all, 6, 0}, {do_fork, 8, 1},	  {do_spawn, 8, 1},	  {do_move, 5, 2},
 	{do_unmap, 4, 2},   {do_remap, 6, 2},	  {do_resize, 4, 2},	  {do_discard, 6, 0},
 	{do_huge, 6, 0},    {do_collapse, 10, 0}, {do_unmergeable, 3, 0}, {do_populate, 10, 0},
-	{do_mlock, 4, 0},
+	{do_mlock, 4, 0},   {do_protect, 3, 2},
 };
 
 void *torture_chaos(void *arg)

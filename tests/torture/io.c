@@ -197,7 +197,7 @@ void *torture_io(void *arg)
 	static struct io io;
 
 	io.self = arg;
-	io.r = (struct hregion){.npages = IO_PAGES, .dontfork = true, .nohuge = true};
+	io.r = (struct hregion){.npages = IO_PAGES, .dontfork = true, .nohuge = io.self->h.seed & 2};
 	io.r.model = mmap(NULL, IO_PAGES * sizeof(struct mpage), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	t_check(io.r.model != MAP_FAILED, "%m");

@@ -220,7 +220,7 @@ void *torture_splice(void *arg)
 
 	s.self = arg;
 	s.pagemap = pm_open(0);
-	s.r = (struct hregion){.npages = SPLICE_PAGES, .nohuge = true};
+	s.r = (struct hregion){.npages = SPLICE_PAGES, .nohuge = s.self->h.seed & 1};
 	s.r.model = mmap(NULL, SPLICE_PAGES * sizeof(struct mpage), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	t_check(s.r.model != MAP_FAILED, "%m");

@@ -325,11 +325,11 @@ static void report(struct run *run)
 
 		t_note("VM %u: %.2f M operations, %.2f M pages verified, slowest batch %.0f ms; %lu "
 		       "discards, %lu forks, %lu spawns, %u execs, %lu moves, %lu unmaps, %lu maps "
-		       "over, %lu resizes, %lu advices, %lu collapses, %lu mlocks",
+		       "over, %lu resizes, %lu advices, %lu collapses, %lu mlocks, %lu protects",
 		       i, (double)(v->ops_before + v->stats.ops) * 1e-6,
 		       (double)v->stats.verified * 1e-6, (double)v->stats.max_batch_ns * 1e-6,
 		       v->stats.discards, v->forks, v->spawns, v->execs, v->moves, v->unmaps,
-		       v->remaps, v->resizes, v->advices, v->collapses, v->locks);
+		       v->remaps, v->resizes, v->advices, v->collapses, v->locks, v->protects);
 		t_note("VM %u: %lu O_DIRECT reads, %lu in flight, %lu fixed (%lu pages shared when "
 		       "registered), %lu O_DIRECT writes; %lu splices (%lu of frames), %lu late "
 		       "writes came back, %lu missed",

@@ -30,7 +30,7 @@ struct torture_vm {
 		uint32_t npages;
 		uint32_t pad;
 	} region[HAMMER_REGIONS];
-	uint64_t forks, spawns, moves, unmaps, remaps, resizes, advices, collapses, locks;
+	uint64_t forks, spawns, moves, unmaps, remaps, resizes, advices, collapses, locks, protects;
 	uint64_t fixed_reads, async_reads, direct_writes, shared_when_registered;
 	uint64_t splices, splices_shared;
 	uint64_t late_writes, late_missed;
