@@ -347,7 +347,7 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	const char *what = setting_get(SETTING_PSHARE_ENABLE)->name;
 	char err[POLICY_ERROR_MAX];
 	struct setting_value parsed;
-	struct vm *vm;
+	struct vm *vm = NULL;
 	int r = may_change(daemon, vm_name, change, &vm, why), id;
 
 	if (r < 0)
@@ -373,7 +373,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	const char *what = setting_get(SETTING_PSHARE_SALT)->name;
 	struct salt_digest digest;
 	uint32_t fingerprint;
-	struct vm *vm;
+	struct vm *vm = NULL;
 	int r = may_change(daemon, vm_name, change, &vm, why);
 
 	if (r < 0)
