@@ -26,7 +26,7 @@ static const char *last_line(void)
 TEST_SECONDS("Debian guests share, write and read, and every byte of them is right", SECONDS)
 {
 	int status = TEST_RUN(out, sizeof(out), test_source("demo/run"), "--build", test_built("."),
-			      "--domains", "1", "--guests", "2", "--memory", "256", "--work");
+			      "--domains", "1", "--guests", "2", "--memory", "256");
 
 	if (status == CANNOT_RUN)
 		SKIP("%s", last_line());
