@@ -24,7 +24,7 @@
 #define FINGERPRINT_SALT "pshare salt fingerprint 1"
 #define FINGERPRINT_ROUNDS 20000
 #define CACHE_ENTRIES 256u
-#define TOKENS_MAX 64u	      /* new salts a user may name at once ... */
+#define TOKENS_MAX 16u	      /* new salts a user may name at once ... */
 #define TOKEN_NS (100 * MSEC) /* ... and one more after so long */
 #define SECRET_BYTES 4096u    /* a page */
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Facts of the host from recorded texts, and from this one. */
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "harness/harness.h"
+#include "sys/proc.h"
+
+static const char meminfo[] = "MemTotal:       24587964 kB\n"
+			      "MemFree:        23871180 kB\n"
+			      "MemAvailable:   23912848 kB\n"
+			      "Broken:\n";
+
+TEST("a line of meminfo is found by its whole name and given in bytes")
+{
+	uint64_t bytes = 7;
+
+	CHECK_OK(sys_meminfo_line(meminfo, "MemAvailable", &bytes));
+	CHECK_EQ(bytes, 23912848ull * 1024);
+	CHECK_EQ(sys_meminfo_line(meminfo, "Mem", &bytes), -ENODATA);
+	CHECK_EQ(sys_meminfo_line(meminfo, "Broken", &bytes), -ENODATA);
+	CHECK_EQ(sys_meminfo_line("", "MemTotal", &bytes), -ENODATA);
+	CHECK_EQ(bytes, 23912848ull * 1024);
+}
+
+TEST("the clocks of all CPUs are summed up, and a text without any gives none")
+{
+	CHECK_EQ(sys_cpuinfo_mhz("processor\t: 0\ncpu MHz\t\t: 2399.998\nflags: x\n"
+				 "processor\t: 1\ncpu MHz\t\t: 1200.500\n"),
+		 3599);
+	CHECK_EQ(sys_cpuinfo_mhz("processor\t: 0\nBogoMIPS\t: 50.00\n"), 0);
+	CHECK_EQ(sys_cpuinfo_mhz("cpu MHz"), 0);
+}
+
+TEST("this host's memory and this process's CPU time can be read")
+{
+	struct sys_meminfo info = {0};
+	uint64_t cpu = 0, resident = 0;
+
+	CHECK_OK(sys_meminfo(&info));
+	CHECK_GT(info.total, info.available);
+	CHECK_GT(info.available, 0);
+	CHECK_OK(sys_self_cpu(&cpu));
+	CHECK_GT(cpu, 0);
+	CHECK_OK(sys_self_resident(&resident));
+	CHECK_GT(resident, 0);
+}
+
+TEST("a process's name is shown without control characters")
+{
+	char comm[SYS_COMM_MAX] = "";
+
+	REQUIRE_SYS(prctl(PR_SET_NAME, "a\x1b[1mb"));
+	CHECK_OK(sys_comm(getpid(), comm));
+	CHECK_STR(comm, "a?[1mb");
+	CHECK_EQ(sys_comm(0x7ffffff0, comm), -ENOENT);
+}
