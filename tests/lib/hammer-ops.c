@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define COLD_WRITE_PERCENT 4 /* writes that go outside of the hot pages */
+#define COLD_WRITES 2000 /* one write of so many goes outside of the hot pages */
 #define PEEK_TRIES 4
 
 struct spot {
@@ -41,7 +41,7 @@ static struct spot own(struct hthread *t)
 {
 	uint32_t i = t_below(&t->rng, HAMMER_HOT);
 
-	if (t_below(&t->rng, 100) < COLD_WRITE_PERCENT)
+	if (t_below(&t->rng, COLD_WRITES) == 0)
 		return own_any(t);
 	return spot_of(t->hot[i].r, t->hot[i].page);
 }
@@ -136,7 +136,7 @@ static void op_unpatch(struct hthread *t)
 static uint64_t *counter_page(struct hthread *t, struct hregion **r, uint32_t *index)
 {
 	*r = &t->h->region[t_below(&t->rng, t->h->nregions)];
-	*index = t_below(&t->rng, (*r)->ncounter);
+	*index = (t->h->hot_counter + t_below(&t->rng, HAMMER_HOT_COUNTERS)) % (*r)->ncounter;
 	return (uint64_t *)(void *)((*r)->base +
 				    (size_t)((*r)->npages - (*r)->ncounter + *index) * T_PAGE);
 }
@@ -202,7 +202,7 @@ static void op_discard(struct hthread *t)
 
 static void op_discard_run(struct hthread *t)
 {
-	struct spot s = own_any(t);
+	struct spot s = own(t);
 	uint32_t off = s.page % HAMMER_CHUNK;
 
 	if (!t->h->no_discard)

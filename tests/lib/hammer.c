@@ -122,10 +122,26 @@ static uint64_t now_ns(void)
 	return (uint64_t)(t_now() * 1e9);
 }
 
+/* What is left behind can be shared, most of it: neighbours get neighbouring contents. */
+static void cool_down(struct hthread *t)
+{
+	for (uint32_t i = 0; i < HAMMER_HOT; i++) {
+		struct hregion *r = t->hot[i].r;
+		uint32_t page = t->hot[i].page;
+
+		if (r && page < r->npages - r->ncounter && t_below(&t->rng, 5))
+			mpage_write(&r->model[page], r->base + (size_t)page * T_PAGE,
+				    first_key(r, page, &t->rng));
+	}
+}
+
 static void draw_hot(struct hthread *t)
 {
 	struct hammer *h = t->h;
 
+	cool_down(t);
+	if (!t->id)
+		h->hot_counter = (uint32_t)t_rand(&t->rng);
 	for (uint32_t i = 0; i < HAMMER_HOT; i += HAMMER_CHUNK) {
 		struct hregion *r = &h->region[t_below(&t->rng, h->nregions)];
 		uint32_t chunks = (r->npages - r->ncounter) / HAMMER_CHUNK / h->nthreads;
@@ -150,7 +166,7 @@ static void *hammer_main(void *arg)
 		start = now_ns();
 		if (start > t->next_hot) {
 			draw_hot(t);
-			t->next_hot = start + HAMMER_HOT_MS * 1000000ull;
+			t->next_hot = start + h->hot_ns;
 		}
 		for (uint32_t i = 0; i < HAMMER_BATCH; i++)
 			hammer_op(t);
@@ -165,6 +181,11 @@ static void *hammer_main(void *arg)
 
 void hammer_start(struct hammer *h)
 {
+	uint64_t pages = 0;
+
+	for (uint32_t i = 0; i < h->nregions; i++)
+		pages += h->region[i].npages;
+	h->hot_ns = HAMMER_QUIET_MS * 1000000ull * HAMMER_HOT * h->nthreads / pages;
 	h->stop = 0;
 	for (uint32_t i = 0; i < h->nthreads; i++) {
 		struct hthread *t = &h->thread[i];

@@ -12,8 +12,10 @@
  * no set of visits explains; the pages are equal to each other most of the time, so they are
  * shared while they count.
  *
- * Hot pages. Each thread writes to a small set of pages that moves on every HAMMER_HOT_MS, and
- * rarely elsewhere: what it leaves behind is quiet long enough to be shared before it comes back.
+ * Hot pages. Each thread writes to a small set of pages, and rarely elsewhere. Now and then the set
+ * moves on; most of the pages it leaves get a content that has twins, and then stay quiet for some
+ * HAMMER_QUIET_MS: long enough to be shared before somebody comes back. The counter pages that are
+ * visited move on alike.
  *
  * World lock. Threads hold it for reading for one batch of operations. Who holds it for writing
  * sees a guest that stands still: model and memory agree everywhere (hammer_verify), and regions
@@ -31,7 +33,8 @@
 #define HAMMER_CHUNK 8u
 #define HAMMER_BATCH 64u
 #define HAMMER_HOT 64u
-#define HAMMER_HOT_MS 250
+#define HAMMER_QUIET_MS 16000u
+#define HAMMER_HOT_COUNTERS 16u
 #define HAMMER_COUNTERS 8u /* words of a counter page, 512 bytes apart */
 
 struct hregion {
@@ -76,6 +79,8 @@ struct hammer {
 	uint32_t nregions;
 	uint32_t nthreads;
 	uint64_t seed;
+	uint64_t hot_ns;      /* how long pages stay hot */
+	uint32_t hot_counter; /* the first of the counter pages that are visited */
 	int direct_fd; /* file of pool contents, block i = pool_key(i), for O_DIRECT; -1: none */
 	int file_fd;   /* the same file without O_DIRECT; -1: none */
 	bool no_discard;
