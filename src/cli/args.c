@@ -52,8 +52,8 @@ static const struct option_row rows[] = {
 
 /* ---- saying -------------------------------------------------------------------------------- */
 
-static void put_line(const char *prefix, const char *name, const char *format, va_list list,
-		     const char *end)
+__attribute__((format(printf, 3, 0))) static void
+put_line(const char *prefix, const char *name, const char *format, va_list list, const char *end)
 {
 	char line[LINE_MAX_BYTES];
 	char *c;

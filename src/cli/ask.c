@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ask: reading JSON answers. A daemon of another version may lack a member: that is 0, not a crash. */
+/* ask: reading JSON answers. A member that a daemon of another version lacks is 0, not a crash. */
 #include <stdio.h>
 
 #include "cli/cli.h"

@@ -108,7 +108,7 @@ bool runtime_answers(const char *dir);
 
 /* client.c: the API. */
 struct client;
-int client_new(struct client **client, const struct runtime *runtime);
+int client_new(struct client **out, const struct runtime *runtime);
 struct client *client_free(struct client *client);
 DEFINE_CLEANUP(struct client *, client, client_free);
 #define _cleanup_client_ _cleanup_(cleanup_client)

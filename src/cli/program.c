@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * program: the dynamic loader reads LD_PRELOAD, and a program has one if it has a PT_INTERP header. A
- * static-pie has PT_DYNAMIC and no PT_INTERP, so PT_DYNAMIC would be the wrong sign. Headers are
- * copied out before they are read: a file may be cut anywhere, and aligned nowhere.
+ * program: the dynamic loader reads LD_PRELOAD, and a program has one if it has a PT_INTERP
+ * header. A static-pie has PT_DYNAMIC and no PT_INTERP, so PT_DYNAMIC would be the wrong sign.
+ * Headers are copied out before they are read: a file may be cut anywhere, and aligned nowhere.
  */
 #include "cli/program.h"
 

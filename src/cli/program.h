@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* program: can a library be preloaded into a program? Told from the first bytes of its file. Pure. */
+/* program: can a library be preloaded into it? Told from the first bytes of its file. Pure. */
 #ifndef PSHARE_CLI_PROGRAM_H
 #define PSHARE_CLI_PROGRAM_H
 

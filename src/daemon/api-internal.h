@@ -27,7 +27,7 @@ struct api_conn {
 	struct MHD_Connection *mhd;
 	struct view_peer peer;
 	int fd;
-	uint64_t since; /* when it began to be its turn: a connection, or the request before, done */
+	uint64_t since; /* from when it is its turn: it connected, or its last request was done */
 	bool waiting;	/* a change is under way: it is our turn */
 	bool served;	/* MHD owns it */
 };
@@ -81,10 +81,10 @@ struct api_route {
 };
 
 /* api-request.c */
-enum MHD_Result api_handle(void *api, struct MHD_Connection *connection, const char *url,
+enum MHD_Result api_handle(void *arg, struct MHD_Connection *connection, const char *url,
 			   const char *method, const char *version, const char *data,
 			   size_t *length, void **slot);
-void api_completed(void *api, struct MHD_Connection *connection, void **slot,
+void api_completed(void *arg, struct MHD_Connection *connection, void **slot,
 		   enum MHD_RequestTerminationCode why);
 /* Takes the reference; NULL means that memory was short. */
 void api_answer_json(struct api_request *request, unsigned int status, json_t *answer);

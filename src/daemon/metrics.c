@@ -86,6 +86,11 @@ struct vms {
 	size_t n, room;
 };
 
+static void vms_free(struct vms *all)
+{
+	free(all->vm);
+}
+
 static int collect(const struct view_vm *vm, void *arg)
 {
 	struct vms *all = arg;
@@ -217,15 +222,13 @@ static void put_all(FILE *out, const struct view_host *host, const struct vms *a
 
 int metrics_text(struct daemon *daemon, char **text, size_t *length)
 {
-	_cleanup_free_ struct view_vm *owner = NULL;
+	_cleanup_(vms_free) struct vms all = {0};
 	struct view_host host = {0};
-	struct vms all = {0};
 	char *written = NULL;
 	size_t n = 0;
 	FILE *out;
 	int r = view_vms(daemon, collect, &all);
 
-	owner = all.vm;
 	if (r)
 		return -ENOMEM;
 	view_host(daemon, &host);

@@ -92,7 +92,8 @@ int view_setting(struct daemon *daemon, const char *name, char *value, size_t si
 	return 0;
 }
 
-static int change(struct daemon *daemon, const struct view_change *how, struct view_reason *why)
+static int begin_change(struct daemon *daemon, const struct view_change *change,
+			struct view_reason *why)
 {
 	if (daemon->refuse) {
 		snprintf(why->text, sizeof(why->text), "the core does not want to");
@@ -100,35 +101,35 @@ static int change(struct daemon *daemon, const struct view_change *how, struct v
 	}
 	if (!daemon->slow)
 		return 0;
-	daemon->done = how->done;
-	daemon->done_arg = how->arg;
+	daemon->done = change->done;
+	daemon->done_arg = change->arg;
 	return -EINPROGRESS;
 }
 
 int view_set(struct daemon *daemon, const char *name, const char *value,
-	     const struct view_change *how, struct view_reason *why)
+	     const struct view_change *change, struct view_reason *why)
 {
 	(void)name;
 	snprintf(daemon->scan_time, sizeof(daemon->scan_time), "%s", value);
-	return change(daemon, how, why);
+	return begin_change(daemon, change, why);
 }
 
 int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const char *value,
-		const struct view_change *how, struct view_reason *why)
+		const struct view_change *change, struct view_reason *why)
 {
 	(void)vm, (void)name, (void)value;
-	return change(daemon, how, why);
+	return begin_change(daemon, change, why);
 }
 
 int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t length,
-		 const struct view_change *how, struct view_reason *why)
+		 const struct view_change *change, struct view_reason *why)
 {
 	(void)vm;
 	daemon->salt_given = salt != NULL;
 	daemon->salt_length = length;
-	if (length)
+	if (salt && length)
 		memcpy(daemon->salt, salt, length);
-	return change(daemon, how, why);
+	return begin_change(daemon, change, why);
 }
 
 void view_cancel(struct daemon *daemon, const void *arg)

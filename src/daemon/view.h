@@ -25,7 +25,7 @@ struct daemon;
 struct view_region {
 	uint64_t base; /* first page number, as on the wire */
 	uint64_t size;
-	unsigned int cause; /* enum ps_cause: PS_CAUSE_NONE if it takes part, else why it does not */
+	unsigned int cause; /* enum ps_cause: PS_CAUSE_NONE if it takes part, else why not */
 };
 
 struct view_vm {
