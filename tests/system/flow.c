@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * flow: one page's way through the daemon, with agents of paper: who is asked, who is told, when a
+ * reference is taken and when it goes. What real agents make of it is tested elsewhere.
+ */
+#include "harness/harness.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "lib/peer.h"
+#include "lib/pmap.h"
+
+#define ANSWER_MS 5000
+#define SALT "the salt of flow"
+
+static struct t_daemon d;
+
+static void start(const char *const *extra)
+{
+	(void)test_built("src/daemon/pshared");
+	t_daemon_init(&d);
+	t_daemon_start(&d, extra, NULL, NULL);
+}
+
+static void fill(uint8_t page[T_PAGE], uint32_t key)
+{
+	for (uint32_t i = 0; i < T_PAGE; i++)
+		page[i] = (uint8_t)(t_mix(key * 4096ull + i) | 1);
+}
+
+static uint64_t hash_of(const struct peer *p, uint32_t key)
+{
+	uint8_t page[T_PAGE];
+
+	fill(page, key);
+	return XXH3_64bits_withSeed(page, T_PAGE, p->domain.seed);
+}
+
+static void join(struct peer *p, const char *name)
+{
+	peer_join(p, &d, name, SALT);
+	REQUIRE_OK(peer_region(p, PS_MSG_REGION_ADD, 0, 4096, 0));
+	t_sleep(0.02); /* the socket is read before the ring that comes next */
+}
+
+static void hint(struct peer *p, uint32_t page, uint32_t key)
+{
+	REQUIRE(peer_up(p, PS_U_HINT, 0, 0, page, hash_of(p, key)));
+	peer_ring(p);
+}
+
+static bool order_within(struct peer *p, struct ps_entry *order, int ms)
+{
+	for (double end = t_now() + ms * 0.001; t_now() < end; t_sleep(0.002))
+		if (peer_down(p, order))
+			return true;
+	return false;
+}
+
+/* The next order must be that one. */
+static struct ps_entry expect(struct peer *p, unsigned int op, uint32_t page)
+{
+	struct ps_entry order = {0};
+
+	REQUIRE(order_within(p, &order, ANSWER_MS));
+	REQUIRE_EQ(order.op, op);
+	REQUIRE_EQ(order.page, page);
+	return order;
+}
+
+static void expect_nothing(struct peer *p)
+{
+	struct ps_entry order;
+
+	CHECK(!order_within(p, &order, 300));
+}
+
+static void bring(struct peer *p, const struct ps_entry *want, uint32_t key)
+{
+	fill(p->map->content[want->slot], key);
+	REQUIRE(peer_up(p, PS_U_CONTENT, 0, want->slot, want->page, hash_of(p, key)));
+	peer_ring(p);
+}
+
+static void answer(struct peer *p, unsigned int op, unsigned int cause,
+		   const struct ps_entry *share)
+{
+	REQUIRE(peer_up(p, op, cause, 0, share->page, share->arg));
+	peer_ring(p);
+}
+
+static void unshare(struct peer *p, uint32_t page)
+{
+	REQUIRE(peer_up(p, PS_U_UNSHARED, 0, 0, page, 0));
+	peer_ring(p);
+}
+
+/* Both share a page with that content, and have said so. Returns the frame. */
+static uint64_t share_both(struct peer *a, uint32_t page_a, struct peer *b, uint32_t page_b,
+			   uint32_t key)
+{
+	struct ps_entry order;
+
+	hint(a, page_a, key);
+	t_sleep(0.02);
+	hint(b, page_b, key);
+	order = expect(a, PS_D_WANT, page_a);
+	bring(a, &order, key);
+	order = expect(a, PS_D_SHARE, page_a);
+	answer(a, PS_U_SHARED, 0, &order);
+	order = expect(b, PS_D_SHARE, page_b);
+	answer(b, PS_U_SHARED, 0, &order);
+	return order.arg;
+}
+
+static bool frame_is(const struct peer *p, uint64_t frame, uint32_t key)
+{
+	uint8_t want[T_PAGE], page[T_PAGE];
+
+	fill(want, key);
+	return pread(p->store_fd, page, T_PAGE, (off_t)(frame * T_PAGE)) == T_PAGE &&
+	       memcmp(page, want, T_PAGE) == 0;
+}
+
+static long long store_bytes(void)
+{
+	return pm_memfd_bytes(d.pid, "pshare-store");
+}
+
+static double common(void)
+{
+	return t_api_number(&d, "/v1/status", "pshare/common");
+}
+
+static double shrd(const char *vm)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/v1/vms/%s", vm);
+	return t_api_number(&d, path, "SHRD");
+}
+
+TEST("two equal pages come to one frame: the first is asked, both are told")
+{
+	struct peer a, b;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	CHECK_EQ(a.domain.generation, b.domain.generation);
+	frame = share_both(&a, 7, &b, 9, 1);
+	CHECK(frame_is(&b, frame, 1));
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == T_PAGE && shrd("b") == T_PAGE);
+	CHECK_EQ(common(), T_PAGE);
+	CHECK_EQ(store_bytes(), T_PAGE);
+	CHECK_EQ(t_api_number(&d, "/v1/status", "pshare/saving"), T_PAGE);
+	t_daemon_free(&d);
+}
+
+TEST("a third equal page is told of the frame at once, within a VM too")
+{
+	struct ps_entry order;
+	struct peer a, b;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	frame = share_both(&a, 7, &b, 9, 1);
+	hint(&b, 100, 1);
+	order = expect(&b, PS_D_SHARE, 100);
+	CHECK_EQ(order.arg, frame);
+	expect_nothing(&a);
+	t_daemon_free(&d);
+}
+
+TEST("two equal pages inside one VM come to one frame")
+{
+	struct ps_entry order;
+	struct peer a;
+
+	start(NULL);
+	join(&a, "a");
+	hint(&a, 1, 5);
+	hint(&a, 2, 5);
+	order = expect(&a, PS_D_WANT, 1);
+	bring(&a, &order, 5);
+	order = expect(&a, PS_D_SHARE, 1);
+	answer(&a, PS_U_SHARED, 0, &order);
+	order = expect(&a, PS_D_SHARE, 2);
+	answer(&a, PS_U_SHARED, 0, &order);
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == 2 * T_PAGE);
+	t_daemon_free(&d);
+}
+
+TEST("neighbouring pages get neighbouring frames")
+{
+	uint64_t first, frame;
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	first = share_both(&a, 64, &b, 900, 100);
+	for (uint32_t i = 1; i < 32; i++) {
+		frame = share_both(&a, 64 + i, &b, 900 + i, 100 + i);
+		CHECK_EQ(frame, first + i);
+	}
+	t_daemon_free(&d);
+}
+
+TEST("a page that was hinted twice is not shared with itself")
+{
+	struct peer a;
+
+	start(NULL);
+	join(&a, "a");
+	hint(&a, 1, 5);
+	hint(&a, 1, 5);
+	expect_nothing(&a);
+	CHECK_EQ(common(), 0);
+	t_daemon_free(&d);
+}
+
+TEST("hints that come while a content is on its way wait for the frame")
+{
+	struct ps_entry order;
+	struct peer a, b;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	hint(&a, 1, 5);
+	t_sleep(0.02);
+	for (uint32_t page = 10; page < 20; page++)
+		hint(&b, page, 5);
+	order = expect(&a, PS_D_WANT, 1);
+	expect_nothing(&b);
+	bring(&a, &order, 5);
+	frame = expect(&a, PS_D_SHARE, 1).arg;
+	for (uint32_t n = 0; n < 10; n++) {
+		REQUIRE(order_within(&b, &order, ANSWER_MS));
+		CHECK_EQ(order.op, PS_D_SHARE);
+		CHECK_EQ(order.arg, frame);
+	}
+	t_daemon_free(&d);
+}
+
+TEST("a content that changed makes no frame, and the other page becomes the hint")
+{
+	struct ps_entry order;
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	hint(&a, 1, 5);
+	t_sleep(0.02);
+	hint(&b, 2, 5);
+	order = expect(&a, PS_D_WANT, 1);
+	REQUIRE(peer_up(&a, PS_U_CONTENT, PS_CAUSE_CHANGED, order.slot, 1, 0));
+	peer_ring(&a);
+	expect_nothing(&b);
+	CHECK_EQ(store_bytes(), 0);
+	hint(&a, 3, 5);
+	expect(&b, PS_D_WANT, 2);
+	t_daemon_free(&d);
+}
+
+TEST("a content that is not what its hash says makes no frame")
+{
+	struct ps_entry order;
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	hint(&a, 1, 5);
+	t_sleep(0.02);
+	hint(&b, 2, 5);
+	order = expect(&a, PS_D_WANT, 1);
+	fill(a.map->content[order.slot], 6);
+	REQUIRE(peer_up(&a, PS_U_CONTENT, 0, order.slot, 1, hash_of(&a, 5)));
+	peer_ring(&a);
+	expect_nothing(&b);
+	CHECK_EQ(store_bytes(), 0);
+	t_daemon_free(&d);
+}
+
+TEST("zeros never become a frame")
+{
+	uint8_t zeros[T_PAGE] = {0};
+	struct ps_entry order;
+	uint64_t hash;
+	struct peer a;
+
+	start(NULL);
+	join(&a, "a");
+	hash = XXH3_64bits_withSeed(zeros, T_PAGE, a.domain.seed);
+	REQUIRE(peer_up(&a, PS_U_HINT, 0, 0, 1, hash));
+	REQUIRE(peer_up(&a, PS_U_HINT, 0, 0, 2, hash));
+	peer_ring(&a);
+	order = expect(&a, PS_D_WANT, 1);
+	memset(a.map->content[order.slot], 0, T_PAGE);
+	REQUIRE(peer_up(&a, PS_U_CONTENT, 0, order.slot, 1, hash));
+	peer_ring(&a);
+	expect_nothing(&a);
+	CHECK_EQ(store_bytes(), 0);
+	t_daemon_free(&d);
+}
+
+TEST("an agent that does not bring what it was asked for is asked no more, and the twin goes on")
+{
+	struct ps_entry order;
+	struct peer a, b, c;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	join(&c, "c");
+	hint(&a, 1, 5);
+	t_sleep(0.02);
+	hint(&b, 2, 5);
+	expect(&a, PS_D_WANT, 1);
+	t_sleep(1.5); /* the daemon waits for a second */
+	hint(&c, 3, 5);
+	order = expect(&b, PS_D_WANT, 2);
+	bring(&b, &order, 5);
+	frame = expect(&b, PS_D_SHARE, 2).arg;
+	CHECK_EQ(expect(&c, PS_D_SHARE, 3).arg, frame);
+	t_daemon_free(&d);
+}
+
+TEST("a refused order gives its reference back, and the last one punches the frame")
+{
+	struct ps_entry order;
+	struct peer a, b;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	frame = share_both(&a, 7, &b, 9, 1);
+	hint(&b, 10, 1);
+	order = expect(&b, PS_D_SHARE, 10);
+	answer(&b, PS_U_REFUSED, PS_CAUSE_PINNED, &order);
+	unshare(&a, 7);
+	t_sleep(0.1);
+	CHECK(frame_is(&b, frame, 1));
+	CHECK_EQ(store_bytes(), T_PAGE);
+	unshare(&b, 9);
+	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0 && common() == 0);
+	t_daemon_free(&d);
+}
+
+TEST("what a VM says of pages that it does not have harms nobody")
+{
+	struct peer a, b, liar;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	join(&liar, "liar");
+	frame = share_both(&a, 7, &b, 9, 1);
+	for (unsigned int op = 0; op < 8; op++) {
+		peer_up(&liar, op, 0, 3, 7, frame);
+		peer_up(&liar, op, 200, 65535, 9, frame);
+		peer_up(&liar, op, 0, 0, UINT32_MAX, UINT64_MAX);
+	}
+	peer_ring(&liar);
+	t_sleep(0.2);
+	CHECK(frame_is(&b, frame, 1));
+	CHECK_EQ(common(), T_PAGE);
+	CHECK_EQ(shrd("a"), T_PAGE);
+	t_daemon_free(&d);
+}
+
+/* A VM in a process of its own, which shares page 7 with b's page 9 and then waits to be killed. */
+static pid_t vm_process(struct peer *b)
+{
+	struct ps_entry order;
+	struct peer a;
+	pid_t pid;
+
+	pid = fork();
+	if (pid)
+		goto parent;
+	join(&a, "victim");
+	hint(&a, 7, 1);
+	order = expect(&a, PS_D_WANT, 7);
+	bring(&a, &order, 1);
+	order = expect(&a, PS_D_SHARE, 7);
+	answer(&a, PS_U_SHARED, 0, &order);
+	pause();
+	_exit(0);
+parent:
+	REQUIRE_WITHIN(ANSWER_MS, shrd("victim") == 0);
+	t_sleep(0.1);
+	hint(b, 9, 1);
+	order = expect(b, PS_D_SHARE, 9);
+	answer(b, PS_U_SHARED, 0, &order);
+	REQUIRE_WITHIN(ANSWER_MS, shrd("victim") == T_PAGE);
+	return pid;
+}
+
+TEST("the end of a process gives all its references back")
+{
+	struct peer b;
+	int status;
+	pid_t pid;
+
+	start(NULL);
+	join(&b, "b");
+	pid = vm_process(&b);
+	kill(pid, SIGKILL);
+	REQUIRE(!t_wait(pid, 5, &status));
+	REQUIRE_WITHIN(ANSWER_MS, t_api_number(&d, "/v1/status", "vms") == 1);
+	CHECK_EQ(common(), T_PAGE);
+	unshare(&b, 9);
+	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
+	t_daemon_free(&d);
+}
+
+/* The same VM again, as its agent would come back. */
+static void come_back(struct peer *p, const uint8_t uuid[16])
+{
+	int fd = peer_salt_fd(SALT);
+	union peer_msg m;
+
+	peer_connect(p, &d);
+	memcpy(p->uuid, uuid, sizeof(p->uuid));
+	peer_hello_make(p, &m, "a");
+	m.hello.flags = PS_HELLO_SALT | PS_HELLO_HOLDS_OLD;
+	REQUIRE_OK(peer_say(p, PS_MSG_HELLO, &m, &fd, 1));
+	close(fd);
+	REQUIRE_EQ(peer_hear(p, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+}
+
+TEST("a connection that ends while its process lives leaves its references, until OLD_GONE")
+{
+	union peer_msg m = {0};
+	struct peer a, b, again;
+	uint64_t frame;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	frame = share_both(&a, 7, &b, 9, 1);
+	unshare(&b, 9);
+	t_sleep(0.1);
+	close(a.sock);
+	REQUIRE_WITHIN(ANSWER_MS, t_api_number(&d, "/v1/vms/a", "SHRD") == T_PAGE);
+	t_sleep(0.2);
+	CHECK(frame_is(&b, frame, 1));
+	come_back(&again, a.uuid);
+	REQUIRE_OK(peer_region(&again, PS_MSG_REGION_ADD, 0, 4096, 0));
+	t_sleep(0.2);
+	CHECK(frame_is(&b, frame, 1));
+	unshare(&again, 7); /* of the new session it has none: bogus */
+	t_sleep(0.1);
+	CHECK_EQ(store_bytes(), T_PAGE);
+	REQUIRE_OK(peer_say(&again, PS_MSG_OLD_GONE, &m, NULL, 0));
+	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
+	t_daemon_free(&d);
+}
+
+TEST("a region that goes gives back the references of its pages, and of no others")
+{
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_ADD, 8192, 512, 0));
+	t_sleep(0.05);
+	share_both(&a, 7, &b, 9, 1);
+	share_both(&a, 8200, &b, 10, 2);
+	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_DEL, 8192, 512, 0));
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == T_PAGE);
+	CHECK_EQ(common(), 2 * T_PAGE);
+	CHECK_EQ(shrd("b"), 2 * T_PAGE);
+	t_daemon_free(&d);
+}
+
+TEST("a VM whose salt is changed leaves, and is told its new domain when its order ring is empty")
+{
+	struct ps_entry order;
+	union peer_msg m = {0};
+	struct peer a, b;
+	uint64_t before;
+	pid_t asker;
+	int status;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	before = a.domain.generation;
+	share_both(&a, 7, &b, 9, 1);
+	hint(&a, 50, 1); /* an order that stays in the ring */
+	t_sleep(0.1);
+	asker = fork();
+	if (!asker) {
+		static const char salt[] = "{\"salt\":\"another\"}";
+		char body[512];
+
+		_exit(t_http(&d, "PUT", "/v1/vms/a/settings/sched.mem.pshare.salt", salt, body,
+			     sizeof(body)) != 200);
+	}
+	REQUIRE_EQ(peer_hear(&a, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
+	CHECK_EQ(a.leave, before);
+	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* not true yet, so not answered */
+	m.leave.generation = before;
+	REQUIRE_OK(peer_say(&a, PS_MSG_LEFT, &m, NULL, 0));
+	CHECK_EQ(peer_hear(&a, PS_MSG_DOMAIN, 500), 0);
+	REQUIRE(peer_down(&a, &order));
+	REQUIRE_EQ(peer_hear(&a, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+	CHECK_NE(a.domain.generation, before);
+	REQUIRE(!t_wait(asker, 5, &status));
+	CHECK_EQ(status, 0);
+	CHECK_EQ(shrd("a"), 0);
+	CHECK_EQ(shrd("b"), T_PAGE);
+	t_daemon_free(&d);
+}
+
+TEST("LEFT without LEAVE, or of another generation, ends the session")
+{
+	union peer_msg m = {0};
+	struct peer a;
+
+	start(NULL);
+	join(&a, "a");
+	m.leave.generation = a.domain.generation;
+	REQUIRE_OK(peer_say(&a, PS_MSG_LEFT, &m, NULL, 0));
+	CHECK(peer_is_cut(&a, ANSWER_MS));
+	CHECK_IN("LEFT", a.refuse.reason);
+	t_daemon_free(&d);
+}
+
+TEST("a salt that the policy keeps for others gives a domain of its own, not an end")
+{
+	const char *extra[] = {"--policy", NULL, NULL};
+	char path[256], text[128];
+	struct peer a, b;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/policy", test_dir());
+	file = fopen(path, "we");
+	REQUIRE(file != NULL);
+	/* fingerprint of SALT, by hashlib.pbkdf2_hmac('sha256', SALT, b'pshare salt fingerprint 1',
+	 * 20000, 4) */
+	fprintf(file, "[salt 46f902ce]\nuid = %u\n", (unsigned int)geteuid() + 1);
+	fclose(file);
+	extra[1] = path;
+	start(extra);
+	join(&a, "a");
+	join(&b, "b");
+	CHECK_NE(a.domain.generation, b.domain.generation);
+	snprintf(text, sizeof(text), "[salt 46f902ce]\nuid = %u\n", (unsigned int)geteuid());
+	file = fopen(path, "we");
+	REQUIRE(file != NULL);
+	fputs(text, file);
+	fclose(file);
+	kill(d.pid, SIGHUP);
+	CHECK_EQ(peer_hear(&a, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
+	t_daemon_free(&d);
+}
+
+TEST("a second daemon in the same folder is refused in one line, and a dead one's sockets are taken")
+{
+	char out[512], path[256];
+
+	start(NULL);
+	snprintf(path, sizeof(path), "%s", test_built("src/daemon/pshared"));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), path, "--runtime-dir", d.dir), 1);
+	CHECK_IN("another pshared runs in", out);
+	CHECK(strchr(out, '\n') == strrchr(out, '\n'));
+	t_daemon_kill(&d, SIGKILL);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	t_daemon_free(&d);
+}
+
+TEST("a private daemon ends by itself when no VM has been there for as long as it was told")
+{
+	static const char *const extra[] = {"--exit-when-idle", "1", NULL};
+	struct peer a;
+	int status;
+
+	start(extra);
+	join(&a, "a");
+	t_sleep(2);
+	REQUIRE_SYS(kill(d.pid, 0));
+	CHECK_EQ(t_wait(d.pid, 0, &status), -1);
+	close(a.sock);
+	REQUIRE(!t_wait(d.pid, 10, &status));
+	CHECK_EQ(status, 0);
+	d.pid = 0;
+}
