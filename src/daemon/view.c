@@ -136,10 +136,10 @@ static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct
 		mapped = most;
 	out->size = vm->pages * PS_PAGE_SIZE;
 	out->grant = claim(vm, stats->grant);
-	out->shrd = mapped * PS_PAGE_SIZE;
-	out->shrdsvd = saved_pages(vm) * PS_PAGE_SIZE;
 	out->zero = claim(vm, stats->zero);
-	out->priv = out->grant > out->shrd + out->zero ? out->grant - out->shrd - out->zero : 0;
+	out->shrd = mapped * PS_PAGE_SIZE + out->zero;
+	out->shrdsvd = saved_pages(vm) * PS_PAGE_SIZE + out->zero;
+	out->priv = out->grant > out->shrd ? out->grant - out->shrd : 0;
 	out->large = claim(vm, stats->large);
 	out->quarantined = claim(vm, stats->quarantined);
 	out->cowh = claim(vm, stats->cowh);
@@ -233,7 +233,7 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 		struct ps_agent_stats stats;
 
 		vm_stats(vm, &stats);
-		out->shared += mapped_pages(vm) * PS_PAGE_SIZE;
+		out->shared += mapped_pages(vm) * PS_PAGE_SIZE + claim(vm, stats.zero);
 		out->zero += claim(vm, stats.zero);
 		out->metadata += stats.agent_bytes + bytes_of(stats.mappings, MAPPING_BYTES) +
 				 sizeof(*vm) + (vm->session ? sizeof(struct ps_ring_map) : 0);
@@ -270,7 +270,7 @@ void view_host(struct daemon *daemon, struct view_host *out)
 	out->refused[PS_CAUSE_NO_MEMORY] += daemon->count.refused[PS_CAUSE_NO_MEMORY];
 	add_domains(daemon, out);
 	add_vms(daemon, out);
-	out->saving = out->zero + (out->shared > out->common ? out->shared - out->common : 0);
+	out->saving = out->shared > out->common ? out->shared - out->common : 0;
 }
 
 /* ---- settings ---- */
