@@ -240,8 +240,9 @@ static int set_get(struct client *client)
 {
 	client->what = NULL;
 	if (curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L) != CURLE_OK ||
-	    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, NULL) != CURLE_OK ||
-	    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+	    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, (char *)NULL) != CURLE_OK ||
+	    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL) !=
+		    CURLE_OK ||
 	    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, GET_TIMEOUT_MS) != CURLE_OK)
 		return -ENOMEM;
 	return 0;
