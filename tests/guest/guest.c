@@ -13,6 +13,7 @@
  *	verify		compares files, tmpfs, memory and the processes' memory with what they were
  *	reread		drops the page cache, reads the files from the disk again, compares
  *	work ROUND	writes half of memory, tmpfs and heaps anew
+ *	flip		turns one bit of its memory over, for a test that verify sees it
  *	stats		where the guest's memory is
  *	poweroff
  *
@@ -138,6 +139,12 @@ static void do_work(const char *tag, uint32_t round, FILE *out)
 	fprintf(out, "%s %s round=%u\n", tag, r == 0 ? "ok" : "bad", round);
 }
 
+static void do_flip(const char *tag, FILE *out)
+{
+	areas[0].memory[areas[0].pages / 2 * MODEL_PAGE] ^= 1;
+	fprintf(out, "%s ok\n", tag);
+}
+
 static void do_stats(const char *tag, FILE *out)
 {
 	FILE *info = fopen("/proc/meminfo", "re");
@@ -171,6 +178,8 @@ static void obey(char *line, FILE *out)
 		do_reread(tag, out);
 	else if (!strcmp(command, "work"))
 		do_work(tag, argument ? (uint32_t)strtoul(argument, NULL, 10) : 1, out);
+	else if (!strcmp(command, "flip"))
+		do_flip(tag, out);
 	else if (!strcmp(command, "stats"))
 		do_stats(tag, out);
 	else if (!strcmp(command, "poweroff"))
