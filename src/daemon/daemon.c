@@ -8,13 +8,15 @@
  * changes that became true; free what ended. Slices are bounded, and whoever has more gets the next
  * turn, so one VM with a full ring costs the others a fraction of a millisecond.
  *
- * Time is read once a turn. Whoever has a deadline calls daemon_wake_at(); when the timer fires
- * every kind of deadline is looked at, and those to come are set again. No tick where there is
- * nothing to wait for.
+ * Whoever has a deadline calls daemon_wake_at(); the loop waits no longer than for the earliest.
+ * When it has come every kind of deadline is looked at, and those to come are set again. No tick
+ * where there is nothing to wait for. A timerfd was there first: had it failed once, all
+ * deadlines were lost.
  */
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +146,7 @@ static int watch_all(struct daemon *d)
 	d->signal_fd = sys_signalfd_new(signals, 3);
 	if (d->signal_fd < 0)
 		return d->signal_fd;
-	d->timer_fd = sys_timerfd_new();
-	if (d->timer_fd < 0)
-		return d->timer_fd;
 	r = loop_watch(&d->loop, &d->signal, LOOP_SIGNAL, d->signal_fd, LOOP_READ);
-	if (r == 0)
-		r = loop_watch(&d->loop, &d->timer, LOOP_TIMER, d->timer_fd, LOOP_READ);
 	if (r == 0)
 		r = loop_watch(&d->loop, &d->listen, LOOP_LISTEN, d->agent_fd, LOOP_READ);
 	if (r == 0)
@@ -167,11 +164,9 @@ static void zero(struct daemon *d, const struct options *options)
 		.loop.epoll = -1,
 		.signal.fd = -1,
 		.listen.fd = -1,
-		.timer.fd = -1,
 		.http.fd = -1,
 		.lock_fd = -1,
 		.signal_fd = -1,
-		.timer_fd = -1,
 		.agent_fd = -1,
 		.api_fd = -1,
 		.now = sys_now(),
@@ -235,12 +230,8 @@ int daemon_init(struct daemon *d, const struct options *options)
 
 void daemon_wake_at(struct daemon *d, uint64_t when)
 {
-	uint64_t in = when > d->now ? when - d->now : 1;
-
-	if (d->wake_at && d->wake_at <= when)
-		return;
-	d->wake_at = when ? when : 1;
-	(void)sys_timerfd_set(d->timer_fd, in, 0);
+	if (!d->wake_at || when < d->wake_at)
+		d->wake_at = when ? when : 1;
 }
 
 static void on_signal(struct daemon *d)
@@ -275,9 +266,24 @@ static void check_idle(struct daemon *d)
 	}
 }
 
-static void on_timer(struct daemon *d)
+/* Milliseconds that the loop may wait, rounded up. */
+static int time_to_wait(const struct daemon *d)
 {
-	(void)sys_timerfd_clear(d->timer_fd);
+	uint64_t ms;
+
+	if (!d->wake_at)
+		return -1;
+	if (d->wake_at <= d->now)
+		return 0;
+	ms = (d->wake_at - d->now + MSEC - 1) / MSEC;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+/* Looks at every kind of deadline; those that are still to come are set again. */
+static void deadlines(struct daemon *d)
+{
+	if (!d->wake_at || d->wake_at > d->now)
+		return;
 	d->wake_at = 0;
 	host_tick(d);
 	sessions_tick(d);
@@ -301,9 +307,6 @@ static void handle(void *arg, struct loop_source *source, unsigned int events)
 		break;
 	case LOOP_API:
 		api_dispatch(d->api);
-		break;
-	case LOOP_TIMER:
-		on_timer(d);
 		break;
 	case LOOP_SESSION:
 		session_event(list_entry(source, struct session, source), events);
@@ -365,8 +368,9 @@ int daemon_run(struct daemon *d)
 	notify_manager("READY=1");
 	check_idle(d);
 	while (!d->stop && r == 0) {
-		r = loop_turn(&d->loop, more ? 0 : -1, handle, d);
+		r = loop_turn(&d->loop, more ? 0 : time_to_wait(d), handle, d);
 		d->now = sys_now();
+		deadlines(d);
 		more = work(d);
 	}
 	if (r < 0)
@@ -406,7 +410,6 @@ void daemon_deinit(struct daemon *d)
 	loop_deinit(&d->loop);
 	close_fd(&d->api_fd);
 	close_fd(&d->agent_fd);
-	close_fd(&d->timer_fd);
 	close_fd(&d->signal_fd);
 	close_fd(&d->lock_fd);
 }

@@ -72,8 +72,8 @@ struct agent_sum {
 struct daemon {
 	const struct options *options;
 	struct loop loop;
-	struct loop_source signal, listen, timer, http;
-	int lock_fd, signal_fd, timer_fd, agent_fd, api_fd;
+	struct loop_source signal, listen, http;
+	int lock_fd, signal_fd, agent_fd, api_fd;
 	struct api *api;
 
 	struct host_settings settings;
@@ -99,7 +99,7 @@ struct daemon {
 	uint64_t next_id;	/* of members and stores: never 0, never used again */
 
 	uint64_t started, now; /* CLOCK_MONOTONIC, ns; now is read at each event */
-	uint64_t wake_at;      /* earliest deadline the timer is set for; 0: none */
+	uint64_t wake_at;      /* the earliest deadline; 0: none */
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
 	uint64_t mem_available;
 	uint64_t config_at;  /* CONFIG to all is due; 0: not */
@@ -113,7 +113,7 @@ int daemon_init(struct daemon *d, const struct options *options);
 int daemon_run(struct daemon *d);
 void daemon_deinit(struct daemon *d);
 
-/* The timer is to fire at that time at the latest. */
+/* There is a deadline then: the loop wakes up at that time at the latest. */
 void daemon_wake_at(struct daemon *d, uint64_t when);
 
 /* The user of a uid, made if there is none; NULL: no memory. */

@@ -17,10 +17,10 @@
  * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
  * left, and a domain that a VM was told to leave and did not (closed) takes nobody in any more.
  *
- * Limits: INDEX_VMS members; the window, FRAMES_FACTOR times the host's pages; live frames at
- * most the host's pages; index entries of all domains together INDEX_FACTOR times the host's
- * pages, shared out by the sizes that the VMs claim, so that a claim can only crowd the
- * claimant's own domain.
+ * Limits: ENTRIES_FACTOR times the host's pages of one user may have frames; INDEX_VMS members;
+ * the window, FRAMES_FACTOR times the host's pages; live frames at most the host's pages; index
+ * entries of all domains together INDEX_FACTOR times the host's pages, shared out by the sizes
+ * that the VMs claim, so that a claim can only crowd the claimant's own domain.
  */
 #include "daemon/domain.h"
 
@@ -36,6 +36,7 @@
 #define FRAMES_FACTOR 4u
 #define INDEX_FACTOR 2u
 #define INDEX_ENTRIES_MIN 4096u
+#define ENTRIES_FACTOR 8u /* pages that all VMs of a user may have with frames */
 #define STORE_RETRY (1 * SEC)
 #define DROP_SLICE 4096u   /* references given back in a turn */
 #define SWEEP_SLICE 16384u /* index entries looked at in a turn */
@@ -289,11 +290,16 @@ static bool park_grow(struct member *m)
 	return true;
 }
 
+bool user_has_room(const struct daemon *d, const struct user *user)
+{
+	return user->entries < host_pages(d) * ENTRIES_FACTOR;
+}
+
 bool member_park(struct member *m, uint32_t page, uint64_t hash)
 {
 	struct daemon *d = m->domain->daemon;
 
-	if (m->parked_count == m->parked_cap && !park_grow(m)) {
+	if (!user_has_room(d, m->user) || (m->parked_count == m->parked_cap && !park_grow(m))) {
 		COUNT(m->vm, parked_lost);
 		return false;
 	}

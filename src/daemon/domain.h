@@ -99,6 +99,9 @@ void member_retire(struct member *m);
 /* Its session ended or it is leaving: no order of or to it is in flight any more. */
 void member_silence(struct member *m);
 
+/* May this user's VMs have another page with a frame, or another hint that waits? */
+bool user_has_room(const struct daemon *d, const struct user *user);
+
 /* Hints that wait. True if it was kept. */
 bool member_park(struct member *m, uint32_t page, uint64_t hash);
 bool member_unpark(struct member *m, struct parked *out);

@@ -82,9 +82,9 @@ int isolation_drop_rights(void)
 #if ISOLATION_CALLS
 /* What each is for. */
 static const int allowed[] = {
-	/* the loop: epoll, bells, timer, signals, pidfds */
+	/* the loop and the API: epoll, bells, timer, signals, pidfds */
 	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_create1),
-	SCMP_SYS(eventfd2), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_create), SCMP_SYS(poll),
+	SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(poll),
 	SCMP_SYS(ppoll), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(pidfd_open),
 	SCMP_SYS(signalfd4), SCMP_SYS(pipe2),
 	/* sockets of agents and of the API, and the service manager's */

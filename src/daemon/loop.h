@@ -16,7 +16,6 @@ enum loop_kind {
 	LOOP_SIGNAL,  /* a signal of the service manager or the terminal */
 	LOOP_LISTEN,  /* an agent connects */
 	LOOP_API,     /* the HTTP side has work */
-	LOOP_TIMER,   /* the earliest deadline has come */
 	LOOP_SESSION, /* control message, or end of a session */
 	LOOP_BELL,    /* an agent rang: its ring has entries */
 	LOOP_PROCESS, /* a VM's process ended */

@@ -40,7 +40,6 @@
 #define RETRY_BLOCKED 32u /* so many in a row could not be dealt with: later */
 #define RETRY_MIN (2 * MSEC)
 #define RETRY_MAX (128 * MSEC)
-#define ENTRIES_FACTOR 32u /* pages a user's VMs may have with frames: times the host's pages */
 
 static struct ring *ring_of(struct member *m)
 {
@@ -113,7 +112,7 @@ static int give(struct member *m, uint32_t page, uint32_t frame)
 	struct ps_entry order = {.op = PS_D_SHARE, .page = page, .arg = frame};
 	int r;
 
-	if (d->host.pages && m->user->entries > d->host.pages * ENTRIES_FACTOR) {
+	if (!user_has_room(d, m->user)) {
 		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
 		return 0;
 	}

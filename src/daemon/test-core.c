@@ -67,8 +67,7 @@ static void up(struct ring *ring, uint32_t page)
 	r->tail++;
 }
 
-TEST("entries are taken in order, a slice at a time, and the bell is only waited for when there are "
-     "none")
+TEST("entries are taken in order, a slice at a time; the bell is waited for when none is left")
 {
 	struct ps_entry entries[8];
 	struct ring ring;
