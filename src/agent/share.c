@@ -109,9 +109,6 @@ static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n
 		r->frame[page + i] = frame + i;
 		page_set(&r->state[page + i], PAGE_SHARED);
 	}
-	/* Who waited at the gate, and who wrote to an old frame meanwhile. */
-	uffd_wake(b->a->tracker, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
-	uffd_wake(b->a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
 	b->a->stats.shares += n;
 	return 0;
 }
@@ -129,6 +126,8 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		put_back(b, page, slot, n);
 		return cause_of(err);
 	}
+	if (b->s) /* who waited at the gate; a zero page wakes by itself */
+		uffd_wake(b->a->tracker, region_page(b->r, page), len);
 	if (test_unsafe("no-quarantine")) {
 		map_advise(slot, len, MADV_DONTNEED);
 		return PS_CAUSE_NONE;
@@ -206,20 +205,14 @@ static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 	answer_all(b, page, frame, n, cause);
 }
 
-/* Steps 2 to 6 for pages of the guest's own. Returns how many were settled. */
-static uint32_t take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
+/* Steps 3 to 5 behind a gate. Returns how many were settled. */
+static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	char *slot = quarantine_take(&b->a->quarantine, n);
 	uint32_t i = 0, settled = 0, again = 0;
-	int err;
 
 	if (!slot) {
 		refuse_all(b, page, frame, n, PS_CAUSE_QUARANTINE);
-		return 0;
-	}
-	err = region_gate(b->a, b->r, page, n);
-	if (err) {
-		refuse_all(b, page, frame, n, cause_of(err));
 		return 0;
 	}
 	/* Under settle: it is not about to fill one of them with zeros for an old fault. */
@@ -242,8 +235,20 @@ static uint32_t take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 			i++;
 		}
 	}
-	ungate(b, page, n);
 	return settled;
+}
+
+/* Steps 2 to 6 for pages of the guest's own. */
+static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
+{
+	int err = region_gate(b->a, b->r, page, n);
+
+	if (err) {
+		refuse_all(b, page, frame, n, cause_of(err));
+		return;
+	}
+	move_out(b, page, frame, n);
+	ungate(b, page, n);
 }
 
 /* Frames of an earlier store: immutable, so compared and replaced where they are. `ok` says which
@@ -279,6 +284,9 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 			k++;
 		if (ok[i])
 			cause = cause_of(map_frames(b, page + i, frame + i, k));
+		if (ok[i]) /* who wrote to an old frame meanwhile */
+			uffd_wake(b->a->guard, region_page(b->r, page + i),
+				  (size_t)k * PS_PAGE_SIZE);
 		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
 			page_set(&b->r->state[page + q], PAGE_OLD);
 		answer_all(b, page + i, frame + i, k, cause);
@@ -413,11 +421,56 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 	}
 }
 
-uint32_t share_zero(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+static bool has(const uint64_t *map, uint32_t i)
+{
+	return map[i / 64] >> (i % 64) & 1;
+}
+
+/* The last candidate of the stretch that begins at candidate i: no frame's mapping in between, so
+ * that it lies in one mapping and one gate does for all. */
+static uint32_t stretch_end(const struct region *r, uint32_t first, const uint64_t *map, uint32_t i)
+{
+	uint32_t last = i;
+
+	for (; i < PS_BLOCK_PAGES && first + i < r->end; i++) {
+		enum page_state state = page_state(&r->state[first + i]);
+
+		if (page_has_frame(state) || state == PAGE_STUCK)
+			break;
+		if (has(map, i))
+			last = i;
+	}
+	return last;
+}
+
+static uint32_t zero_stretch(struct batch *b, uint32_t first, const uint64_t *map, uint32_t i,
+			     uint32_t last)
+{
+	uint32_t page = first + i, n = last - i + 1, settled = 0, k;
+
+	if (region_gate(b->a, b->r, page, n))
+		return 0;
+	for (; i <= last; i += k ? k : 1) {
+		for (k = 0; i + k <= last && has(map, i + k);)
+			k++;
+		if (k)
+			settled += move_out(b, first + i, 0, k);
+	}
+	ungate(b, page, n);
+	return settled;
+}
+
+void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map)
 {
 	struct batch b = {.a = a, .r = r, .now_ms = (uint32_t)(sys_now() / 1000000)};
-	uint32_t settled = take_out(&b, page, 0, n);
 
-	a->stats.zeroed += settled;
-	return settled;
+	for (uint32_t i = 0; i < PS_BLOCK_PAGES; i++) {
+		uint32_t last;
+
+		if (!has(map, i))
+			continue;
+		last = stretch_end(r, first, map, i);
+		a->stats.zeroed += zero_stretch(&b, first, map, i, last);
+		i = last;
+	}
 }

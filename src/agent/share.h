@@ -14,9 +14,10 @@
  * answered in the up ring (SHARED or REFUSED), so there must be room for n answers. */
 void share_block(struct agent *a, struct region *r, const struct run_order *orders, uint32_t n);
 
-/* Pages page..page+n-1, of one block, looked like zeros: takes them out and, where they are, puts
- * the kernel's zero page in their place. Returns how many became zero pages. */
-uint32_t share_zero(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+/* The pages of the block that begins with page `first` whose bit is set in map[PS_BLOCK_PAGES / 64]
+ * looked like zeros: takes them out and, where they are, puts the kernel's zero page in their
+ * place. */
+void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map);
 
 /* Mappings of this process now, as far as known without counting. */
 uint64_t share_mappings(const struct agent *a);

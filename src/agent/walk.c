@@ -40,10 +40,11 @@ struct visit {
 	struct region *r;
 	struct block *b;
 	struct store *s;
-	uint32_t first, end;   /* pages */
-	uint32_t zero, nzeros; /* stretch of pages that look like zeros */
-	bool starved;	       /* no tokens, or no room in the ring */
-	bool armed;	       /* something was */
+	uint32_t first, end;		     /* pages */
+	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
+	bool any_zeros;
+	bool starved; /* no tokens, or no room in the ring */
+	bool armed;   /* something was */
 };
 
 static bool is_due(const struct visit *v, uint8_t state)
@@ -53,21 +54,21 @@ static bool is_due(const struct visit *v, uint8_t state)
 	return (v->a->walk.look & ((1u << v2) - 1)) == 0;
 }
 
-static void flush_zeros(struct visit *v)
-{
-	if (v->nzeros && !v->b->large &&
-	    !(v->b->was_large && (v->a->link.config.flags & PS_CONFIG_MOVE_LOOPS)))
-		share_zero(v->a, v->r, v->zero, v->nzeros);
-	v->nzeros = 0;
-}
-
 static void add_zero(struct visit *v, uint32_t page)
 {
-	if (v->nzeros && v->zero + v->nzeros != page)
-		flush_zeros(v);
-	if (!v->nzeros)
-		v->zero = page;
-	v->nzeros++;
+	uint32_t i = page % PS_BLOCK_PAGES;
+
+	v->zeros[i / 64] |= 1ull << (i % 64);
+	v->any_zeros = true;
+}
+
+static void flush_zeros(struct visit *v)
+{
+	if (!v->any_zeros)
+		return;
+	if (v->b->was_large && (v->a->link.config.flags & PS_CONFIG_MOVE_LOOPS))
+		return;
+	share_zero(v->a, v->r, v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES, v->zeros);
 }
 
 /* A token for one page, and room for its hint. */

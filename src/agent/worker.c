@@ -189,6 +189,8 @@ static void serve_orders(struct agent *a)
 	struct link *l = &a->link;
 	uint32_t n = l->orders, i = 0;
 
+	if (!n)
+		return;
 	memcpy(a->sorted, l->order, n * sizeof(a->sorted[0]));
 	l->orders = 0;
 	sort_orders(a->sorted, n);

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A detached thread with all signals blocked: the process's handlers never run in it. 0 or -errno. */
+/* A detached thread with all signals blocked: the process's handlers never run in it. 0 or
+ * -errno. */
 int sys_thread_start(pthread_t *thread, void *(*run)(void *), void *arg, const char *name,
 		     size_t stack_bytes);
 /* CPU time of a thread of this process, ns; 0 if it cannot be told. */
