@@ -179,6 +179,13 @@ TEST("a name is empty or made of letters, digits and . _ : @ - alone")
 	}
 }
 
+TEST("a name that a path would swallow is refused")
+{
+	CHECK_EQ(name_check("."), -EINVAL);
+	CHECK_EQ(name_check(".."), -EINVAL);
+	CHECK_EQ(name_check("..."), 0);
+}
+
 TEST("a name without its NUL, or with bytes behind it, is refused")
 {
 	char name[PS_NAME_MAX];

@@ -115,5 +115,5 @@ int ps_name_check(const char name[PS_NAME_MAX])
 	for (; i < PS_NAME_MAX; i++)
 		if (name[i] != '\0')
 			return -EINVAL;
-	return 0;
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? -EINVAL : 0;
 }

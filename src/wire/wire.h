@@ -84,8 +84,8 @@ struct ps_msg_head {
 	uint16_t size;
 };
 
-#define PS_HELLO_SALT 1u     /* the salt memfd comes along (sealed; may be empty: "empty salt") */
-#define PS_HELLO_NO_SHARE 2u /* sched.mem.pshare.enable = FALSE from the start */
+#define PS_HELLO_SALT 1u      /* the salt memfd comes along (sealed; may be empty: "empty salt") */
+#define PS_HELLO_NO_SHARE 2u  /* sched.mem.pshare.enable = FALSE from the start */
 #define PS_HELLO_HOLDS_OLD 4u /* this process still maps frames of an earlier session */
 
 struct ps_msg_hello {
@@ -113,10 +113,11 @@ struct ps_msg_refuse {
 	char reason[PS_REASON_MAX]; /* one line, NUL padded */
 };
 
-#define PS_CONFIG_SHARE 1u	 /* sharing is on; off: unshare nothing, look at nothing */
-#define PS_CONFIG_LARGE 2u	 /* Mem.AllocGuestLargePage = 1: leave huge pages whole */
-#define PS_CONFIG_ZERO_ONLY 4u	 /* only zero pages are given back, no frame is mapped */
-#define PS_CONFIG_MOVE_LOOPS 8u	 /* this kernel's UFFDIO_MOVE can loop on large folios: never
+#define PS_CONFIG_SHARE 1u     /* sharing is on; off: unshare nothing, look at nothing */
+#define PS_CONFIG_LARGE 2u     /* Mem.AllocGuestLargePage = 1: leave huge pages whole */
+#define PS_CONFIG_ZERO_ONLY 4u /* only zero pages are given back, no frame is mapped */
+#define PS_CONFIG_MOVE_LOOPS \
+	8u /* this kernel's UFFDIO_MOVE can loop on large folios: never
 				    take out part of what ever was a huge page */
 
 struct ps_msg_config {
@@ -165,12 +166,12 @@ enum ps_cause {
 	PS_CAUSE_QUARANTINE, /* still in quarantine, or the quarantine is full */
 	PS_CAUSE_FOREIGN,    /* somebody else's userfaultfd */
 	PS_CAUSE_HUGETLB,
-	PS_CAUSE_SHARED,     /* shared mapping (memfd, shmem): not private anonymous memory */
-	PS_CAUSE_LOCKED,     /* mlock */
-	PS_CAUSE_FILE,	     /* file-backed */
+	PS_CAUSE_SHARED, /* shared mapping (memfd, shmem): not private anonymous memory */
+	PS_CAUSE_LOCKED, /* mlock */
+	PS_CAUSE_FILE,	 /* file-backed */
 	PS_CAUSE_NO_MEMORY,
-	PS_CAUSE_LIMIT,	     /* a cap of this header */
-	PS_CAUSE_ERROR,	     /* an errno nobody expected */
+	PS_CAUSE_LIMIT, /* a cap of this header */
+	PS_CAUSE_ERROR, /* an errno nobody expected */
 	PS_CAUSE_END
 };
 
@@ -184,10 +185,10 @@ enum ps_down { PS_D_WANT = 1, PS_D_SHARE, PS_D_END };
 
 struct ps_entry {
 	uint8_t op;
-	uint8_t cause;	/* CONTENT, REFUSED: enum ps_cause */
-	uint16_t slot;	/* WANT, CONTENT: content slot */
+	uint8_t cause; /* CONTENT, REFUSED: enum ps_cause */
+	uint16_t slot; /* WANT, CONTENT: content slot */
 	uint32_t page;
-	uint64_t arg;	/* HINT, CONTENT: hash. SHARE, SHARED, REFUSED: frame */
+	uint64_t arg; /* HINT, CONTENT: hash. SHARE, SHARED, REFUSED: frame */
 };
 
 /* Free-running counters: entries head..tail-1 are full, tail - head <= PS_RING_ENTRIES always.
@@ -201,29 +202,30 @@ struct ps_ring {
 };
 
 /* What the agent says of itself: a claim, shown as such, used for no decision that another VM
- * could feel. Pages unless the name says otherwise. Written by the agent with plain 64-bit stores. */
+ * could feel. Pages unless the name says otherwise. Written by the agent with plain 64-bit
+ * stores. */
 struct ps_agent_stats {
-	uint64_t size;		/* of all regions that take part */
-	uint64_t grant;		/* present in the guest's mapping, of whatever kind */
-	uint64_t shared;	/* frames mapped, of this and earlier stores */
-	uint64_t zero;		/* the kernel's zero page mapped where content was given back */
-	uint64_t large;		/* in huge pages */
+	uint64_t size;	 /* of all regions that take part */
+	uint64_t grant;	 /* present in the guest's mapping, of whatever kind */
+	uint64_t shared; /* frames mapped, of this and earlier stores */
+	uint64_t zero;	 /* the kernel's zero page mapped where content was given back */
+	uint64_t large;	 /* in huge pages */
 	uint64_t quarantined;
-	uint64_t cowh;		/* pages inside large blocks whose twin is known (hints answered) */
-	uint64_t stuck;		/* copied in place because no mapping was left (see unshare) */
-	uint64_t mappings;	/* mappings of this process that exist because of sharing */
-	uint64_t agent_bytes;	/* memory of the agent itself: tables, rings, buffers */
-	uint64_t cpu_ns;	/* CPU of the agent's threads */
-	uint64_t pass;		/* passes finished */
-	uint64_t looked;	/* pages whose state was read from the page tables */
-	uint64_t scanned;	/* pages hashed */
+	uint64_t cowh;	      /* pages inside large blocks whose twin is known (hints answered) */
+	uint64_t stuck;	      /* copied in place because no mapping was left (see unshare) */
+	uint64_t mappings;    /* mappings of this process that exist because of sharing */
+	uint64_t agent_bytes; /* memory of the agent itself: tables, rings, buffers */
+	uint64_t cpu_ns;      /* CPU of the agent's threads */
+	uint64_t pass;	      /* passes finished */
+	uint64_t looked;      /* pages whose state was read from the page tables */
+	uint64_t scanned;     /* pages hashed */
 	uint64_t hinted;
-	uint64_t shares;	/* events, ever growing */
+	uint64_t shares; /* events, ever growing */
 	uint64_t zeroed;
 	uint64_t unshares;
-	uint64_t discards;	/* shared pages discarded by the VMM */
-	uint64_t late_writes;	/* found in quarantine and put back into the guest */
-	uint64_t faults;	/* write faults settled */
+	uint64_t discards;		/* shared pages discarded by the VMM */
+	uint64_t late_writes;		/* found in quarantine and put back into the guest */
+	uint64_t faults;		/* write faults settled */
 	uint64_t refused[PS_CAUSE_END]; /* by cause */
 	uint64_t spare[16];
 };
@@ -244,7 +246,8 @@ int ps_msg_check(const void *buf, uint32_t len);
 uint32_t ps_msg_size(unsigned int type);
 /* A stable lower-case name, as in JSON and logs: "pinned", "changed", ... never NULL. */
 const char *ps_cause_name(unsigned int cause);
-/* 0 if name (PS_NAME_MAX bytes, NUL padded) is empty or made of [A-Za-z0-9._:@-] only; -EINVAL. */
+/* 0 if name (PS_NAME_MAX bytes, NUL padded) is empty or made of [A-Za-z0-9._:@-] only, and is not
+ * "." or "..", which a URL cannot name; -EINVAL. */
 int ps_name_check(const char name[PS_NAME_MAX]);
 
 #endif
