@@ -32,6 +32,8 @@ uint8_t *hammer_reserve(size_t bytes)
 	if (p == MAP_FAILED)
 		t_fail("reserving %zu bytes: %m", room);
 	at = (uint8_t *)(((uintptr_t)p + T_BLOCK) & ~(uintptr_t)(T_BLOCK - 1));
+	munmap(p, (size_t)(at - p));
+	munmap(at + bytes, room - bytes - (size_t)(at - p));
 	return at;
 }
 

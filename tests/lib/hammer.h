@@ -113,7 +113,7 @@ void hammer_publish(struct hammer *h);
 
 /* One operation at random (hammer-ops.c). The world lock is held for reading. */
 void hammer_op(struct hthread *t);
-/* Reserves n bytes of address space aligned to 2 MiB with a gap around. */
+/* Reserves n bytes of address space, aligned to 2 MiB. */
 uint8_t *hammer_reserve(size_t bytes);
 
 #endif

@@ -197,7 +197,8 @@ void *torture_io(void *arg)
 	static struct io io;
 
 	io.self = arg;
-	io.r = (struct hregion){.npages = IO_PAGES, .dontfork = true, .nohuge = io.self->h.seed & 2};
+	io.r = (struct hregion){
+		.npages = IO_PAGES, .dontfork = true, .nohuge = io.self->h.seed & 2};
 	io.r.model = mmap(NULL, IO_PAGES * sizeof(struct mpage), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	t_check(io.r.model != MAP_FAILED, "%m");
@@ -219,6 +220,7 @@ void *torture_io(void *arg)
 	}
 	io_uring_queue_exit(&io.ring);
 	check(&io, "after all I/O");
+	t_sys(munmap(io.r.base, IO_PAGES * T_PAGE));
 	close(io.pagemap);
 	if (io.out_fd >= 0)
 		close(io.out_fd);

@@ -239,6 +239,8 @@ void *torture_splice(void *arg)
 	for (uint32_t i = 0; i < SPLICE_SLOTS; i++)
 		if (s.slot[i].held)
 			release(&s, &s.slot[i]);
+	check(&s, "after all splices");
 	close(s.pagemap);
+	t_sys(munmap(s.r.base, SPLICE_PAGES * T_PAGE));
 	return NULL;
 }

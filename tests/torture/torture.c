@@ -11,8 +11,9 @@
  *  - no VM failed, none hung, at least --ops operations were done;
  *  - pages were shared, by the kernel's own count, or the run proves nothing;
  *  - mappings and memory come to a plateau while pages go round for ever;
- *  - when every page has been written with a content of its own, nothing is shared any more and
- *    the mappings have merged again, down to about as many as there were before;
+ *  - memory that stands still comes to be shared; when then every page has been written with a
+ *    content of its own, nothing is shared any more and the mappings have merged again, down to
+ *    about as many as there were before;
  *  - when the last VM has gone, the daemon holds no page.
  *
  * With --bare, or where agent and daemon are not built, the same runs without them: it shows that
@@ -36,6 +37,7 @@
 #define PHASE_SECONDS 120.0  /* a VM that does not reach a phase by then hangs */
 #define OPS_PATIENCE 5.0     /* times the seconds asked for, until the operations must be done */
 #define UNSHARE_SECONDS 20.0 /* for mappings to merge and frames to go */
+#define SHARE_SECONDS 40.0   /* for memory that stands still to be shared, on a busy machine */
 #define MAPPINGS_SLACK 64
 #define SAMPLES 4096u
 #define ARG(text) ((char *)(uintptr_t)(text)) /* exec changes none of them */
@@ -272,6 +274,43 @@ static void judge_plateau(struct run *run)
 		run_fail(run, "memory grows: %ld KiB in the middle third, %ld in the last", a1, a2);
 }
 
+/* Nobody writes, and most pages have twins: they must come to be shared. */
+static void judge_shared(struct run *run)
+{
+	double end = t_now() + SHARE_SECONDS;
+
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		struct pm_count c = count_vm(run, i);
+
+		while (c.file < c.present / 2 && t_now() < end) {
+			t_sleep(0.1);
+			c = count_vm(run, i);
+		}
+		t_note("VM %u: %u of %u pages shared when all stood still", i, c.file, c.present);
+		if (c.file < c.present / 2)
+			run_fail(run, "VM %u stands still, and is not shared within %.0f s", i,
+				 SHARE_SECONDS);
+	}
+}
+
+/* The mappings of a VM that has too many, for whoever looks into it. */
+static void keep_maps(struct run *run, uint32_t i)
+{
+	static char text[1 << 20];
+	char from[64], to[PATH_MAX];
+	ssize_t n;
+	int fd;
+
+	snprintf(from, sizeof(from), "/proc/%d/smaps", (int)run->pid[i]);
+	t_build_path("tests/torture.smaps", to, sizeof(to));
+	n = t_slurp(from, text, sizeof(text));
+	fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd >= 0 && n > 0 && write(fd, text, (size_t)n) == n)
+		t_note("its mappings are in %s", to);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Every page is unique now: sharing and its mappings must go. */
 static void judge_unshared(struct run *run)
 {
@@ -291,6 +330,8 @@ static void judge_unshared(struct run *run)
 		       run->first_mappings[i], mappings, c.file);
 		if (c.file)
 			run_fail(run, "VM %u: every page was written, %u are shared", i, c.file);
+		if (mappings > run->first_mappings[i] + MAPPINGS_SLACK)
+			keep_maps(run, i);
 		if (mappings > run->first_mappings[i] + MAPPINGS_SLACK)
 			run_fail(run,
 				 "VM %u: %ld mappings at first, %ld when nothing is shared: "
@@ -395,8 +436,9 @@ static int torture(struct run *run, char *const argv[])
 	reach(run, TORTURE_QUIET);
 	take_sample(run);
 	judge(run);
+	reach(run, TORTURE_FRESH);
 	if (!run->o.bare)
-		t_sleep(3); /* everything that stands still may be shared now */
+		judge_shared(run);
 	reach(run, TORTURE_UNIQUE);
 	if (!run->o.bare)
 		judge_unshared(run);

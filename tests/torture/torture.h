@@ -14,6 +14,7 @@
 enum torture_phase {
 	TORTURE_RUN,	/* everything goes */
 	TORTURE_QUIET,	/* all threads joined, all memory verified, nothing is written */
+	TORTURE_FRESH,	/* all memory mapped anew and filled with contents that have twins */
 	TORTURE_UNIQUE, /* every page was written with a content of its own: nothing to share */
 	TORTURE_END,
 };
