@@ -15,6 +15,8 @@
  *	work ROUND	writes half of memory, tmpfs and heaps anew
  *	flip		turns one bit of its memory over, for a test that verify sees it
  *	stats		where the guest's memory is
+ *	load MS		memory, system calls and disk reads in turns: how many of each a second
+ *	build MS, database MS	work as people do it: how much of it was done
  *	poweroff
  *
  * Between commands it wakes up every second and writes a little, as a machine that is alive.
@@ -34,6 +36,7 @@
 #include "area.h"
 #include "boot.h"
 #include "files.h"
+#include "load.h"
 #include "model.h"
 #include "procs.h"
 
@@ -161,6 +164,27 @@ static void do_stats(const char *tag, FILE *out)
 	fprintf(out, " processes=%zu\n", procs_count());
 }
 
+/* Loads read what every guest has: the first area, and never write to it. */
+static void do_load(const char *tag, const char *command, unsigned int ms, FILE *out)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *answer = open_memstream(&text, &size);
+	int r = -ENOMEM;
+
+	if (answer && !strcmp(command, "load"))
+		r = load_run(areas[0].memory, areas[0].pages * MODEL_PAGE, ms, answer);
+	else if (answer)
+		r = load_job(command, ms, answer);
+	if (answer)
+		fclose(answer);
+	if (r == 0)
+		fprintf(out, "%s ok%s\n", tag, text);
+	else
+		fprintf(out, "%s bad error=%d\n", tag, -r);
+	free(text);
+}
+
 static void obey(char *line, FILE *out)
 {
 	char *rest = NULL;
@@ -182,6 +206,10 @@ static void obey(char *line, FILE *out)
 		do_flip(tag, out);
 	else if (!strcmp(command, "stats"))
 		do_stats(tag, out);
+	else if (!strcmp(command, "load") || !strcmp(command, "build") ||
+		 !strcmp(command, "database"))
+		do_load(tag, command, argument ? (unsigned int)strtoul(argument, NULL, 10) : 1000,
+			out);
 	else if (!strcmp(command, "poweroff"))
 		reboot(RB_POWER_OFF);
 	else

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* load: work for a test guest whose speed is measured. Answers KEY=VALUE ... without a newline. */
+#ifndef PSHARE_GUEST_LOAD_H
+#define PSHARE_GUEST_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Three loads in turns, ms in all: memory= reads of `memory` (and some writes to memory of its
+ * own), syscall= system calls, io= reads of 64 KiB of the disk past the page cache; each a second.
+ * 0 or -errno. */
+int load_run(const uint8_t *memory, size_t bytes, unsigned int ms, FILE *out);
+
+/* Work as people do it, for ms: "build" compiles Python's library, "database" reads and updates
+ * records in a file with an index. done= and what was done a second. 0 or -errno. */
+int load_job(const char *name, unsigned int ms, FILE *out);
+
+#endif
