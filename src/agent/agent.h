@@ -62,6 +62,10 @@ struct agent {
 	} budget;
 	pthread_t worker, settler;
 	struct link_order sorted[LINK_ORDERS_MAX];
+	struct streak {	       /* of write faults on pages that follow each other; the settler's */
+		uint32_t next; /* page in the VM */
+		uint32_t len;
+	} streak;
 	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
 	_Atomic uint64_t faults, unshares, discards, stuck;
 };

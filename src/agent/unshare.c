@@ -105,19 +105,6 @@ int unshare_with(struct agent *a, struct region *r, uint32_t page, const char *c
 	return copy_over(a, r, page, 1, content);
 }
 
-void unshare_fault(struct agent *a, struct region *r, uint32_t page)
-{
-	enum page_state state = page_state(&r->state[page]);
-
-	atomic_fetch_add(&a->faults, 1);
-	if (page_has_frame(state) && unshare_run(a, r, page, 1) == 0)
-		return;
-	if ((page_has_frame(state) || state == PAGE_STUCK) && stick(a, r, page, 1) == 0)
-		return;
-	/* Out, or settled by somebody else: the writer looks again, and comes again if need be. */
-	uffd_wake(a->guard, region_page(r, page), PS_PAGE_SIZE);
-}
-
 /* The length of the run at page, within end, in which all pages have a frame. */
 static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
 {
@@ -127,6 +114,37 @@ static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
 	       page_has_frame(page_state(&r->state[page + n])))
 		n++;
 	return n;
+}
+
+/* How many pages to unshare for a write to this one: a guest that writes page after page (it
+ * clears, copies, reads a file) gets twice as many each time, so that it waits for the settler
+ * once for a stretch and not once for a page. One step aside, and it is one page again: what is
+ * unshared and then not written costs memory until it is shared anew. */
+static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
+{
+	struct streak *s = &a->streak;
+	uint32_t end = (page / PS_BLOCK_PAGES + 1) * PS_BLOCK_PAGES, n;
+
+	s->len = r->base + page == s->next ? s->len * 2 : 1;
+	if (s->len > UNSHARE_AHEAD)
+		s->len = UNSHARE_AHEAD;
+	n = framed(r, page, end < r->end ? end : r->end);
+	n = n < s->len ? n : s->len;
+	s->next = r->base + page + n;
+	return n;
+}
+
+void unshare_fault(struct agent *a, struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	atomic_fetch_add(&a->faults, 1);
+	if (page_has_frame(state) && unshare_run(a, r, page, ahead(a, r, page)) == 0)
+		return;
+	if ((page_has_frame(state) || state == PAGE_STUCK) && stick(a, r, page, 1) == 0)
+		return;
+	/* Out, or settled by somebody else: the writer looks again, and comes again if need be. */
+	uffd_wake(a->guard, region_page(r, page), PS_PAGE_SIZE);
 }
 
 void unshare_all(struct agent *a, struct region *r)

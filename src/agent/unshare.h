@@ -10,6 +10,7 @@
 
 #include "agent/region.h"
 
+#define UNSHARE_AHEAD 16u /* at most so many for one write fault */
 #define UNSHARE_PAGES 64u /* unshared in one go: the settler waits no longer than this takes */
 
 /* Pages page..page+n-1 all map frames: gives each a copy of its own. 0; or -errno, and then they

@@ -198,7 +198,7 @@ static int do_fixed_read(struct hregion *r, struct fv_cmd *c)
 static int do_grow(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 {
 	uint8_t *page = r->base + (size_t)c->page * T_PAGE;
-	size_t grown = (size_t)c->n * T_PAGE;
+	size_t n = (size_t)c->arg, grown = n * T_PAGE;
 	uint8_t *room = mmap(NULL, grown, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *p;
 
@@ -209,7 +209,7 @@ static int do_grow(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 			       MREMAP_MAYMOVE | MREMAP_FIXED, room);
 	if (p == MAP_FAILED)
 		return -errno;
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		uint64_t word;
 
 		/* past the end of the file a read would raise SIGBUS: the kernel reads for us */
