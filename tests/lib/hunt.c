@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define HUNT_RANGES 256u
@@ -32,29 +31,15 @@ static uint8_t *hunt_present(int fd, uintptr_t start, uintptr_t end, uint64_t pf
 static uint8_t *hunt_mapping(int fd, uintptr_t start, uintptr_t end, uint64_t pfn)
 {
 	struct page_region range[HUNT_RANGES];
+	uint32_t n;
 
-	while (start < end) {
-		struct pm_scan_arg arg = {.size = sizeof(arg),
-					  .start = start,
-					  .end = end,
-					  .vec = (uintptr_t)range,
-					  .vec_len = HUNT_RANGES,
-					  .category_mask = PAGE_IS_PRESENT,
-					  .return_mask = PAGE_IS_PRESENT};
-		int n = ioctl(fd, PAGEMAP_SCAN, &arg);
-
-		if (n < 0)
-			return NULL;
-		for (int i = 0; i < n; i++) {
+	while ((n = pm_present(fd, &start, end, range, HUNT_RANGES)))
+		for (uint32_t i = 0; i < n; i++) {
 			uint8_t *found = hunt_present(fd, range[i].start, range[i].end, pfn);
 
 			if (found)
 				return found;
 		}
-		if (arg.walk_end <= start)
-			break;
-		start = arg.walk_end;
-	}
 	return NULL;
 }
 

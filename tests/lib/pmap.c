@@ -95,6 +95,27 @@ struct pm_count pm_count(int fd, uintptr_t addr, uint32_t n)
 	return count;
 }
 
+uint32_t pm_present(int fd, uintptr_t *at, uintptr_t end, struct page_region *range, uint32_t n)
+{
+	while (*at < end) {
+		struct pm_scan_arg arg = {.size = sizeof(arg),
+					  .start = *at,
+					  .end = end,
+					  .vec = (uintptr_t)range,
+					  .vec_len = n,
+					  .category_mask = PAGE_IS_PRESENT,
+					  .return_mask = PAGE_IS_PRESENT};
+		int got = ioctl(fd, PAGEMAP_SCAN, &arg);
+
+		if (got < 0 || arg.walk_end <= *at)
+			break;
+		*at = arg.walk_end;
+		if (got)
+			return (uint32_t)got;
+	}
+	return 0;
+}
+
 long pm_mappings(pid_t pid)
 {
 	char path[64], buf[65536];

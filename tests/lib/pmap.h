@@ -26,6 +26,10 @@ struct pm_count {
 /* Counts the pages of [addr, addr + n pages). */
 struct pm_count pm_count(int fd, uintptr_t addr, uint32_t n);
 
+/* The present pages of [*at, end), as up to n ranges; *at moves on to where it stopped. Address
+ * space that is only reserved costs nothing. The number of ranges, 0 at the end. */
+uint32_t pm_present(int fd, uintptr_t *at, uintptr_t end, struct page_region *range, uint32_t n);
+
 /* Mappings (lines of /proc/PID/maps), -1 if it has gone. */
 long pm_mappings(pid_t pid);
 /* A "Name:  123 kB" field of /proc/PID/status, /proc/PID/smaps_rollup, ... in KiB; -1 if none. */
