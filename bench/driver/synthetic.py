@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs on synthetic memory: VMs of paper (bench/synth), one contender, from fill to verify."""
+import concurrent.futures
+import dataclasses
+import time
+
+from driver import counters, host, phases, proc
+
+PAGE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What one run is to do. Times in seconds, but for the *_ms and *_us."""
+    mib: int             # of all VMs together
+    vms: int = 2
+    run: int = 1         # pages of a slot
+    equal: int = 500     # permille of the slots
+    change: int = 0      # permille of the slots that change all the time
+    change_ms: int = 1000
+    seed: int = 1
+    cap_s: float = 60
+    load_ms: int = 0     # 0: no loads
+    load_turn_ms: int = 900
+    touches: int = 0     # timed first reads, and as many first writes
+    apart_us: int = 50
+    twins: int = 0
+    settle_s: float = 12  # until passes over unchanged memory have become what they stay
+    window_s: float = 6   # how long they are watched then
+    file: str = ""
+
+
+def start_vms(build, contender, plan):
+    mib = plan.mib // plan.vms
+    vms = []
+    try:
+        for number in range(plan.vms):
+            name = f"vm{number}"
+            vms.append(proc.Talker(
+                [build / "bench/small", *contender.wrap(name), build / "bench/synth", plan.seed,
+                 number, mib * 256, plan.run, plan.equal, plan.change,
+                 *([plan.file] if plan.file else [])], name))
+    except BaseException:
+        for vm in vms:
+            vm.close()
+        raise
+    return vms
+
+
+def all_ask(vms, line):
+    with concurrent.futures.ThreadPoolExecutor(len(vms)) as pool:
+        return list(pool.map(lambda vm: vm.ask(line), vms))
+
+
+class Run:
+    """One contender, one plan. result: what it found."""
+
+    def __init__(self, build, contender, plan, ideal=None):
+        self.build = build
+        self.contender = contender
+        self.plan = plan
+        self.mib = plan.mib // plan.vms
+        self.ideal = ideal
+        self.vms = []
+        self.sampler = None
+        self.result = {"contender": contender.name, "mib": plan.mib}
+
+    def pids(self):
+        return [vm.pid for vm in self.vms]
+
+    def named(self):
+        return [(vm.name, vm.pid) for vm in self.vms]
+
+    def alive(self):
+        return all(vm.process.poll() is None for vm in self.vms)
+
+    def go(self):
+        self.contender.start()
+        try:
+            self.vms = start_vms(self.build, self.contender, self.plan)
+            self._before()
+            self._converge()
+            self._after()
+            self._verify()
+        finally:
+            if self.sampler:
+                self.sampler.close()
+            for vm in self.vms:
+                vm.close()
+            self.contender.stop()
+        return self.result
+
+    def _load(self):
+        return self.vms[0].ask(f"load {self.plan.load_ms}")
+
+    def _before(self):
+        plan, result = self.plan, self.result
+        all_ask(self.vms, "fill")
+        if plan.change:  # what changes has changed once: it is nobody's equal any more
+            all_ask(self.vms, f"change {plan.change_ms}")
+            time.sleep(1.5 * plan.change_ms / 1000)
+            all_ask(self.vms, "still")
+        if self.ideal is None:
+            self.ideal = counters.count_ideal(self.build, self.mib, self.named())["ideal"]
+        result["ideal"] = self.ideal
+        frames = counters.count_frames(self.build, self.mib, self.named())
+        result["saved_before"] = frames["saved"]
+        self.footprint = counters.footprint(self.build, self.mib, self.named(), frames)
+        if plan.load_ms:
+            result["load_before"] = self._load()
+        if plan.change:
+            all_ask(self.vms, f"change {plan.change_ms}")
+
+    def _converge(self):
+        plan, result = self.plan, self.result
+        self.sampler = proc.Sampler(self.build, self.contender, self.pids())
+        self.contender.release()
+        start = self.sampler.now()
+        all_ask(self.vms, "merge")
+        load = None
+        if plan.load_ms:
+            load = phases.Load(lambda: self.vms[0].ask(f"load {plan.load_turn_ms}"),
+                               self.sampler.now)
+        try:
+            result["end"] = phases.settle(self.contender, self.sampler, self.pids(), self.ideal,
+                                          plan.cap_s, self.alive)
+        finally:
+            loads = load.end() if load else []
+        samples = [{**sample, "t": sample["t"] - start} for sample in self.sampler.samples
+                   if sample["t"] >= start]
+        result["start"] = start
+        reached = phases.crossing(samples, phases.REACHED * self.ideal - result["saved_before"])
+        result["reached"] = reached
+        result["samples"] = [[round(s["t"], 3), s["saved"], round(s["share"], 4)] for s in samples]
+        limit = reached["t"] + start if reached else float("inf")
+        result["load_while"] = [turn for turn in loads if turn["start"] < limit]
+
+    def _after(self):
+        plan, result, contender = self.plan, self.result, self.contender
+        if plan.load_ms:
+            result["load_after"] = self._load()
+        result["quiet"] = phases.quiet_pass(contender, self.pids(), plan.settle_s, 8,
+                                            plan.window_s)
+        if plan.change:
+            self.result["changed"] = sum(a["changed"] for a in all_ask(self.vms, "still"))
+        if plan.twins:
+            result["twin_ms"] = self.vms[0].ask(f"twin {plan.twins}")
+        named = self.named()
+        frames = counters.count_frames(self.build, self.mib, named)
+        result["frames"] = {key: frames[key] for key in ("saved", "shared", "zero", "frames")}
+        result["sampled"] = self.sampler.last()["saved"] + result["saved_before"]
+        result["ideal_after"] = counters.count_ideal(self.build, self.mib, named)["ideal"]
+        after = counters.footprint(self.build, self.mib, named, frames)
+        result["metadata"] = counters.metadata(contender, named, frames, self.footprint, after)
+        result["managed"] = plan.mib * (1 << 20)
+        result["books"] = contender.books()
+        if plan.touches:
+            result["first_read_ns"] = self.vms[0].ask(f"read {plan.touches} {plan.apart_us}")
+            result["first_write_ns"] = self.vms[0].ask(f"write {plan.touches} {plan.apart_us}")
+
+    def _verify(self):
+        wrong = sum(answer["wrong"] for answer in all_ask(self.vms, "verify"))
+        self.result["wrong_pages"] = wrong
+        if wrong:
+            raise host.Failed(f"{wrong} pages are wrong after {self.contender.name} shared them")
