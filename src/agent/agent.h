@@ -42,11 +42,12 @@ struct agent {
 	int tracker;
 	int guard;
 	int pagemap;
-	int bell;	     /* eventfd: wakes the worker */
-	atomic_bool dead;    /* the child of a fork: every call passes through */
-	atomic_bool unrefs;  /* some block has them */
-	atomic_bool gave_up; /* something unexpected happened: nothing is taken out any more */
-	bool no_share;	     /* PSHARE_NO_SHARE */
+	int bell;	       /* eventfd: wakes the worker */
+	atomic_bool dead;      /* the child of a fork: every call passes through */
+	atomic_bool untracked; /* some block has pages that are not registered with the tracker */
+	atomic_bool unrefs;    /* some block has them */
+	atomic_bool gave_up;   /* something unexpected happened: nothing is taken out any more */
+	bool no_share;	       /* PSHARE_NO_SHARE */
 
 	struct region region[PS_REGIONS_MAX];
 	uint32_t next_base; /* first page number never given to a region */

@@ -31,6 +31,7 @@ struct block {
 	uint16_t twin;	/* PAGE_TWIN */
 	uint16_t shared;
 	uint16_t runs;	     /* mappings of frames in this block */
+	uint8_t untracked;   /* some page is not registered with the tracker; set by anyone */
 	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
 	uint8_t armed;	     /* some page is ARMED: look even if nothing was written */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */

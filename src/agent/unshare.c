@@ -8,9 +8,10 @@
  *  2. mremap() the copy over the frames. Before, the guest sees the frame and cannot write; after,
  *     it sees the same bytes and can. There is nothing in between.
  *  3. the state: NEW, and UNREF where the daemon counts a reference. Then wake the writers.
- *  4. register the pages with the tracker again; the kernel merges them with their neighbours.
- *     Until then writes to them are not tracked, which is right: what is not armed counts as
- *     written.
+ *  4. later, by the worker (unshare_track): register the pages with the tracker again; the kernel
+ *     then merges them with their neighbours. Until then the walk does not see them, which is
+ *     right: what is not armed counts as written. Not here: it is 2 us that a writer on the same
+ *     processor would wait for.
  *
  * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
  *
@@ -52,9 +53,10 @@ static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint3
 		}
 		page_set(&r->state[i], PAGE_NEW);
 	}
+	for (uint32_t i = page / PS_BLOCK_PAGES; i <= (page + n - 1) / PS_BLOCK_PAGES; i++)
+		__atomic_store_n(&r->block[i].untracked, 1, __ATOMIC_RELEASE);
+	a->untracked = true;
 	uffd_wake(a->guard, addr, len);
-	/* A failure leaves them out of sight of the walk: never shared again, never wrong. */
-	uffd_register(a->tracker, addr, len, UFFDIO_REGISTER_MODE_WP);
 }
 
 static int copy_over(struct agent *a, struct region *r, uint32_t page, uint32_t n,
@@ -208,4 +210,39 @@ int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n
 		if (page_is(&r->state[i], PAGE_QUARANTINED))
 			r->frame[i] = FRAME_DISCARDED;
 	return 0;
+}
+
+static bool is_own(const struct region *r, uint32_t page)
+{
+	return !mapped_from_store(r, page);
+}
+
+static void track_block(struct agent *a, struct region *r, uint32_t block)
+{
+	uint32_t page = block * PS_BLOCK_PAGES, k;
+	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
+
+	for (page = page < r->first ? r->first : page; page < end; page += k ? k : 1) {
+		for (k = 0; page + k < end && is_own(r, page + k);)
+			k++;
+		if (k && uffd_register(a->tracker, region_page(r, page), (size_t)k * PS_PAGE_SIZE,
+				       UFFDIO_REGISTER_MODE_WP)) {
+			/* Out of sight of the walk, never wrong; tried again. */
+			r->block[block].untracked = 1;
+			a->untracked = true;
+		}
+	}
+}
+
+void unshare_track(struct agent *a)
+{
+	if (!atomic_exchange(&a->untracked, false))
+		return;
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		for (uint32_t b = 0; r->life == REGION_MANAGED && b < r->blocks; b++)
+			if (__atomic_exchange_n(&r->block[b].untracked, 0, __ATOMIC_ACQ_REL))
+				track_block(a, r, b);
+	}
 }

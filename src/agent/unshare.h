@@ -27,4 +27,7 @@ void unshare_all(struct agent *a, struct region *r);
  * access gives zeros), and what is in quarantine for them is forgotten. */
 int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 
+/* Lets the walk see again what was unshared since the last call. The worker, under act alone. */
+void unshare_track(struct agent *a);
+
 #endif

@@ -51,7 +51,8 @@ static bool is_due(const struct visit *v, uint8_t state)
 {
 	unsigned int v2 = (state & PAGE_VOLATILE) >> PAGE_VOLATILE_SHIFT;
 
-	return (v->a->walk.look & ((1u << v2) - 1)) == 0;
+	/* Blocks take turns, so that what rests does not all come back in one look. */
+	return ((v->a->walk.look + v->first / PS_BLOCK_PAGES) & ((1u << v2) - 1)) == 0;
 }
 
 static void add_zero(struct visit *v, uint32_t page)
@@ -141,10 +142,12 @@ static bool look_written(struct visit *v, uint32_t page)
 	uint8_t byte = __atomic_load_n(state, __ATOMIC_ACQUIRE);
 
 	switch (byte & PAGE_STATE) {
+	case PAGE_ARMED: /* between two looks: it was armed for nothing */
+		page_tire(state);
+		page_set(state, PAGE_NEW);
+		break;
 	case PAGE_HINTED:
 	case PAGE_TWIN:
-	case PAGE_ARMED:
-		page_tire(state);
 		page_set(state, PAGE_NEW);
 		break;
 	case PAGE_NEW:

@@ -9,6 +9,7 @@
  *   orders      share, block by block
  *   quarantine  give back what has waited long enough
  *   references  tell the daemon which frames are not mapped any more
+ *   tracking    let the walk see what was unshared
  *   walk        look for what changed, hash, hint
  *   figures     what `pshare list` shows
  */
@@ -26,7 +27,9 @@
 #include "sys/vmas.h"
 #include "sys/wait.h"
 
+#define IDLE_NS 1000000000ull /* without a daemon */
 #define FIGURES_NS 250000000ull
+#define TRACK_NS 100000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
 #define QUARANTINE_MS_DEFAULT 2000u
 #define SLEEP_MAX_NS 5000000000ull
@@ -253,6 +256,18 @@ static void serve_references(struct agent *a)
 		a->unrefs = true;
 }
 
+/* ---- what was unshared ---------------------------------------------------------------------- */
+
+static void serve_tracking(struct agent *a, uint64_t now, uint64_t *next)
+{
+	if (now < *next)
+		return;
+	*next = now + TRACK_NS;
+	pthread_mutex_lock(&a->act);
+	unshare_track(a);
+	pthread_mutex_unlock(&a->act);
+}
+
 /* ---- figures ------------------------------------------------------------------------------ */
 
 static void add_region(struct ps_agent_stats *s, const struct region *r)
@@ -357,7 +372,7 @@ static uint64_t quarantine_wait(struct agent *a, uint64_t now)
 void *worker_main(void *arg)
 {
 	struct agent *a = arg;
-	uint64_t next_figures = 0;
+	uint64_t next_figures = 0, next_tracking = 0;
 
 	for (;;) {
 		uint64_t now = sys_now(), wait;
@@ -368,9 +383,10 @@ void *worker_main(void *arg)
 		serve_orders(a);
 		wait = least(wait, quarantine_wait(a, now));
 		serve_references(a);
+		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, walk_step(a, now));
 		serve_figures(a, now, &next_figures);
-		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : UINT64_MAX);
+		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
 		rest(a, wait);
 	}
 	return NULL;
