@@ -155,10 +155,10 @@ static int slot_take(struct domain *domain)
 		more = INDEX_VMS;
 	if (more == domain->nslots)
 		return -EUSERS;
-	grown = realloc(domain->slot, more * sizeof(*grown));
+	grown = realloc(domain->slot, more * sizeof(struct member *));
 	if (!grown)
 		return -ENOMEM;
-	memset(grown + domain->nslots, 0, (more - domain->nslots) * sizeof(*grown));
+	memset(grown + domain->nslots, 0, (more - domain->nslots) * sizeof(struct member *));
 	domain->slot = grown;
 	more = domain->nslots;
 	domain->nslots = domain->nslots ? domain->nslots * 2 : 4;

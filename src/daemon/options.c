@@ -179,7 +179,7 @@ static int use_runtime_dir(struct options *options, const char *path)
 			strlen(path), sizeof(options->runtime_dir) - SOCKET_NAME_MAX);
 		return -EINVAL;
 	}
-	strcpy(options->runtime_dir, path);
+	memcpy(options->runtime_dir, path, strlen(path) + 1);
 	return 0;
 }
 

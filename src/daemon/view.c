@@ -317,19 +317,22 @@ int view_set(struct daemon *daemon, const char *name, const char *value,
 	return rehome_wait(daemon, NULL, what, change, why);
 }
 
-/* The VM, if this peer may change it. */
-static int may_change(struct daemon *daemon, const char *name, const struct view_change *change,
-		      struct vm **vm, struct view_reason *why)
+/* The VM, if this peer may change it; else NULL, *r and *why. */
+static struct vm *may_change(struct daemon *daemon, const char *name,
+			     const struct view_change *change, int *r, struct view_reason *why)
 {
-	struct vm *found = vm_by_name(daemon, name);
+	struct vm *vm = vm_by_name(daemon, name);
 
-	if (!found)
-		return no(why, -ENOENT, "there is no VM \"%.64s\"", name);
-	if (!is_admin(&change->peer) && change->peer.uid != found->user->uid)
-		return no(why, -EPERM, "%s belongs to user %u: that user and root may change it",
-			  found->name, found->user->uid);
-	*vm = found;
-	return 0;
+	if (!vm) {
+		*r = no(why, -ENOENT, "there is no VM \"%.64s\"", name);
+		return NULL;
+	}
+	if (!is_admin(&change->peer) && change->peer.uid != vm->user->uid) {
+		*r = no(why, -EPERM, "%s belongs to user %u: that user and root may change it",
+			vm->name, vm->user->uid);
+		return NULL;
+	}
+	return vm;
 }
 
 /* The VM's target may have changed: it moves, and the change waits for it. */
@@ -347,10 +350,10 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	const char *what = setting_get(SETTING_PSHARE_ENABLE)->name;
 	char err[POLICY_ERROR_MAX];
 	struct setting_value parsed;
-	struct vm *vm = NULL;
-	int r = may_change(daemon, vm_name, change, &vm, why), id;
+	int r, id;
+	struct vm *vm = may_change(daemon, vm_name, change, &r, why);
 
-	if (r < 0)
+	if (!vm)
 		return r;
 	id = setting_find(name, true, err);
 	if (id < 0)
@@ -373,10 +376,10 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	const char *what = setting_get(SETTING_PSHARE_SALT)->name;
 	struct salt_digest digest;
 	uint32_t fingerprint;
-	struct vm *vm = NULL;
-	int r = may_change(daemon, vm_name, change, &vm, why);
+	int r = 0;
+	struct vm *vm = may_change(daemon, vm_name, change, &r, why);
 
-	if (r < 0)
+	if (!vm)
 		return r;
 	if (rehome_busy(daemon, vm, what))
 		return no(why, -EBUSY, "another change of %s is under way", what);

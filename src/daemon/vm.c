@@ -83,7 +83,7 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	memcpy(vm->uuid, hello->uuid, sizeof(vm->uuid));
 	r = sys_random(vm->own_id, sizeof(vm->own_id));
 	if (r < 0)
-		return r;
+		return r; // cppcheck-suppress memleak ; the cleanup attribute frees it
 	r = loop_watch(&d->loop, &vm->process, LOOP_PROCESS, vm->pidfd, LOOP_READ);
 	if (r < 0)
 		return r;

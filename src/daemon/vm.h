@@ -80,7 +80,7 @@ bool vm_process_ended(const struct vm *vm);
 
 /* A VM for that HELLO; pidfd becomes the VM's on success. 0 or -errno. */
 int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
-	   const struct ps_msg_hello *hello, struct vm **vm);
+	   const struct ps_msg_hello *hello, struct vm **out);
 
 /* The session ended: a ghost while its process may map frames, else its end. */
 void vm_detach(struct vm *vm);
