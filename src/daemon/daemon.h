@@ -51,6 +51,7 @@ struct user {
 	uint32_t holders;   /* sessions and VMs that point here */
 	uint32_t sessions;  /* connections */
 	uint32_t half_open; /* of them, before HELLO */
+	uint32_t vms;	    /* ghosts too: each costs a descriptor and what it holds */
 	uint64_t entries;   /* pages of its VMs with a frame, and hints that wait */
 	uint64_t salt_tokens_at, salt_tokens; /* new salts it may have digested: see secret.h */
 	struct log_gate gate;

@@ -353,6 +353,7 @@ static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hel
 {
 	struct daemon *d = s->daemon;
 	struct vm *vm = vm_find(d, hello->uuid);
+	char why[PS_REASON_MAX];
 	int r;
 
 	if (vm && vm->pid == s->pid && vm->user == s->user && !vm_process_ended(vm)) {
@@ -372,6 +373,9 @@ static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hel
 			vm->nold++;
 			vm->member = NULL;
 		}
+	} else if (!vm_has_room(d, s->user, s->pid, why)) {
+		session_refuse(s, EUSERS, "%s", why);
+		return -EPIPE;
 	} else {
 		r = vm_new(d, s->user, s->pid, pidfd, hello, &vm);
 		if (r < 0) {

@@ -8,7 +8,9 @@
  *
  * A session that ends says nothing about memory: the process may go on with every frame mapped. So
  * the VM stays, a ghost, with its references, until its pidfd says that the process has ended or
- * its agent comes back and later says OLD_GONE. What it holds meanwhile is its user's charge.
+ * its agent comes back and later says OLD_GONE. What it holds meanwhile is its user's charge; and
+ * since a process could come again and again under another uuid, leaving a ghost each time, there
+ * is a cap on the VMs of one process and of one user.
  */
 #include "daemon/vm.h"
 
@@ -25,6 +27,8 @@
 #include "sys/entropy.h"
 #include "sys/events.h"
 
+#define VMS_PER_PROCESS 16u /* one is the rule; after an exec() the one before may still be known */
+#define VMS_PER_USER 1024u
 #define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u
 #define DROP_SLICE 4096u
@@ -68,6 +72,25 @@ static void name_vm(struct vm *vm, const char *wanted)
 		snprintf(vm->name, sizeof(vm->name), "%.50s.%u", base, n);
 }
 
+bool vm_has_room(struct daemon *d, const struct user *user, pid_t pid, char *why)
+{
+	unsigned int same = 0;
+
+	list_for_each(vm, &d->vms, struct vm, link)
+		same += vm->pid == pid && vm->user == user;
+	if (same >= VMS_PER_PROCESS)
+		snprintf(why, PS_REASON_MAX, "process %d is %u VMs already, no more are allowed",
+			 (int)pid, same);
+	else if (user->vms >= VMS_PER_USER)
+		snprintf(why, PS_REASON_MAX, "user %u has %u VMs, no more are allowed", user->uid,
+			 user->vms);
+	else if (d->nvms >= d->sessions_max)
+		snprintf(why, PS_REASON_MAX, "the daemon has as many VMs as it can");
+	else
+		return true;
+	return false;
+}
+
 int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	   const struct ps_msg_hello *hello, struct vm **out)
 {
@@ -95,6 +118,7 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	list_init(&vm->grave);
 	vm->user = user;
 	user->holders++;
+	user->vms++;
 	list_add_tail(&d->vms, &vm->link);
 	d->nvms++;
 	*pidfd = -1;
@@ -179,6 +203,7 @@ void vm_bury(struct vm *vm)
 	add_ended(&d->ended, &vm->last_stats);
 	loop_unwatch(&d->loop, &vm->process);
 	list_del(&vm->link);
+	vm->user->vms--;
 	d->nvms--;
 	if (!d->nvms)
 		d->idle_since = d->now;

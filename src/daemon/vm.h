@@ -78,6 +78,8 @@ struct vm *vm_by_name(struct daemon *d, const char *name);
 /* True if its process has ended. */
 bool vm_process_ended(const struct vm *vm);
 
+/* May this process say that it is another VM? If not, *why (PS_REASON_MAX bytes) says which cap. */
+bool vm_has_room(struct daemon *d, const struct user *user, pid_t pid, char *why);
 /* A VM for that HELLO; pidfd becomes the VM's on success. 0 or -errno. */
 int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	   const struct ps_msg_hello *hello, struct vm **out);

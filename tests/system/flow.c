@@ -576,6 +576,25 @@ TEST("a salt that the policy keeps for others gives a domain of its own, not an 
 	t_daemon_free(&d);
 }
 
+TEST("a process that says that it is one VM after the other is told when it is enough")
+{
+	struct peer p;
+	union peer_msg m;
+	int n = 0;
+
+	start(NULL);
+	for (; n < 100; n++) {
+		peer_connect(&p, &d);
+		peer_hello_make(&p, &m, "many");
+		REQUIRE_OK(peer_say(&p, PS_MSG_HELLO, &m, NULL, 0));
+		if (peer_hear(&p, PS_MSG_DOMAIN, ANSWER_MS) != PS_MSG_DOMAIN)
+			break;
+	}
+	CHECK_EQ(n, 16);
+	CHECK_IN("is 16 VMs already", p.refuse.reason);
+	t_daemon_free(&d);
+}
+
 TEST("a second daemon in the same folder is refused in one line, and a dead one's sockets are taken")
 {
 	char out[512], path[256];
