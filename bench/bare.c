@@ -4,6 +4,9 @@
  * writer go on: the least that any sharing in user space can cost a first write.
  *
  *	bare N US	N faults, US apart: n= p50= p99= p999= max= in ns
+ *
+ * Where the handler sleeps on another core, waking that core is most of it, more so in a virtual
+ * machine; so it is worth a second look with both on one core (taskset -c 0 bare ...).
  */
 #include <errno.h>
 #include <pthread.h>

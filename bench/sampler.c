@@ -9,7 +9,7 @@
  * A line every MS ms until stdin ends; figures are since the start:
  *	t=NS saved=PAGES share=NS vm=NS
  *
- *	saved	with daemon: anonymous pages that the VMs have lost, less what the stores have grown;
+ *	saved	with daemon: anonymous pages that the VMs have lost, less what stores have grown;
  *		else: what KSM counts as sharing, and its zero pages
  *	share	CPU of the daemon, of the VMs' pshare-* threads, and of ksmd
  *	vm	CPU of the VMs' other threads

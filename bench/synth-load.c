@@ -6,7 +6,7 @@
  * The loads take turns, so that all three see the same weather:
  *	memory	reads a random word of all memory, seven times; writes one to the scratch pages
  *	syscall	getppid(), and a read of one byte of /dev/zero into a scratch page
- *	io	reads 64 KiB of a file into scratch pages, by DMA where the file system can (O_DIRECT)
+ *	io	reads 64 KiB of a file into scratch pages, by DMA where that is possible
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ struct load {
 	bool failed;
 };
 
-/* ---- the three loads -------------------------------------------------------------------------- */
+/* ---- the three loads ---------------------------------------------------------------- */
 
 static void load_memory(struct load *load)
 {
@@ -163,7 +163,7 @@ int do_load(struct synth *s, unsigned int ms, FILE *out)
 	return r;
 }
 
-/* ---- what changes all the time ---------------------------------------------------------------- */
+/* ---- what changes all the time ------------------------------------------------------ */
 
 /* Writes up to n pages that change, from page *at on; returns when it has, or has been round. */
 static void change_some(struct synth *s, uint32_t *at, uint32_t n)
@@ -225,7 +225,7 @@ void do_still(struct synth *s, FILE *out)
 	fprintf(out, " changed=%llu", (unsigned long long)s->changed);
 }
 
-/* ---- touches ---------------------------------------------------------------------------------- */
+/* ---- touches ------------------------------------------------------------------------ */
 
 /* Up to n pages, none twice, that all VMs have and that are shared now. Returns how many. */
 static uint32_t choose(struct synth *s, uint32_t *chosen, uint32_t n)

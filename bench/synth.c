@@ -91,7 +91,7 @@ static void do_fill(struct synth *s)
 	memcpy(s->shadow, synth_page(s, first), (size_t)(SCRATCH_PAGES - IO_PAGES) * MEASURE_PAGE);
 }
 
-/* ---- how soon a newly equal page is shared --------------------------------------------------- */
+/* ---- how soon a newly equal page is shared ----------------------------------------- */
 
 /* A page of this VM alone that does not change and is no twin yet. */
 static uint32_t own_page(struct synth *s)
@@ -167,7 +167,7 @@ int do_twin(struct synth *s, uint32_t n, FILE *out)
 	return 0;
 }
 
-/* ---- whether all is as it should be ----------------------------------------------------------- */
+/* ---- whether all is as it should be ------------------------------------------------- */
 
 static void expected(const struct synth *s, uint32_t page, void *at)
 {
@@ -198,7 +198,7 @@ uint32_t do_verify(struct synth *s)
 	return wrong;
 }
 
-/* ---- commands --------------------------------------------------------------------------------- */
+/* ---- commands ----------------------------------------------------------------------- */
 
 static int command(struct synth *s, const char *name, unsigned int n, unsigned int m, FILE *out)
 {

@@ -138,6 +138,10 @@ class Ksm:
             host.write_setting(host.KSM / "advisor_mode", "none")
         host.write_setting(host.KSM / "pages_to_scan", self.pace[0])
         host.write_setting(host.KSM / "sleep_millisecs", self.pace[1])
+        # What KSM still counts of processes that have ended would go on to vanish while we count.
+        # 2 unmerges all; nothing, where nobody else's memory is mergeable.
+        if not host.others_mergeable():
+            host.write_setting(host.KSM / "run", 2)
         host.write_setting(host.KSM / "run", 0)
 
     def stop(self):

@@ -2,6 +2,8 @@
 """The goals, and what was measured beside each. Nothing here fails a run."""
 import statistics
 
+from driver import counters
+
 BARE_US = 10.0  # the bare round trip of the machine that the goal of a first write is stated for
 WRITE_US = {"p50": 12.0, "p99": 60.0}
 KINDS = ("memory", "syscall", "io")
@@ -103,15 +105,15 @@ def judge_change(table, runs):
                ratio_of(runs, lambda run: run["quiet"]["cpu_s_per_pass"]))
 
 
-def judge_write(table, part, runs, bare):
+def judge_write(table, part, runs, bare, where, words):
     """The goal is stated for a bare round trip of 10 us: elsewhere it goes with the machine."""
     trip = median([one["p50"] for one in bare]) if bare else None
     for key in ("p50", "p99"):
-        value = median([run["first_write_ns"][key] for run in of(runs, "pshare")
-                        if run.get("first_write_ns", {}).get("n")])
+        value = median([run[where][key] for run in of(runs, "pshare")
+                        if run.get(where, {}).get("n")])
         limit = WRITE_US[key] * (trip / 1000 / BARE_US if trip else 1)
-        note = f"bare round trip here {trip / 1000:.1f} us" if trip else "bare: not measured"
-        table.most(f"{part}: first write to a shared page, {key}, us", limit,
+        note = f"bare round trip {trip / 1000:.1f} us" if trip else "bare: not measured"
+        table.most(f"{part}: first write to a shared page{words}, {key}, us", limit,
                    value / 1000 if value is not None else None, note, "{:.1f}")
 
 
@@ -123,6 +125,11 @@ def judge_load(table, part, runs):
         words = "after settling" if when == "after" else "while converging"
         table.least(f"{part}: throughput {words} / without sharing", limit,
                     found[0] if found else None, f"the most lost: {found[1]}" if found else "")
+
+
+def disturbed(runs):
+    wrong = any(counters.slabs_disturbed(run["metadata"]) for run in of(runs, "pshare"))
+    return "others' mappings came and went: slab counts are disturbed" if wrong else ""
 
 
 def judge(parts):
@@ -142,11 +149,14 @@ def judge(parts):
         judge_change(table, runs["a3"])
     for name in ("a1", "a2"):
         if name in runs:
-            judge_write(table, name, runs[name], parts[name].get("bare"))
+            judge_write(table, name, runs[name], parts[name].get("bare"), "first_write_ns", "")
+            judge_write(table, name, runs[name], parts[name].get("bare_one_core"),
+                        "first_write_one_core_ns", ", one core")
     if "b" in runs:
         table.most("b: metadata, part of managed memory", 0.005,
                    median([run["metadata"]["total"] / run["managed"]
-                           for run in of(runs["b"], "pshare")]), form="{:.4f}")
+                           for run in of(runs["b"], "pshare")]), form="{:.4f}",
+                   note=disturbed(runs["b"]))
     for name in ("a1", "a2", "b"):
         if name in runs:
             judge_load(table, name, runs[name])

@@ -88,7 +88,8 @@ class Run:
             "frames": {key: frames[key] for key in ("saved", "shared", "zero", "frames")},
             "ideal_after": ideal["ideal"],
             "pages": ideal["pages"],
-            "metadata": counters.metadata(self.contender, named, frames, self.footprint, after),
+            "metadata": counters.metadata(self.contender, named, frames, self.footprint, after,
+                                          emulated=self.image.accel != "kvm"),
         }
 
     def _idle(self, sampler):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Processes: starting and ending them, their threads and their CPU time, what programs say."""
+import os
 import pathlib
 import subprocess
 import threading
@@ -42,6 +43,15 @@ def cpu_s(pid, wanted=lambda comm: True):
             except OSError:
                 continue
     return total / 1e9
+
+
+def confine(pid, cpus):
+    """All threads of a process on these CPUs."""
+    for tid, _ in threads(pid):
+        try:
+            os.sched_setaffinity(tid, cpus)
+        except OSError:
+            continue
 
 
 def number(text):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What was found, as tables for a terminal."""
-from driver import goals
+from driver import counters, goals
 
 
 def show(value, form="{:.3g}", none="-"):
@@ -46,7 +46,8 @@ ROWS = [
      "{:.3f}"),
     ("mappings more", lambda run: run["metadata"]["mappings"], "{:.0f}"),
 ]
-for _key, _words in (("first_read_ns", "first read"), ("first_write_ns", "first write")):
+for _key, _words in (("first_read_ns", "first read"), ("first_write_ns", "first write"),
+                     ("first_write_one_core_ns", "first write, one core,")):
     for _q, _name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")):
         ROWS.append((f"{_words} {_name}, us",
                      lambda run, key=_key, q=_q: latency(run, key, q), "{:.2f}"))
@@ -83,11 +84,12 @@ def runs_table(title, part):
         cells = [both([value(run) for run in goals.of(runs, name)], form) for name in names]
         if any(cell != "-" for cell in cells):
             rows.append([words, *cells])
-    if part.get("bare"):
+    for where, on in (("bare", ""), ("bare_one_core", ", one core,")):
         for key, words in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")):
-            cell = both([one[key] / 1000 for one in part["bare"]], "{:.2f}")
-            rows.append([f"bare userfaultfd round trip {words}, us", cell] +
-                        [""] * (len(names) - 1))
+            if part.get(where):
+                cell = both([one[key] / 1000 for one in part[where]], "{:.2f}")
+                rows.append([f"bare userfaultfd round trip{on} {words}, us", cell] +
+                            [""] * (len(names) - 1))
     print(f"{title}: median (range) of {len(goals.of(runs, names[0]))} runs each")
     table(["", *names], rows)
 
@@ -104,6 +106,8 @@ def metadata_table(part):
                              for name in names)])
     print("  metadata, bytes for each managed page")
     table(["", *names], rows)
+    if any(counters.slabs_disturbed(run["metadata"]) for run in part["runs"]):
+        print("  (others' mappings came and went meanwhile: slab counts are disturbed)\n")
 
 
 def work_table(part):
