@@ -69,21 +69,29 @@ void ring_deinit(struct ring *ring)
 	close_fd(&ring->bell_down);
 }
 
+int ring_full(const struct ring *ring)
+{
+	uint32_t tail = __atomic_load_n(&ring->map->up.tail, __ATOMIC_ACQUIRE);
+	uint32_t full = tail - ring->up_head;
+
+	return full > PS_RING_ENTRIES ? -EPROTO : (int)full;
+}
+
 int ring_take(struct ring *ring, struct ps_entry *entries, uint32_t max)
 {
 	struct ps_ring *up = &ring->map->up;
-	uint32_t tail = __atomic_load_n(&up->tail, __ATOMIC_ACQUIRE);
-	uint32_t full = tail - ring->up_head;
+	int full = ring_full(ring);
+	uint32_t n = full < 0 ? 0 : (uint32_t)full;
 
-	if (full > PS_RING_ENTRIES)
-		return -EPROTO;
-	if (full > max)
-		full = max;
-	for (uint32_t i = 0; i < full; i++)
+	if (full < 0)
+		return full;
+	if (n > max)
+		n = max;
+	for (uint32_t i = 0; i < n; i++)
 		entries[i] = up->entry[(ring->up_head + i) % PS_RING_ENTRIES];
-	ring->up_head += full;
+	ring->up_head += n;
 	__atomic_store_n(&up->head, ring->up_head, __ATOMIC_RELEASE);
-	return (int)full;
+	return (int)n;
 }
 
 bool ring_sleep(struct ring *ring)

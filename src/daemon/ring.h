@@ -26,6 +26,8 @@ struct ring {
 int ring_init(struct ring *ring);
 void ring_deinit(struct ring *ring); /* idempotent */
 
+/* Entries that are in it now, or -EPROTO: the counter lies. */
+int ring_full(const struct ring *ring);
 /* Copies up to max entries out and takes them. Their number, or -EPROTO: the counter lies. */
 int ring_take(struct ring *ring, struct ps_entry *entries, uint32_t max);
 

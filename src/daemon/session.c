@@ -29,11 +29,13 @@
 
 #define HANDSHAKE_NS (5 * SEC)
 #define ACCEPT_SLICE 16u
+#define CONFIGURE_NS (100 * MSEC) /* VMs that come, go and grow move the rates of all, so often */
 #define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
 #define SESSIONS_PER_USER 1024u
 #define HALF_OPEN_PER_USER 32u
 #define RING_SLICE 512u /* entries of one session in a turn */
 #define MESSAGES_SLICE 16u
+#define MESSAGES_MAX 256u /* before its ring has its turn: more than a region each */
 #define RING_LIE "a ring counter is ahead of what is possible"
 
 union message {
@@ -334,6 +336,14 @@ void session_flush(struct session *s)
 	ring_flush(&s->ring);
 }
 
+void sessions_configure_soon(struct daemon *d)
+{
+	if (d->config_at)
+		return;
+	d->config_at = d->now + CONFIGURE_NS;
+	daemon_wake_at(d, d->config_at);
+}
+
 void sessions_configure(struct daemon *d)
 {
 	d->config_at = 0;
@@ -441,10 +451,7 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	session_mark(s);
 	log_info("%s: process %d (%s) of user %u is here", vm->name, (int)vm->pid, vm->comm,
 		 s->user->uid);
-	if (!d->config_at) {
-		d->config_at = d->now + 100 * MSEC;
-		daemon_wake_at(d, d->config_at);
-	}
+	sessions_configure_soon(d);
 	rehome_vm(vm);
 }
 
@@ -594,9 +601,10 @@ void session_bell(struct session *s)
 
 void session_left(struct session *s)
 {
-	s->stale = __atomic_load_n(&s->ring.map->up.tail, __ATOMIC_ACQUIRE) - s->ring.up_head;
-	if (s->stale > PS_RING_ENTRIES)
-		s->lied = true;
+	int full = ring_full(&s->ring);
+
+	s->lied |= full < 0;
+	s->stale = full < 0 ? 0 : (uint32_t)full;
 }
 
 bool session_drained(const struct session *s)
@@ -604,20 +612,16 @@ bool session_drained(const struct session *s)
 	return ring_space(&s->ring) == (int)PS_RING_ENTRIES;
 }
 
-void session_ring_work(struct session *s)
+/* One slice of entries that were in the ring before the socket was last read. */
+static void take_entries(struct session *s, uint32_t max)
 {
 	struct ps_entry entries[RING_SLICE];
-	struct member *m;
-	int n;
+	int n = ring_take(&s->ring, entries, max);
 
-	list_del(&s->ready);
-	n = ring_take(&s->ring, entries, RING_SLICE);
-	if (n < 0 || s->lied) {
-		session_refuse(s, EPROTO, RING_LIE);
-		return;
-	}
+	s->lied |= n < 0;
 	for (int i = 0; i < n; i++) {
-		m = s->vm->member;
+		struct member *m = s->vm->member;
+
 		if (s->stale)
 			s->stale--;
 		else if (m)
@@ -625,10 +629,39 @@ void session_ring_work(struct session *s)
 		else
 			COUNT(s->vm, bogus);
 	}
+}
+
+/*
+ * Socket and ring are two ways, and an agent may say REGION_ADD by the one and hint a page of that
+ * region by the other at once. So what the socket has is dealt with between the look at how much
+ * the ring holds and the taking of it: whatever is taken was said after what was heard. (Without
+ * that hints were lost now and then, and an agent hints a page that does not change but once.)
+ */
+void session_ring_work(struct session *s)
+{
+	int full = ring_full(&s->ring);
+	struct member *m;
+
+	list_del(&s->ready);
+	s->lied |= full < 0;
+	for (unsigned int i = 0; receive(s); i++) {
+		if (i == MESSAGES_MAX) {
+			session_ready(s);
+			return;
+		}
+	}
+	if (s->state != SESSION_RUNNING)
+		return;
+	if (full > 0)
+		take_entries(s, full < (int)RING_SLICE ? (uint32_t)full : RING_SLICE);
+	if (s->lied) {
+		session_refuse(s, EPROTO, RING_LIE);
+		return;
+	}
 	m = s->vm->member;
 	if (m && m->parked_count)
 		match_retry(m);
-	if (n == RING_SLICE || !ring_sleep(&s->ring))
+	if (full > (int)RING_SLICE || !ring_sleep(&s->ring))
 		session_ready(s);
 }
 

@@ -70,5 +70,7 @@ bool session_drained(const struct session *s);
 
 /* The settings or sizes changed: CONFIG for whom it is different now. */
 void sessions_configure(struct daemon *d);
+/* The same, once for all that changes within a tenth of a second. */
+void sessions_configure_soon(struct daemon *d);
 
 #endif

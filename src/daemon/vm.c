@@ -207,7 +207,7 @@ void vm_bury(struct vm *vm)
 	d->nvms--;
 	if (!d->nvms)
 		d->idle_since = d->now;
-	d->config_at = d->config_at ? d->config_at : d->now;
+	sessions_configure_soon(d);
 	list_add_tail(&d->dead_vms, &vm->grave);
 	log_info("%s: gone (process %d)", vm->name, (int)vm->pid);
 	rehome_vm_gone(vm);
@@ -320,10 +320,7 @@ static void resized(struct vm *vm)
 	struct daemon *d = vm->daemon;
 
 	domains_resize(d);
-	if (!d->config_at) {
-		d->config_at = d->now + 100 * MSEC;
-		daemon_wake_at(d, d->config_at);
-	}
+	sessions_configure_soon(d);
 }
 
 static void region_remove(struct vm *vm, uint32_t i)

@@ -47,7 +47,6 @@ static void join(struct peer *p, const char *name)
 {
 	peer_join(p, &d, name, SALT);
 	REQUIRE_OK(peer_region(p, PS_MSG_REGION_ADD, 0, 4096, 0));
-	t_sleep(0.02); /* the socket is read before the ring that comes next */
 }
 
 static void hint(struct peer *p, uint32_t page, uint32_t key)
@@ -213,6 +212,30 @@ TEST("neighbouring pages get neighbouring frames")
 	for (uint32_t i = 1; i < 32; i++) {
 		frame = share_both(&a, 64 + i, &b, 900 + i, 100 + i);
 		CHECK_EQ(frame, first + i);
+	}
+	t_daemon_free(&d);
+}
+
+TEST("a hint that comes at once with its region is not lost")
+{
+	struct ps_entry order;
+	struct peer a, b, *asked;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	for (uint32_t n = 1; n < 200; n++) {
+		/* the bell first: the daemon is on its way to the ring when the region comes */
+		peer_ring(&a);
+		REQUIRE_OK(peer_region(&a, PS_MSG_REGION_ADD, n * 4096, 512, 0));
+		hint(&a, n * 4096, n);
+		REQUIRE(peer_up(&b, PS_U_HINT, 0, 0, n, hash_of(&b, n)));
+		peer_ring(&b);
+		REQUIRE_WITHIN(ANSWER_MS,
+			       peer_down(asked = &a, &order) || peer_down(asked = &b, &order));
+		peer_up(asked, PS_U_CONTENT, PS_CAUSE_CHANGED, order.slot, order.page, 0);
+		peer_ring(asked);
+		REQUIRE_OK(peer_region(&a, PS_MSG_REGION_DEL, n * 4096, 512, 0));
 	}
 	t_daemon_free(&d);
 }
@@ -483,7 +506,6 @@ TEST("a region that goes gives back the references of its pages, and of no other
 	join(&a, "a");
 	join(&b, "b");
 	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_ADD, 8192, 512, 0));
-	t_sleep(0.05);
 	share_both(&a, 7, &b, 9, 1);
 	share_both(&a, 8200, &b, 10, 2);
 	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_DEL, 8192, 512, 0));
