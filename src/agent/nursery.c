@@ -13,7 +13,9 @@
  * How it is made: an mremap() with MREMAP_DONTUNMAP of one page of a mapping that has an anon_vma
  * leaves that page's mapping where it was, and makes a second one that keeps offset and anon_vma;
  * moved and grown with a second mremap(), it covers the whole region. The one page is put behind
- * the gate and taken out first, so that nothing moves along, and put back afterwards.
+ * the gate and taken out first, so that nothing moves along, and put back afterwards. A mapping
+ * grows at its end alone, so that page is the first one that is not pinned; those before it are
+ * not shared.
  *
  * Invariants: every page of the nursery is empty but while somebody who holds `settle` fills it;
  * it is registered with no userfaultfd (so mremap() from it makes no event and nobody waits); its
@@ -33,71 +35,93 @@
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 
-/* An anon_vma-bearing, empty mapping of one page with the offset of `page`. */
-static char *sprout(struct agent *a, struct region *r, uint32_t page)
+#define NURSERY_TRIES 1024u /* pages, pinned each of them */
+
+/* An anon_vma-bearing, empty mapping of one page with the offset of `page`. -EBUSY: the page is
+ * pinned and cannot be taken out. */
+static int sprout(struct agent *a, struct region *r, uint32_t page, char **seed)
 {
 	char *addr = region_page(r, page);
 	char *park = quarantine_park(&a->quarantine);
-	char *seed = NULL;
 	long moved;
+	int err;
 
+	err = region_make_small(a, r, page);
 	/* One write fault gives the mapping its anon_vma; the content stays. */
-	if (map_advise(addr, PS_PAGE_SIZE, MADV_POPULATE_WRITE))
-		return NULL;
-	if (region_gate(a, r, page, 1))
-		return NULL;
+	if (!err)
+		err = map_advise(addr, PS_PAGE_SIZE, MADV_POPULATE_WRITE);
+	if (!err)
+		err = region_gate(a, r, page, 1);
+	if (err)
+		return err;
 	pthread_mutex_lock(&a->settle);
 	page_set(&r->state[page], PAGE_OUT);
 	pthread_mutex_unlock(&a->settle);
 	moved = uffd_move(a->tracker, park, addr, PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 	if (moved == (long)PS_PAGE_SIZE)
-		seed = map_away(addr, PS_PAGE_SIZE);
+		*seed = map_away(addr, PS_PAGE_SIZE);
 	if (moved == (long)PS_PAGE_SIZE &&
 	    uffd_move(a->tracker, addr, park, PS_PAGE_SIZE, 0) != (long)PS_PAGE_SIZE)
 		agent_give_up(a, "a page taken out cannot be put back", EFAULT);
 	page_set(&r->state[page], PAGE_NEW);
 	region_ungate(a, r, page, 1);
-	return seed;
+	if (moved < 0)
+		return (int)moved;
+	return *seed ? 0 : -ENOMEM;
+}
+
+/* Moves the seed to a place of its own and grows it to len bytes there; the place is as far into
+ * 2 MiB as its page of the region is. */
+static char *plant(char *seed, size_t len, uint32_t page)
+{
+	size_t room = len + 2 * (size_t)PS_BLOCK_SIZE;
+	char *reserved = map_reserve(room), *place;
+
+	if (!reserved)
+		return NULL;
+	place = (char *)(((uintptr_t)reserved + PS_BLOCK_SIZE - 1) &
+			 ~(uintptr_t)(PS_BLOCK_SIZE - 1)) +
+		(page % PS_BLOCK_PAGES) * PS_PAGE_SIZE;
+	if (map_grow(place, len, seed, PS_PAGE_SIZE)) {
+		map_free(reserved, room);
+		return NULL;
+	}
+	map_free(reserved, (size_t)(place - reserved));
+	map_free(place + len, (size_t)(reserved + room - (place + len)));
+	return place;
 }
 
 int nursery_make(struct agent *a, struct region *r)
 {
-	size_t len = (size_t)(r->end - r->first) * PS_PAGE_SIZE;
-	size_t room = len + 2 * (size_t)PS_BLOCK_SIZE;
-	char *reserved, *place, *seed;
-	int err;
+	uint32_t page = r->first;
+	char *seed = NULL, *place;
+	int err = 0;
 
 	if (r->nursery)
 		return 0;
-	err = region_make_small(a, r, r->first);
+	for (; page < r->end && page - r->first < NURSERY_TRIES; page++) {
+		err = sprout(a, r, page, &seed);
+		if (err != -EBUSY)
+			break;
+	}
 	if (err)
 		return err;
-	seed = sprout(a, r, r->first);
 	if (!seed)
 		return -EBUSY;
-	reserved = map_reserve(room);
-	if (!reserved) {
+	place = plant(seed, (size_t)(r->end - page) * PS_PAGE_SIZE, page);
+	if (!place) {
 		map_free(seed, PS_PAGE_SIZE);
 		return -ENOMEM;
 	}
-	place = (char *)(((uintptr_t)reserved + PS_BLOCK_SIZE - 1) &
-			 ~(uintptr_t)(PS_BLOCK_SIZE - 1)) +
-		(r->first % PS_BLOCK_PAGES) * PS_PAGE_SIZE;
-	err = map_grow(place, len, seed, PS_PAGE_SIZE);
-	if (err) {
-		map_free(seed, PS_PAGE_SIZE);
-		map_free(reserved, room);
-		return err;
-	}
-	map_free(reserved, (size_t)(place - reserved));
-	map_free(place + len, (size_t)(reserved + room - (place + len)));
-	r->nursery = place - (size_t)r->first * PS_PAGE_SIZE;
+	r->nursery = place - (size_t)page * PS_PAGE_SIZE;
+	r->nursery_first = page;
 	return 0;
 }
 
 void nursery_free(struct region *r)
 {
 	if (r->nursery)
-		map_free(nursery_page(r, r->first), (size_t)(r->end - r->first) * PS_PAGE_SIZE);
+		map_free(nursery_page(r, r->nursery_first),
+			 (size_t)(r->end - r->nursery_first) * PS_PAGE_SIZE);
 	r->nursery = NULL;
 }

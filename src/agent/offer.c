@@ -112,14 +112,22 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 	return err;
 }
 
+static void follow_in_nursery(struct region *r, uint32_t page, uint32_t n, int advice)
+{
+	uint32_t end = page + n;
+
+	page = page < r->nursery_first ? r->nursery_first : page;
+	if (r->nursery && page < end)
+		map_advise(nursery_page(r, page), (size_t)(end - page) * PS_PAGE_SIZE, advice);
+}
+
 void follow_advice(struct agent *a, void *addr, size_t len, int advice)
 {
 	size_t slot = 0;
 	struct part p;
 
 	while (next_part(a, addr, len, &slot, &p)) {
-		if (p.r->nursery)
-			map_advise(nursery_page(p.r, p.page), p.len, advice);
+		follow_in_nursery(p.r, p.page, p.n, advice);
 		if (advice == MADV_DOFORK)
 			p.r->forks = true;
 		else if (advice == MADV_DONTFORK && p.len == p.r->len)

@@ -57,7 +57,8 @@ struct region {
 	uint32_t *frame;     /* [end], of pages that have one */
 	struct block *block; /* [blocks] */
 	uint32_t blocks;
-	char *nursery; /* counterpart of page 0: see nursery.c; NULL until first needed */
+	char *nursery;		/* counterpart of page 0: see nursery.c; NULL until first needed */
+	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
 	size_t table_bytes;
 };
 

@@ -303,6 +303,8 @@ static enum ps_cause obstacle(const struct batch *b, uint32_t page)
 		return PS_CAUSE_QUARANTINE;
 	if (block->large && (flags & PS_CONFIG_LARGE))
 		return PS_CAUSE_LARGE;
+	if (b->r->nursery && page < b->r->nursery_first)
+		return PS_CAUSE_PINNED;
 	if (block->was_large && (flags & PS_CONFIG_MOVE_LOOPS))
 		return PS_CAUSE_LARGE;
 	return PS_CAUSE_NONE;
@@ -400,15 +402,20 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 	struct run runs[PS_BLOCK_PAGES];
 	uint32_t shortest;
 	size_t count;
+	int err;
 
 	n = sift(&b, orders, n, kept);
 	if (!n)
 		return;
-	if (region_make_small(a, r, kept[0].page) || nursery_make(a, r)) {
+	err = nursery_make(a, r);
+	if (!err)
+		err = region_make_small(a, r, kept[0].page);
+	if (err) {
 		for (uint32_t i = 0; i < n; i++)
-			refuse_all(&b, kept[i].page, kept[i].frame, 1, PS_CAUSE_MAPPINGS);
+			refuse_all(&b, kept[i].page, kept[i].frame, 1, cause_of(err));
 		return;
 	}
+	n = sift(&b, kept, n, kept); /* where the nursery begins is known only now */
 	count = runs_cut(kept, n, runs);
 	for (size_t i = 0; i < count; i++)
 		price(r, &runs[i]);
