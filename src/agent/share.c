@@ -30,6 +30,7 @@
 #include "agent/agent.h"
 #include "agent/hash.h"
 #include "agent/nursery.h"
+#include "agent/over.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
@@ -100,8 +101,8 @@ static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
 static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	struct region *r = b->r;
-	int err =
-		map_over(region_page(r, page), store_frame(b->s, frame), (size_t)n * PS_PAGE_SIZE);
+	int err = over_map(b->a, region_page(r, page), store_frame(b->s, frame),
+			   (size_t)n * PS_PAGE_SIZE);
 
 	if (err)
 		return err;

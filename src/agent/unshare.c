@@ -31,6 +31,7 @@
 #include "agent/agent.h"
 #include "agent/hash.h"
 #include "agent/nursery.h"
+#include "agent/over.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 
@@ -67,10 +68,10 @@ static int copy_over(struct agent *a, struct region *r, uint32_t page, uint32_t 
 	int err;
 
 	memcpy(copy, content, len);
-	err = map_over(region_page(r, page), copy, len);
+	err = over_map(a, region_page(r, page), copy, len);
 	if (err) {
-		map_advise(copy, len,
-			   MADV_DONTNEED); /* the nursery is empty when nobody is in it */
+		/* The nursery is empty when nobody is in it. */
+		map_advise(copy, len, MADV_DONTNEED);
 		return err;
 	}
 	settle_pages(a, r, page, n);
@@ -169,7 +170,8 @@ void unshare_all(struct agent *a, struct region *r)
  * be had, zeros are written in place: right for the guest, though no memory comes back. */
 static int discard_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
-	int err = map_over(region_page(r, page), nursery_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	int err =
+		over_map(a, region_page(r, page), nursery_page(r, page), (size_t)n * PS_PAGE_SIZE);
 
 	if (!err) {
 		settle_pages(a, r, page, n);

@@ -2,8 +2,12 @@
 #include "sys/mapping.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +21,8 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
+
+#define PAGE_BYTES 4096u
 
 static void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd)
 {
@@ -82,6 +88,60 @@ int map_over(void *dst, void *src, size_t len)
 		    dst) == -1)
 		return -errno;
 	return 0;
+}
+
+static bool over(rlim_t limit, unsigned long pages)
+{
+	return limit != RLIM_INFINITY && pages > limit / PAGE_BYTES;
+}
+
+/* The i-th number of a line, counted from 0; ULONG_MAX if there are fewer. No stdio: the settler
+ * comes here. */
+static unsigned long number(const char *text, int i)
+{
+	unsigned long value = ULONG_MAX;
+	char *end;
+
+	for (; i >= 0; i--) {
+		value = strtoul(text, &end, 10);
+		if (end == text)
+			return ULONG_MAX;
+		text = end;
+	}
+	return value;
+}
+
+int map_room(void)
+{
+	struct rlimit space, data;
+	unsigned long all, data_pages;
+	char text[128];
+	ssize_t n;
+	int fd;
+
+	SYS_INJECT();
+	if (getrlimit(RLIMIT_AS, &space) || getrlimit(RLIMIT_DATA, &data))
+		return 0;
+	if (space.rlim_cur == RLIM_INFINITY && data.rlim_cur == RLIM_INFINITY)
+		return 0;
+	/* size resident shared text lib data dirty, in pages; what cannot be read is too much */
+	fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	all = number(text, 0);
+	data_pages = number(text, 5);
+	return over(space.rlim_cur, all) || over(data.rlim_cur, data_pages) ? -ENOSPC : 0;
+}
+
+bool map_whole(void *addr, size_t len)
+{
+	unsigned char vec[MAP_WHOLE_PAGES];
+
+	if (len > sizeof(vec) * PAGE_BYTES)
+		return false;
+	return syscall(SYS_mincore, addr, len, vec) == 0;
 }
 
 void *map_away(void *src, size_t len)

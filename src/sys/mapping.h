@@ -23,8 +23,15 @@ void *map_shared(int fd, size_t len);
 void map_free(void *addr, size_t len);
 
 /* Moves the pages of [src, src+len), which lies in one mapping, over [dst, dst+len), whatever
- * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0 or -errno. */
+ * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0; or -errno, and then dst may not be
+ * mapped any more. */
 int map_over(void *dst, void *src, size_t len);
+/* Does the process keep to its RLIMIT_AS and RLIMIT_DATA, so that what replaces a mapping of the
+ * same size will not fail for them? 0 or -ENOSPC. Without such limits it costs two short calls. */
+int map_room(void);
+/* Is all of the range mapped? For at most MAP_WHOLE_PAGES pages. */
+#define MAP_WHOLE_PAGES 512u
+bool map_whole(void *addr, size_t len);
 /* Moves the mapping of [src, src+len) to a place of the kernel's choice, the source staying
  * mapped and empty. Returns the place, NULL on failure. */
 void *map_away(void *src, size_t len);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * over: the one call that replaces guest memory, made safe against its own failure.
+ *
+ * mremap() with MREMAP_FIXED first unmaps what is at the destination and then does what may fail.
+ * When it fails there, the guest's memory is gone: a hole, and the next access kills the VMM. What
+ * can fail after the unmapping:
+ *  - the process is over its RLIMIT_AS or RLIMIT_DATA (somebody lowered them): looked at before, and
+ *    then the call is not made at all;
+ *  - the kernel has no memory for the mapping (or, with vm.overcommit_memory=2, no commit charge):
+ *    it is tried again until it succeeds; the source still holds the content.
+ * What fails before it (vm.max_map_count) leaves the destination as it was; one look tells which.
+ */
+#include "agent/over.h"
+
+#include <errno.h>
+
+#include "agent/agent.h"
+#include "sys/mapping.h"
+#include "sys/thread.h"
+
+#define OVER_TRIES 100000u
+
+int over_map(struct agent *a, void *dst, void *src, size_t len)
+{
+	int err = map_room();
+
+	for (unsigned int tries = 0; !err && tries < OVER_TRIES; tries++) {
+		err = map_over(dst, src, len);
+		if (!err || map_whole(dst, len))
+			return err;
+		agent_say("guest memory could not be mapped at once", -err);
+		err = 0;
+		sys_yield();
+	}
+	if (!err) {
+		err = -ENOMEM;
+		agent_give_up(a, "guest memory could not be mapped again", ENOMEM);
+	}
+	return err;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PSHARE_AGENT_OVER_H
+#define PSHARE_AGENT_OVER_H
+
+#include <stddef.h>
+
+struct agent;
+
+/* Moves the pages of [src, src+len) over guest memory at dst, as map_over() does, and leaves no
+ * hole. 0; or -errno, and dst is what it was. */
+int over_map(struct agent *a, void *dst, void *src, size_t len);
+
+#endif
