@@ -5,11 +5,10 @@ import time
 from driver import contender as contenders
 from driver import counters, guests, phases, proc
 
-WORK_MS = 5000
-
 
 class Run:
-    def __init__(self, image, contender, size, number, load_ms, cap_s, settle_s, window_s):
+    def __init__(self, image, contender, size, number, load_ms, cap_s, settle_s, window_s,
+                 work_ms):
         self.image = image
         self.contender = contender
         self.mib = size
@@ -18,6 +17,7 @@ class Run:
         self.cap_s = cap_s
         self.settle_s = settle_s
         self.window_s = window_s
+        self.work_ms = work_ms
         self.result = {"contender": contender.name, "mib": size * number, "guests": number,
                        "accelerator": image.accel}
 
@@ -106,7 +106,7 @@ class Run:
         cpu, vm_cpu = (contenders.share_cpu_s(self.contender, vms), contenders.vm_cpu_s(vms))
         start = time.monotonic()
         for job in ("build", "database"):
-            answers = guests.ask_all(self.guests.all, job, WORK_MS)
+            answers = guests.ask_all(self.guests.all, job, self.work_ms)
             work[job] = sum(answer[job] for answer in answers)
         walk = time.monotonic()
         answers = guests.ask_all(self.guests.all, "reread")

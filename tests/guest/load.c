@@ -43,7 +43,7 @@ static uint64_t next_random(void)
 	return state = model_mix(state);
 }
 
-/* ---- loads in turns --------------------------------------------------------------------------- */
+/* ---- loads in turns --------------------------------------------------------------- */
 
 struct load {
 	const uint8_t *memory;
@@ -128,7 +128,7 @@ int load_run(const uint8_t *memory, size_t bytes, unsigned int ms, FILE *out)
 	return l.failed ? -EIO : 0;
 }
 
-/* ---- jobs -------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------- */
 
 /* Compiles file after file until its time is over, and says how many. */
 static const char build_script[] =
