@@ -40,13 +40,14 @@ static void log_to_file(const char *dir)
 	}
 }
 
-void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg)
+bool t_daemon_try(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg,
+		  int *status)
 {
 	const char *argv[32] = {0};
 	char path[PATH_MAX], body[65536];
 	pid_t parent = getpid();
 	double end;
-	int n = 0, status;
+	int n = 0;
 
 	argv[n++] = t_build_path("src/daemon/pshared", path, sizeof(path));
 	argv[n++] = "--runtime-dir";
@@ -66,15 +67,24 @@ void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(vo
 	}
 	for (end = t_now() + START_SECONDS; t_now() < end; t_sleep(0.005)) {
 		if (t_http(d, "GET", "/v1/status", NULL, body, sizeof(body)) == 200)
-			return;
-		if (waitpid(d->pid, &status, WNOHANG) == d->pid) {
+			return true;
+		if (waitpid(d->pid, status, WNOHANG) == d->pid) {
 			d->pid = 0;
-			t_daemon_free(d);
-			t_fail("the daemon ended while it started, status 0x%x", status);
+			return false;
 		}
 	}
 	t_daemon_free(d);
 	t_fail("the daemon does not answer on api.sock within %.0f s", START_SECONDS);
+}
+
+void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg)
+{
+	int status = 0;
+
+	if (t_daemon_try(d, extra, pre, arg, &status))
+		return;
+	t_daemon_free(d);
+	t_fail("the daemon ended while it started, status 0x%x", status);
 }
 
 void t_daemon_kill(struct t_daemon *d, int sig)

@@ -18,6 +18,10 @@ void t_daemon_init(struct t_daemon *d);
 /* Starts pshared there and waits until its API answers. extra (may be NULL): more arguments.
  * pre (may be NULL) runs in the child before exec: limits, cgroups. */
 void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg);
+/* The same, but a daemon that ends while it starts is the caller's business: false, *status is
+ * what it ended with. */
+bool t_daemon_try(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg,
+		  int *status);
 /* kill(sig) and reap. */
 void t_daemon_kill(struct t_daemon *d, int sig);
 /* Ends what runs and removes the folder. The last lines of the log go to stderr if the daemon did

@@ -4,6 +4,8 @@
  * does to its memory what a test tells it, one command at a time, over a socket; it keeps the
  * model of its pages (model.h) outside of the managed memory, and ends at the first wrong byte.
  *
+ * With FAKEVMM_TOLERANT in its environment it goes on when its own madvise() fails.
+ *
  * Every fv_... call fails the test if the VMM has died, does not answer within FV_SECONDS, or
  * could not do what it was told.
  */

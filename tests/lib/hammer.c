@@ -37,6 +37,14 @@ uint8_t *hammer_reserve(size_t bytes)
 	return at;
 }
 
+bool hammer_tolerant;
+
+static void advise(uint8_t *p, size_t size, int advice)
+{
+	if (madvise(p, size, advice) && !hammer_tolerant)
+		t_fail("madvise(%d) of a region: %m", advice);
+}
+
 void hammer_map(struct hregion *r, void *at)
 {
 	size_t size = (size_t)r->npages * T_PAGE;
@@ -46,10 +54,10 @@ void hammer_map(struct hregion *r, void *at)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (p == MAP_FAILED)
 		t_fail("mmap of a region: %m");
-	t_sys(madvise(p, size, MADV_MERGEABLE));
-	t_sys(madvise(p, size, r->nohuge ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
+	advise(p, size, MADV_MERGEABLE);
+	advise(p, size, r->nohuge ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	if (r->dontfork)
-		t_sys(madvise(p, size, MADV_DONTFORK));
+		advise(p, size, MADV_DONTFORK);
 	r->base = p;
 }
 

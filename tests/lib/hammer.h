@@ -91,6 +91,9 @@ struct hammer {
 	struct hammer_stats own_stats;
 };
 
+/* The VMM goes on when its advice is refused: calls are made to fail, or memory is short. */
+extern bool hammer_tolerant;
+
 void hammer_init(struct hammer *h, uint32_t nthreads, uint64_t seed);
 /* Maps a region as QEMU maps guest RAM (2 MiB aligned, MERGEABLE, DONTFORK, huge pages on or
  * off), fills it, adds it. Before hammer_start, or under the world lock. */

@@ -71,6 +71,8 @@ static void child(const struct t_daemon *d, const struct t_vm_opts *o, char *con
 	if (!o->bare)
 		set_env("LD_PRELOAD",
 			t_build_path("src/agent/libpshare-agent.so", path, sizeof(path)));
+	if (o->stderr_fd)
+		dup2(o->stderr_fd, STDERR_FILENO);
 	if (o->keep_fd)
 		fcntl(o->keep_fd, F_SETFD, 0);
 	execv(argv[0], argv);

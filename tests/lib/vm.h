@@ -17,6 +17,7 @@ struct t_vm_opts {
 	bool no_share;	    /* PSHARE_NO_SHARE=1 */
 	const char *unsafe; /* PSHARE_TEST_UNSAFE: the defence to take out (inject builds) */
 	const char *const *env; /* more NAME=VALUE, NULL terminated */
+	int stderr_fd;		/* where its stderr goes; 0: to ours */
 	int keep_fd;		/* a descriptor that the program inherits; 0: none */
 };
 
