@@ -43,20 +43,23 @@ class Plot:
         self.x_most = max((x for _, points, _ in self.series for x, _ in points), default=1) or 1
         self.y_most = max((y for _, points, _ in self.series for _, y in points), default=1) or 1
         self.y_most *= 1.05
+        # memory that is in the store and in quarantine both is saved below nothing for a moment
+        self.y_least = 1.05 * min([0] + [y for _, points, _ in self.series for _, y in points])
 
     def _x(self, value):
         return LEFT + value / self.x_most * (WIDTH - LEFT - RIGHT)
 
     def _y(self, value):
-        return HEIGHT - BOTTOM - value / self.y_most * (HEIGHT - TOP - BOTTOM)
+        part = (value - self.y_least) / (self.y_most - self.y_least)
+        return HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM)
 
     def _axes(self):
         yield text(LEFT, TOP - 16, self.title, "start", 15)
         yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, self.x_label)
         yield text(18, (TOP + HEIGHT - BOTTOM) / 2, self.y_label, turn=-90)
-        for axis, most in (("x", self.x_most), ("y", self.y_most)):
-            apart = step(most)
-            for i in range(int(most / apart) + 1):
+        for axis, least, most in (("x", 0, self.x_most), ("y", self.y_least, self.y_most)):
+            apart = step(most - least)
+            for i in range(math.ceil(least / apart), int(most / apart) + 1):
                 value = i * apart
                 if axis == "x":
                     x = self._x(value)
