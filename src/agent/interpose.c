@@ -88,7 +88,7 @@ static int discard(void *addr, size_t len, int advice)
 	r = discard_memory(a, addr, len);
 	pthread_mutex_unlock(&a->settle); /* the guest's faults need not wait for a large discard */
 	if (!r)
-		r = map_advise(addr, len, advice);
+		r = advise_rest(a, addr, len, advice);
 	pthread_mutex_lock(&a->settle);
 	leave(a);
 	return result(r);

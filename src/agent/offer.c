@@ -112,6 +112,33 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 	return err;
 }
 
+static bool is_stuck(struct agent *a, const char *addr)
+{
+	uint32_t page;
+	struct region *r = agent_region_at(a, (uintptr_t)addr, &page);
+
+	return r && r->life == REGION_MANAGED && page_state(&r->state[page]) == PAGE_STUCK;
+}
+
+int advise_rest(struct agent *a, void *addr, size_t len, int advice)
+{
+	char *from = addr, *end = from + len, *at;
+	int err = 0;
+
+	if (!a->stuck || (uintptr_t)addr % PS_PAGE_SIZE)
+		return map_advise(addr, len, advice);
+	for (at = from; !err && at < end; at += PS_PAGE_SIZE) {
+		if (!is_stuck(a, at))
+			continue;
+		if (at > from)
+			err = map_advise(from, (size_t)(at - from), advice);
+		from = at + PS_PAGE_SIZE;
+	}
+	if (!err && from < end)
+		err = map_advise(from, (size_t)(end - from), advice);
+	return err;
+}
+
 static void follow_in_nursery(struct region *r, uint32_t page, uint32_t n, int advice)
 {
 	uint32_t end = page + n;

@@ -28,6 +28,10 @@ bool offered_whole(struct agent *a, const void *addr, size_t len);
 void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed);
 /* The range is about to be discarded. Under both locks. 0 or -errno. */
 int discard_memory(struct agent *a, void *addr, size_t len);
+/* The kernel's own discard, after discard_memory(), for all that is not a frame's mapping still: a
+ * page that is stuck there was zeroed in place, and would come back with the frame's content.
+ * Under act. 0 or -errno. */
+int advise_rest(struct agent *a, void *addr, size_t len, int advice);
 /* A flag that our own mappings must share, for a page born there to merge (MADV_DONTFORK ...).
  * Under both locks. */
 void follow_advice(struct agent *a, void *addr, size_t len, int advice);
