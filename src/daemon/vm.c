@@ -27,7 +27,7 @@
 #include "sys/entropy.h"
 #include "sys/events.h"
 
-#define VMS_PER_PROCESS 16u /* one is the rule; after an exec() the one before may still be known */
+#define VMS_PER_PROCESS 128u /* one is the rule; exec() makes another, a simulator plays many */
 #define VMS_PER_USER 1024u
 #define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u

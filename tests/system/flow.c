@@ -605,15 +605,15 @@ TEST("a process that says that it is one VM after the other is told when it is e
 	int n = 0;
 
 	start(NULL);
-	for (; n < 100; n++) {
+	for (; n < 300; n++) {
 		peer_connect(&p, &d);
 		peer_hello_make(&p, &m, "many");
 		REQUIRE_OK(peer_say(&p, PS_MSG_HELLO, &m, NULL, 0));
 		if (peer_hear(&p, PS_MSG_DOMAIN, ANSWER_MS) != PS_MSG_DOMAIN)
 			break;
 	}
-	CHECK_EQ(n, 16);
-	CHECK_IN("is 16 VMs already", p.refuse.reason);
+	CHECK_EQ(n, 128);
+	CHECK_IN("is 128 VMs already", p.refuse.reason);
 	t_daemon_free(&d);
 }
 
