@@ -186,6 +186,25 @@ TEST_SECONDS("a daemon killed a hundred times costs no guest a byte, and leaves 
 	scene_end(&s);
 }
 
+/* Told to end, a daemon has time to tidy up; what guests map is not its to tidy. */
+TEST_SECONDS("a daemon told to end, again and again, costs no guest a byte", 150)
+{
+	static struct scene s;
+
+	scene_start(&s);
+	for (int ends = 0; ends < 25; ends++) {
+		t_sleep(0.001 * (100 + t_below(&s.rng, 1500)));
+		t_daemon_kill(&s.d, ends & 1 ? SIGTERM : SIGINT);
+		all_alive(&s);
+		t_sleep(0.001 * t_below(&s.rng, 1000));
+		all_alive(&s);
+		daemon_up(&s);
+	}
+	for (uint32_t i = 0; i < VMS; i++)
+		REQUIRE_WITHIN(SHARED_MS, fv_shared(&s.v[i], 0) > PAGES / 8);
+	scene_end(&s);
+}
+
 TEST_SECONDS("a daemon that stands still for seconds keeps no guest waiting", 90)
 {
 	static struct scene s;
