@@ -151,6 +151,8 @@ void region_adopt(struct agent *a, struct region *r)
 		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
 		return;
 	}
+	for (uint32_t i = 0; i < r->blocks; i++)
+		r->block[i].restless = 1;
 	r->life = REGION_MANAGED;
 	r->announced = false;
 }

@@ -33,7 +33,7 @@ struct block {
 	uint16_t runs;	     /* mappings of frames in this block */
 	uint8_t untracked;   /* some page is not registered with the tracker; set by anyone */
 	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
-	uint8_t armed;	     /* some page is ARMED: look even if nothing was written */
+	uint8_t restless;    /* to be looked at even if nothing was written since the last look */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
 	uint8_t was_large;   /* a huge page was seen here */
 	uint16_t large_look; /* number of the look that hashes its parts; so far it came to ... */

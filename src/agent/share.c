@@ -405,6 +405,7 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 	size_t count;
 	int err;
 
+	region_block(r, orders[0].page)->restless = 1; /* its figures change, or it is refused */
 	n = sift(&b, orders, n, kept);
 	if (!n)
 		return;

@@ -15,9 +15,10 @@
  *
  * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
  *
- * When 2 fails (vm.max_map_count), the guest still must go on: the write-protection is lifted, the
- * kernel copies the page in place, inside the frame's mapping. Such a page is right for ever but
- * can never be taken out again (UFFDIO_MOVE takes no page of a file's mapping): STUCK, counted.
+ * When 2 fails (vm.max_map_count), the guest still must go on: the write-protection is lifted, and a
+ * write that changes nothing has the kernel copy the page in place, inside the frame's mapping.
+ * Such a page is right for ever but can never be taken out again (UFFDIO_MOVE takes no page of a
+ * file's mapping): STUCK, counted.
  *
  * The settler runs unshare_fault() while guest and VMM threads may hold any lock of libc: nothing
  * here allocates, prints through stdio, or waits for anything but the kernel.
@@ -44,7 +45,7 @@ static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint3
 	for (uint32_t i = page; i < page + n; i++) {
 		enum page_state state = page_state(&r->state[i]);
 
-		/* A stuck page still maps its frame's file: only its discard gives the frame
+		/* A stuck page lies in its frame's mapping: only its discard gives the frame
 		 * back. */
 		if (state == PAGE_SHARED ||
 		    (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
@@ -84,8 +85,7 @@ static int stick(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	int err;
 
-	/* First the state: the settler must not meet a page that it takes for a frame's. No
-	 * reference is given back: until it is written the page still maps the frame. */
+	/* First the state: the settler must not meet a page that it takes for a frame's. */
 	for (uint32_t i = page; i < page + n; i++) {
 		if (page_state(&r->state[i]) == PAGE_STUCK)
 			continue;
@@ -95,7 +95,13 @@ static int stick(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 		atomic_fetch_add(&a->stuck, 1);
 	}
 	err = uffd_protect(a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE, 0);
-	return err;
+	if (err)
+		return err;
+	/* Copied now and not when the guest writes: who leaves a domain, or gives up a region, gives
+	 * all references back, and the frame may be punched the next moment. */
+	for (uint32_t i = 0; i < n; i++)
+		__atomic_fetch_or(region_page(r, page + i), 0, __ATOMIC_RELAXED);
+	return 0;
 }
 
 int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
@@ -224,6 +230,7 @@ static void track_block(struct agent *a, struct region *r, uint32_t block)
 	uint32_t page = block * PS_BLOCK_PAGES, k;
 	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
 
+	r->block[block].restless = 1;
 	for (page = page < r->first ? r->first : page; page < end; page += k ? k : 1) {
 		for (k = 0; page + k < end && is_own(r, page + k);)
 			k++;

@@ -12,6 +12,9 @@
  *   in a huge page     -> never armed (a write to an armed huge page splits its mapping); hashed in
  *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
  *
+ * A block in which nothing was written, and nothing waits, is passed over by a scan for written pages
+ * alone, which costs half as much.
+ *
  * How fast: a look begins no sooner than the look period after the one before; hashing takes
  * tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
  * Mem.ShareScanGHz and Mem.ShareRateMax. Out of tokens, or the ring full, the look stops where it
@@ -43,8 +46,8 @@ struct visit {
 	uint32_t first, end;		     /* pages */
 	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
 	bool any_zeros;
-	bool starved; /* no tokens, or no room in the ring */
-	bool armed;   /* something was */
+	bool starved;  /* no tokens, or no room in the ring */
+	bool restless; /* some page waits for the next look, written or not */
 };
 
 static bool is_due(const struct visit *v, uint8_t state)
@@ -90,7 +93,7 @@ static void hash_page(struct visit *v, uint32_t page)
 	bool zero;
 
 	if (!may_hash(v)) {
-		v->armed = true; /* come back for it */
+		v->restless = true; /* come back for it */
 		return;
 	}
 	v->a->stats.scanned++;
@@ -122,14 +125,16 @@ static void look_clean(struct visit *v, uint32_t page)
 		page_calm(&v->r->state[page]);
 		break;
 	case PAGE_NEW:
-		if (!is_due(v, byte))
+		if (!is_due(v, byte)) {
+			v->restless = true;
 			return;
+		}
 		break;
 	default:
 		return;
 	}
 	if (byte & (PAGE_QUARANTINED | PAGE_UNREF)) {
-		v->armed = true; /* not before the daemon has its reference back */
+		v->restless = true; /* not before the daemon has its reference back */
 		return;
 	}
 	hash_page(v, page);
@@ -158,7 +163,7 @@ static bool look_written(struct visit *v, uint32_t page)
 	if (!is_due(v, *state))
 		return false;
 	page_set(state, PAGE_ARMED);
-	v->armed = true;
+	v->restless = true;
 	return true;
 }
 
@@ -267,6 +272,16 @@ static void look_frames(struct visit *v)
 	}
 }
 
+/* Did nothing happen in the block since the last look that found nothing to wait for? Every
+ * WALK_FULL_LOOKS th look is made all the same: what the VMM discarded shows only there. */
+static bool quiet(const struct agent *a, const struct region *r, const struct visit *v)
+{
+	if (v->b->restless || (a->walk.look + v->first / PS_BLOCK_PAGES) % WALK_FULL_LOOKS == 0)
+		return false;
+	return pagemap_quiet(a->pagemap, (uintptr_t)region_page(r, v->first),
+			     (uintptr_t)region_page(r, v->end)) == 1;
+}
+
 /* Returns false if it has to be visited again in this look: it was not finished. */
 static bool visit(struct agent *a, struct region *r, uint32_t block)
 {
@@ -284,6 +299,9 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 
 	v.first = v.first < r->first ? r->first : v.first;
 	v.end = v.end > r->end ? r->end : v.end;
+	a->stats.looked += v.end - v.first;
+	if (quiet(a, r, &v))
+		return true;
 	n = pagemap_present(a->pagemap, (uintptr_t)region_page(r, v.first),
 			    (uintptr_t)region_page(r, v.end), ranges, WALK_RANGES, &walked);
 	if (n < 0) {
@@ -295,8 +313,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 		look_range(&v, &ranges[i]);
 	flush_zeros(&v);
 	look_frames(&v);
-	v.b->armed = v.armed;
-	a->stats.looked += v.end - v.first;
+	v.b->restless = v.restless;
 	return !v.starved;
 }
 
@@ -382,6 +399,8 @@ void walk_restart(struct agent *a)
 		if (r->life != REGION_MANAGED)
 			continue;
 		/* HINTED but not written is NEW but not written: hashed at the next look. */
+		for (uint32_t i = 0; i < r->blocks; i++)
+			r->block[i].restless = 1;
 		for (uint32_t page = r->first; page < r->end; page++) {
 			enum page_state state = page_state(&r->state[page]);
 

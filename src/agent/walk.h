@@ -14,6 +14,7 @@
 #define WALK_LOOK_MAX_NS 60000000000ull
 #define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
 #define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
+#define WALK_FULL_LOOKS 16u   /* a quiet block is counted anew in every 16th look */
 #define WALK_RANGES 600	      /* of one PAGEMAP_SCAN: a block never needs more */
 
 struct agent;

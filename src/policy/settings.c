@@ -47,7 +47,12 @@ static const struct setting settings[SETTING_END] = {
 			.name = "Mem.ShareScanGHz",
 			.unit = "MB/s per GHz",
 			.text = "memory looked at each second, for each GHz of host CPU; 0: none",
-			INT_ROW(0, 32, 4),
+			.type = SETTING_INT,
+			.min = 0,
+			.max = 4096,
+			.def = 4,
+			.esx_min = 0,
+			.esx_max = 32,
 		},
 	[SETTING_SHARE_RATE_MAX] =
 		{

@@ -49,6 +49,28 @@ int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *
 	return r;
 }
 
+int pagemap_quiet(int fd, uintptr_t start, uintptr_t end)
+{
+	struct page_region one;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)&one,
+		.vec_len = 1,
+		.max_pages = 1,
+		.category_inverted = PAGE_IS_PFNZERO,
+		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN |
+				 PAGE_IS_PFNZERO,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	int r;
+
+	SYS_INJECT();
+	r = pagemap_ioctl(fd, &arg);
+	return r < 0 ? r : r == 0;
+}
+
 int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
 {
 	struct pm_scan_arg arg = {
