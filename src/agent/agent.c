@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * agent: birth, and what everybody asks.
+ * agent: birth and death of the one agent of a process, and its locks.
  *
  * The agent is born when the process opts in its first region, not when the library is loaded: a
  * shell or a wrapper that is preloaded too, and then executes the VMM, stays what it was. From
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "agent/birth.h"
+#include "agent/say.h"
 #include "agent/worker.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
@@ -23,9 +24,6 @@
 #include "sys/pagemap.h"
 #include "sys/thread.h"
 #include "sys/uffd.h"
-
-#define SAID_MAX 32
-#define LINE_BYTES 256
 
 static struct agent the_agent = {
 	.act = PTHREAD_MUTEX_INITIALIZER,
@@ -38,82 +36,6 @@ static struct agent the_agent = {
 };
 static pthread_mutex_t birth_lock = PTHREAD_MUTEX_INITIALIZER;
 static enum { UNBORN, ALIVE, STILLBORN } life;
-
-static size_t append(char *line, size_t at, const char *text)
-{
-	while (*text && at < LINE_BYTES - 2)
-		line[at++] = *text++;
-	return at;
-}
-
-static bool said_before(const char *what)
-{
-	static _Atomic uint32_t said[SAID_MAX];
-	uint32_t hash = 2166136261u;
-
-	for (const char *c = what; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 16777619u;
-	hash |= 1u;
-	for (int i = 0; i < SAID_MAX; i++) {
-		uint32_t none = 0;
-
-		if (said[i] == hash)
-			return true;
-		if (!said[i] && atomic_compare_exchange_strong(&said[i], &none, hash))
-			return false;
-	}
-	return true;
-}
-
-void agent_say(const char *what, int error)
-{
-	char line[LINE_BYTES];
-	size_t n = 0;
-
-	if (said_before(what))
-		return;
-	n = append(line, n, "pshare-agent: ");
-	n = append(line, n, what);
-	if (error) {
-		n = append(line, n, ": ");
-		n = append(line, n, strerrorname_np(error) ? strerrorname_np(error) : "error");
-	}
-	line[n++] = '\n';
-	sys_stderr(line, n);
-}
-
-void agent_give_up(struct agent *a, const char *what, int error)
-{
-	a->gave_up = true;
-	agent_say(what, error);
-}
-
-struct region *agent_region_at(struct agent *a, uintptr_t addr, uint32_t *page)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life == REGION_FREE || r->life == REGION_RETIRED || addr < r->start ||
-		    addr - r->start >= r->len)
-			continue;
-		*page = (uint32_t)((addr - r->origin) / PS_PAGE_SIZE);
-		return r;
-	}
-	return NULL;
-}
-
-struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life == REGION_FREE || vm_page < r->base || vm_page - r->base >= r->end)
-			continue;
-		*page = vm_page - r->base;
-		return r;
-	}
-	return NULL;
-}
 
 /* ---- birth -------------------------------------------------------------------------------- */
 

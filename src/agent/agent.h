@@ -78,13 +78,4 @@ struct agent *agent_alive(void);
 void agent_lock(struct agent *a);
 void agent_unlock(struct agent *a);
 
-/* The region that has this address, and the page in it; NULL. Under `act` or `settle`. */
-struct region *agent_region_at(struct agent *a, uintptr_t addr, uint32_t *page);
-/* The same by the page's number in the VM. */
-struct region *agent_region_of(struct agent *a, uint32_t vm_page, uint32_t *page);
-/* Something went wrong that nobody expected: says so once on stderr and stops taking out pages. */
-void agent_give_up(struct agent *a, const char *what, int error);
-/* One line on stderr, at most once for each text. No stdio, no allocation. */
-void agent_say(const char *what, int error);
-
 #endif

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/say.h"
 #include "agent/unshare.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"

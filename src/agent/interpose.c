@@ -27,6 +27,7 @@
 
 #include "agent/agent.h"
 #include "agent/offer.h"
+#include "agent/say.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"

@@ -23,6 +23,7 @@
 
 #include "agent/agent.h"
 #include "agent/hash.h"
+#include "agent/say.h"
 #include "agent/unshare.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
@@ -132,7 +133,7 @@ static bool order_want(struct agent *a, const struct ps_entry *e)
 	if (e->slot >= PS_CONTENT_SLOTS)
 		return false;
 	pthread_mutex_lock(&a->act);
-	r = agent_region_of(a, e->page, &page);
+	r = region_of(a, e->page, &page);
 	cause = s ? content_obstacle(a, r, page) : PS_CAUSE_CHANGED;
 	if (!cause) {
 		uint8_t *content = a->link.map->content[e->slot];

@@ -32,6 +32,7 @@
 
 #include "agent/agent.h"
 #include "agent/quarantine.h"
+#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 

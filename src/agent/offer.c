@@ -115,7 +115,7 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 static bool is_stuck(struct agent *a, const char *addr)
 {
 	uint32_t page;
-	struct region *r = agent_region_at(a, (uintptr_t)addr, &page);
+	struct region *r = region_at(a, (uintptr_t)addr, &page);
 
 	return r && r->life == REGION_MANAGED && page_state(&r->state[page]) == PAGE_STUCK;
 }

@@ -5,8 +5,8 @@
  * mremap() with MREMAP_FIXED first unmaps what is at the destination and then does what may fail.
  * When it fails there, the guest's memory is gone: a hole, and the next access kills the VMM. What
  * can fail after the unmapping:
- *  - the process is over its RLIMIT_AS or RLIMIT_DATA (somebody lowered them): looked at before, and
- *    then the call is not made at all;
+ *  - the process is over its RLIMIT_AS or RLIMIT_DATA (somebody lowered them): looked at before,
+ *  and then the call is not made at all;
  *  - the kernel has no memory for the mapping (or, with vm.overcommit_memory=2, no commit charge):
  *    it is tried again until it succeeds; the source still holds the content.
  * What fails before it (vm.max_map_count) leaves the destination as it was; one look tells which.
@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "agent/agent.h"
+#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/thread.h"
 

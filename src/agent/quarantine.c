@@ -29,6 +29,7 @@
 
 #include "agent/agent.h"
 #include "agent/hash.h"
+#include "agent/say.h"
 #include "agent/unshare.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
@@ -148,7 +149,7 @@ static void late_write(struct agent *a, struct region *r, uint32_t page, const c
 static void look(struct agent *a, struct quarantined *e, char *slot)
 {
 	uint32_t page;
-	struct region *r = agent_region_of(a, e->page, &page);
+	struct region *r = region_of(a, e->page, &page);
 
 	if (r && r->life == REGION_MANAGED) {
 		const char *was = original(a, e);

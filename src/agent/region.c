@@ -32,6 +32,33 @@
 #include "sys/uffd.h"
 #include "sys/vmas.h"
 
+struct region *region_at(struct agent *a, uintptr_t addr, uint32_t *page)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_FREE || r->life == REGION_RETIRED || addr < r->start ||
+		    addr - r->start >= r->len)
+			continue;
+		*page = (uint32_t)((addr - r->origin) / PS_PAGE_SIZE);
+		return r;
+	}
+	return NULL;
+}
+
+struct region *region_of(struct agent *a, uint32_t vm_page, uint32_t *page)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_FREE || vm_page < r->base || vm_page - r->base >= r->end)
+			continue;
+		*page = vm_page - r->base;
+		return r;
+	}
+	return NULL;
+}
+
 static bool overlaps(const struct region *r, uintptr_t addr, size_t len)
 {
 	return addr < r->start + r->len && r->start < addr + len;

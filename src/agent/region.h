@@ -72,6 +72,11 @@ static inline struct block *region_block(const struct region *r, uint32_t page)
 	return &r->block[page / PS_BLOCK_PAGES];
 }
 
+/* The region that has this address, and the page in it; NULL. Under act or settle. */
+struct region *region_at(struct agent *a, uintptr_t addr, uint32_t *page);
+/* The same by the page's number in the VM. */
+struct region *region_of(struct agent *a, uint32_t vm_page, uint32_t *page);
+
 /* Notes that the VMM opted in [addr, addr+len). Under act and settle. Returns false if the table
  * is full or the range overlaps a region that is already there. */
 bool region_offer(struct agent *a, uintptr_t addr, size_t len);

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "agent/agent.h"
+#include "agent/say.h"
 #include "agent/unshare.h"
 #include "agent/worker.h"
 #include "sys/uffd.h"
@@ -31,7 +32,7 @@ static void settle_write(struct agent *a, uintptr_t addr)
 	uint32_t page;
 
 	pthread_mutex_lock(&a->settle);
-	r = agent_region_at(a, addr, &page);
+	r = region_at(a, addr, &page);
 	if (r && r->life == REGION_MANAGED)
 		unshare_fault(a, r, page);
 	else
@@ -46,7 +47,7 @@ static void settle_missing(struct agent *a, uintptr_t addr)
 	uint32_t page;
 
 	pthread_mutex_lock(&a->settle);
-	r = agent_region_at(a, addr, &page);
+	r = region_at(a, addr, &page);
 	if (!r || r->life != REGION_MANAGED || page_state(&r->state[page]) != PAGE_OUT)
 		if (uffd_zeropage(a->tracker, at, PS_PAGE_SIZE))
 			uffd_wake(a->tracker, at, PS_PAGE_SIZE);

@@ -31,6 +31,7 @@
 #include "agent/hash.h"
 #include "agent/nursery.h"
 #include "agent/over.h"
+#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"

@@ -15,8 +15,8 @@
  *
  * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
  *
- * When 2 fails (vm.max_map_count), the guest still must go on: the write-protection is lifted, and a
- * write that changes nothing has the kernel copy the page in place, inside the frame's mapping.
+ * When 2 fails (vm.max_map_count), the guest still must go on: the write-protection is lifted, and
+ * a write that changes nothing has the kernel copy the page in place, inside the frame's mapping.
  * Such a page is right for ever but can never be taken out again (UFFDIO_MOVE takes no page of a
  * file's mapping): STUCK, counted.
  *
@@ -97,8 +97,8 @@ static int stick(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 	err = uffd_protect(a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE, 0);
 	if (err)
 		return err;
-	/* Copied now and not when the guest writes: who leaves a domain, or gives up a region, gives
-	 * all references back, and the frame may be punched the next moment. */
+	/* Copied now and not when the guest writes: who leaves a domain, or gives up a region,
+	 * gives all references back, and the frame may be punched the next moment. */
 	for (uint32_t i = 0; i < n; i++)
 		__atomic_fetch_or(region_page(r, page + i), 0, __ATOMIC_RELAXED);
 	return 0;

@@ -12,8 +12,8 @@
  *   in a huge page     -> never armed (a write to an armed huge page splits its mapping); hashed in
  *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
  *
- * A block in which nothing was written, and nothing waits, is passed over by a scan for written pages
- * alone, which costs half as much.
+ * A block in which nothing was written, and nothing waits, is passed over by a scan for written
+ * pages alone, which costs half as much.
  *
  * How fast: a look begins no sooner than the look period after the one before; hashing takes
  * tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
@@ -33,6 +33,7 @@
 
 #include "agent/agent.h"
 #include "agent/hash.h"
+#include "agent/say.h"
 #include "agent/share.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
@@ -399,8 +400,8 @@ void walk_restart(struct agent *a)
 		if (r->life != REGION_MANAGED)
 			continue;
 		/* HINTED but not written is NEW but not written: hashed at the next look. */
-		for (uint32_t i = 0; i < r->blocks; i++)
-			r->block[i].restless = 1;
+		for (uint32_t b = 0; b < r->blocks; b++)
+			r->block[b].restless = 1;
 		for (uint32_t page = r->first; page < r->end; page++) {
 			enum page_state state = page_state(&r->state[page]);
 

@@ -173,7 +173,7 @@ static void carry_out(struct agent *a, const struct link_order *o, uint32_t n)
 
 	pthread_mutex_lock(&a->act);
 	for (uint32_t i = 0; i < n; i++) {
-		r = agent_region_of(a, o[i].page, &page);
+		r = region_of(a, o[i].page, &page);
 		if (!r || r->life != REGION_MANAGED || page < r->first || page >= r->end ||
 		    (count && orders[count - 1].page == page)) {
 			link_up(&a->link, PS_U_REFUSED, PS_CAUSE_GONE, 0, o[i].page, o[i].frame);
@@ -181,7 +181,7 @@ static void carry_out(struct agent *a, const struct link_order *o, uint32_t n)
 		}
 		orders[count++] = (struct run_order){.page = page, .frame = o[i].frame};
 	}
-	r = n ? agent_region_of(a, o[0].page, &page) : NULL;
+	r = n ? region_of(a, o[0].page, &page) : NULL;
 	if (count && r)
 		share_block(a, r, orders, count);
 	pthread_mutex_unlock(&a->act);

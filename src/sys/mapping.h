@@ -23,8 +23,8 @@ void *map_shared(int fd, size_t len);
 void map_free(void *addr, size_t len);
 
 /* Moves the pages of [src, src+len), which lies in one mapping, over [dst, dst+len), whatever
- * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0; or -errno, and then dst may not be
- * mapped any more. */
+ * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0; or -errno, and then dst may not
+ * be mapped any more. */
 int map_over(void *dst, void *src, size_t len);
 /* Does the process keep to its RLIMIT_AS and RLIMIT_DATA, so that what replaces a mapping of the
  * same size will not fail for them? 0 or -ENOSPC. Without such limits it costs two short calls. */

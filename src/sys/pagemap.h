@@ -21,8 +21,8 @@ int pagemap_open(void);
 int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
 		    uintptr_t *walked);
 
-/* Is nothing in [start, end) written since it was armed? 1, 0 or -errno. Cheaper than the above: the
- * kernel looks at one bit. Memory that is there but not armed counts as written. */
+/* Is nothing in [start, end) written since it was armed? 1, 0 or -errno. Cheaper than the above:
+ * the kernel looks at one bit. Memory that is there but not armed counts as written. */
 int pagemap_quiet(int fd, uintptr_t start, uintptr_t end);
 
 /* Arms what is present, written and not the zero page in [start, end). Holes are left holes:

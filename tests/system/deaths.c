@@ -342,7 +342,7 @@ TEST_SECONDS("a daemon with few file descriptors serves whom it can, and goes on
 	daemon_limited(few_files, 16);
 }
 
-/* A VM that has used up its mappings: no more is shared there, and what is shared can be written. */
+/* A VM that has used up its mappings: no more is shared there; what is shared can be written. */
 static void mappings_reached(int64_t left_first, int64_t left_then)
 {
 	static struct scene s;
