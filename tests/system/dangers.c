@@ -606,7 +606,10 @@ TEST_SECONDS("13 huge pages with references into them hang nobody", 90)
 	}
 	fv_do(&a, FV_FIXED, 0, 5, 8, 0, 0);
 	fv_pool(&a, 0, 0, PAGES, 0);
-	wait_shared(&a);
+	t_sleep(3);
+	/* where the kernel's move can loop, what ever was a huge page is left alone */
+	t_note("%u of %u pages shared in the end", fv_shared(&a, 0), PAGES);
+	fv_check(&a, 0);
 	finish(&a, &b);
 }
 
