@@ -58,6 +58,8 @@ struct run {
 	uint32_t nsamples;
 	uint32_t max_file;
 	double started;
+	uint64_t changes; /* of settings */
+	volatile bool settled;
 };
 
 static void die_with_children(struct run *run)
@@ -196,6 +198,68 @@ static struct sample take_sample(struct run *run)
 		run->sample[run->nsamples++] = s;
 	run->max_file = s.file > run->max_file ? s.file : run->max_file;
 	return s;
+}
+
+/* The administrator is at it too: settings and salts change while everything runs. A change that is
+ * refused or not true in time is no error here; a wrong byte after it is. */
+static void change_something(struct run *run, uint64_t *rng)
+{
+	static const char *const HOST[][2] = {
+		{"Mem.ShareForceSalting", "0"},	   {"Mem.ShareForceSalting", "1"},
+		{"Mem.ShareForceSalting", "2"},	   {"Mem.AllocGuestLargePage", "1"},
+		{"Mem.AllocGuestLargePage", "0"},  {"Mem.AllocGuestLargePage", "0"},
+		{"Mem.ShareZeroOnly", "1"},	   {"Mem.ShareZeroOnly", "0"},
+		{"Mem.ShareZeroOnly", "0"},	   {"Mem.ShareQuarantineMs", "500"},
+		{"Mem.ShareQuarantineMs", "3000"}, {"Mem.ShareMapReserve", "90"},
+		{"Mem.ShareMapReserve", "25"},
+	};
+	static const char *const SALT[] = {"{\"salt\":\"odd\"}", "{\"salt\":\"even\"}",
+					   "{\"salt\":null}"};
+	static const char *const ENABLE[] = {"{\"value\":false}", "{\"value\":true}",
+					     "{\"value\":true}"};
+	uint32_t i = t_below(rng, sizeof(HOST) / sizeof(HOST[0]));
+	char vm[32];
+
+	snprintf(vm, sizeof(vm), "torture-%u", t_below(rng, run->o.vms));
+	if (t_below(rng, 2))
+		t_setting_put(&run->daemon, HOST[i][0], HOST[i][1]);
+	else if (t_below(rng, 2))
+		t_vm_setting_put(&run->daemon, vm, "sched.mem.pshare.salt", SALT[i % 3]);
+	else
+		t_vm_setting_put(&run->daemon, vm, "sched.mem.pshare.enable", ENABLE[i % 3]);
+	run->changes++;
+}
+
+/* As everything was, so that sharing can be judged. */
+static void settle_settings(struct run *run)
+{
+	char vm[32];
+
+	t_setting_put(&run->daemon, "Mem.ShareForceSalting", "2");
+	t_setting_put(&run->daemon, "Mem.ShareZeroOnly", "0");
+	t_setting_put(&run->daemon, "Mem.ShareQuarantineMs", "2000");
+	t_setting_put(&run->daemon, "Mem.ShareMapReserve", "25");
+	t_daemon_full_speed(&run->daemon);
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		snprintf(vm, sizeof(vm), "torture-%u", i);
+		t_vm_setting_put(&run->daemon, vm, "sched.mem.pshare.enable", "{\"value\":true}");
+		t_vm_setting_put(&run->daemon, vm, "sched.mem.pshare.salt",
+				 i % 2 ? "{\"salt\":\"odd\"}" : "{\"salt\":\"even\"}");
+	}
+}
+
+static void *administrator(void *arg)
+{
+	struct run *run = arg;
+	uint64_t rng = run->o.seed ^ 0x61646d696e;
+
+	while (!run->settled) {
+		t_sleep(0.001 * (500 + t_below(&rng, 4000)));
+		if (!run->settled)
+			change_something(run, &rng);
+	}
+	settle_settings(run);
+	return NULL;
 }
 
 static void run_hammer(struct run *run)
@@ -385,7 +449,8 @@ static void judge(struct run *run)
 	uint64_t ops = total_ops(run);
 
 	report(run);
-	t_note("%lu operations; at most %u pages shared at a time", ops, run->max_file);
+	t_note("%lu operations; at most %u pages shared at a time; %lu changes of settings", ops,
+	       run->max_file, run->changes);
 	if (ops < run->o.ops)
 		run_fail(run, "%lu operations in %.0f s, %lu wanted", ops, t_now() - run->started,
 			 run->o.ops);
@@ -412,6 +477,8 @@ static void note_first(struct run *run)
 
 static int torture(struct run *run, char *const argv[])
 {
+	pthread_t admin = 0;
+
 	t_need_root();
 	if (!run->o.bare && !t_have_pshare()) {
 		t_note("agent and daemon are not built: the model alone is tried");
@@ -432,7 +499,12 @@ static int torture(struct run *run, char *const argv[])
 		t_daemon_full_speed(&run->daemon);
 	}
 	run->started = t_now();
+	if (!run->o.bare && !run->o.no_settings)
+		pthread_create(&admin, NULL, administrator, run);
 	run_hammer(run);
+	run->settled = true;
+	if (admin)
+		pthread_join(admin, NULL);
 	reach(run, TORTURE_QUIET);
 	take_sample(run);
 	judge(run);
@@ -458,25 +530,16 @@ static int torture(struct run *run, char *const argv[])
 }
 
 static const struct option OPTIONS[] = {
-	{"seconds", required_argument, NULL, 's'},
-	{"minutes", required_argument, NULL, 'm'},
-	{"ops", required_argument, NULL, 'o'},
-	{"vms", required_argument, NULL, 'n'},
-	{"threads", required_argument, NULL, 't'},
-	{"mib", required_argument, NULL, 'M'},
-	{"seed", required_argument, NULL, 'S'},
-	{"file", required_argument, NULL, 'f'},
-	{"bare", no_argument, NULL, 'b'},
-	{"no-chaos", no_argument, NULL, 'c'},
-	{"no-io", no_argument, NULL, 'i'},
-	{"no-splice", no_argument, NULL, 'p'},
-	{"no-exec", no_argument, NULL, 'x'},
-	{"no-discard", no_argument, NULL, 'd'},
-	{"no-fork", no_argument, NULL, 'k'},
-	{"no-remap", no_argument, NULL, 'r'},
-	{"vm", required_argument, NULL, 'V'},
-	{"ctl", required_argument, NULL, 'C'},
-	{0},
+	{"seconds", required_argument, NULL, 's'}, {"minutes", required_argument, NULL, 'm'},
+	{"ops", required_argument, NULL, 'o'},	   {"vms", required_argument, NULL, 'n'},
+	{"threads", required_argument, NULL, 't'}, {"mib", required_argument, NULL, 'M'},
+	{"seed", required_argument, NULL, 'S'},	   {"file", required_argument, NULL, 'f'},
+	{"bare", no_argument, NULL, 'b'},	   {"no-chaos", no_argument, NULL, 'c'},
+	{"no-io", no_argument, NULL, 'i'},	   {"no-splice", no_argument, NULL, 'p'},
+	{"no-exec", no_argument, NULL, 'x'},	   {"no-discard", no_argument, NULL, 'd'},
+	{"no-fork", no_argument, NULL, 'k'},	   {"no-remap", no_argument, NULL, 'r'},
+	{"no-settings", no_argument, NULL, 'a'},   {"vm", required_argument, NULL, 'V'},
+	{"ctl", required_argument, NULL, 'C'},	   {0},
 };
 
 static void set_option(struct torture_opts *o, int c)
@@ -527,6 +590,9 @@ static void set_option(struct torture_opts *o, int c)
 	case 'k':
 		o->no_fork = true;
 		break;
+	case 'a':
+		o->no_settings = true;
+		break;
 	case 'r':
 		o->no_remap = true;
 		break;
@@ -534,7 +600,7 @@ static void set_option(struct torture_opts *o, int c)
 		t_fail("usage: torture [--seconds S | --minutes M] [--ops N] [--vms N] "
 		       "[--threads N] [--mib N] [--seed N] [--file PATH] [--bare] [--no-chaos] "
 		       "[--no-io] [--no-splice] [--no-exec] [--no-discard] [--no-fork] "
-		       "[--no-remap]");
+		       "[--no-remap] [--no-settings]");
 	}
 }
 

@@ -47,7 +47,7 @@ struct torture_opts {
 	double seconds;
 	uint64_t ops, seed;
 	bool bare;
-	bool no_chaos, no_io, no_splice, no_exec, no_discard, no_fork, no_remap;
+	bool no_chaos, no_io, no_splice, no_exec, no_discard, no_fork, no_remap, no_settings;
 	char file[256]; /* of pool contents, on a real file system */
 };
 
