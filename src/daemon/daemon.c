@@ -394,6 +394,7 @@ static void remove_sockets(struct daemon *d)
 
 void daemon_deinit(struct daemon *d)
 {
+	d->ending = true; /* from here on no frame is punched */
 	rehome_abort(d);
 	if (d->agent_fd >= 0)
 		remove_sockets(d);

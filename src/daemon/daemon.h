@@ -83,6 +83,7 @@ struct daemon {
 	struct host_facts host;
 	enum memstate memstate;
 	bool memory_short; /* no new frames until the host has memory again */
+	bool ending;	   /* its books are closed; VMs keep the frames that they map */
 
 	struct list users, sessions, vms, domains;
 	struct list dropping;		     /* members whose references are being given back */
