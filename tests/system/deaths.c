@@ -23,7 +23,7 @@
 #define PAGES 4096u
 #define THREADS 2
 #define SHARED_MS 20000
-/* 64 operations of a guest. Who hangs, hangs for ever; on two CPUs with a load of 19, 2.6 s were seen. */
+/* 64 operations of a guest. Who hangs, hangs for ever; with a load of 19 it was 2.6 s. */
 #define STALL_MAX_NS 10000000000ull
 
 struct scene {
