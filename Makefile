@@ -8,7 +8,9 @@ BENCH ?=
 
 # build/          release: what is installed, what the demo, the guests and system tests use
 # build-asan/     ASan + UBSan: unit tests. (A sanitized agent cannot be preloaded into a plain QEMU.)
-# build-inject/   ASan + UBSan + fault injection: every Nth call fails
+# build-inject/   ASan + UBSan + fault injection: every Nth call of the daemon fails
+# build-unsafe/   fault injection without a sanitizer: every Nth call of the agent fails, and each
+#                 defence is taken out once
 # build-tsan/     TSan: unit tests
 # build-lint/     clang, warnings are errors: what clang-tidy and cppcheck read
 ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
@@ -25,7 +27,7 @@ help:
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests under ThreadSanitizer'
-	@echo 'make inject     the Nth system call and the Nth allocation fail, for every N'
+	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
 	@echo
@@ -58,7 +60,11 @@ build-tsan/build.ninja: $(MESON_BUILDS)
 build-inject/build.ninja: $(MESON_BUILDS)
 	@$(call configure,$(ASAN) -Dinject=true)
 
-build/built build-asan/built build-tsan/built build-inject/built: %/built: %/build.ninja FORCE
+build-unsafe/build.ninja: $(MESON_BUILDS)
+	@$(call configure,--buildtype=release -Dinject=true)
+
+build/built build-asan/built build-tsan/built build-inject/built build-unsafe/built: \
+	%/built: %/build.ninja FORCE
 	@ninja -C $* $(NINJA_QUIET)
 
 FORCE:
@@ -67,8 +73,8 @@ QUIET = --no-print-directory NINJA_QUIET=--quiet
 
 check:
 	@scripts/bootstrap check
-	@$(MAKE) $(QUIET) build/built build-asan/built build-inject/built
-	@scripts/run-tests build-asan:unit build:checks,system build-inject:inject
+	@$(MAKE) $(QUIET) build/built build-asan/built build-inject/built build-unsafe/built
+	@scripts/run-tests build-asan:unit build:checks,system build-inject:inject build-unsafe:inject
 
 demo:
 	@scripts/bootstrap demo
@@ -96,8 +102,8 @@ tsan:
 
 inject:
 	@scripts/bootstrap check
-	@$(MAKE) $(QUIET) build-inject/built
-	@scripts/run-tests build-inject:inject
+	@$(MAKE) $(QUIET) build-inject/built build-unsafe/built
+	@INJECT_ALL=1 scripts/run-tests build-inject:inject build-unsafe:inject
 
 install:
 	@scripts/bootstrap build
@@ -105,4 +111,4 @@ install:
 	@$(MESON) install -C build --no-rebuild
 
 clean:
-	rm -rf build build-asan build-tsan build-inject build-lint build-lint-gcc
+	rm -rf build build-asan build-tsan build-inject build-unsafe build-lint build-lint-gcc

@@ -24,6 +24,7 @@
 #include "sys/pagemap.h"
 #include "sys/thread.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 
 static struct agent the_agent = {
 	.act = PTHREAD_MUTEX_INITIALIZER,
@@ -100,7 +101,7 @@ static void before_fork(void)
 {
 	struct agent *a = &the_agent;
 
-	if (a->dead)
+	if (a->dead || ps_unsafe("no-fork"))
 		return;
 	agent_lock(a);
 	birth_prepare_fork(a);
@@ -108,7 +109,7 @@ static void before_fork(void)
 
 static void parent(void)
 {
-	if (!the_agent.dead)
+	if (!the_agent.dead && !ps_unsafe("no-fork"))
 		agent_unlock(&the_agent);
 }
 

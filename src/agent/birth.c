@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "agent/agent.h"
 #include "agent/say.h"
@@ -112,12 +113,28 @@ int birth_identity(struct agent *a)
 	return 0;
 }
 
+/* What is stuck lies in a mapping of the store, and those no child gets; it is a copy, the guest's
+ * own by now, and belongs to the child too. */
+static void show_stuck(struct region *r)
+{
+	uint32_t page = r->first, n;
+
+	for (; page < r->end; page += n ? n : 1) {
+		for (n = 0; page + n < r->end && page_state(&r->state[page + n]) == PAGE_STUCK;)
+			n++;
+		if (n && map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DOFORK))
+			agent_say("pages that are stuck are not in the forked child", ENOMEM);
+	}
+}
+
 void birth_prepare_fork(struct agent *a)
 {
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
-		if (r->life == REGION_MANAGED && r->forks)
-			unshare_all(a, r);
+		if (r->life != REGION_MANAGED || !r->forks)
+			continue;
+		unshare_all(a, r);
+		show_stuck(r);
 	}
 }

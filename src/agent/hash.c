@@ -28,33 +28,3 @@ bool page_is_zero(const void *page)
 			return false;
 	return true;
 }
-
-#ifdef PSHARE_INJECT
-#include <stdlib.h>
-
-bool test_unsafe(const char *name)
-{
-	const char *list = getenv("PSHARE_TEST_UNSAFE");
-	size_t len = strlen(name);
-
-	for (; list && *list; list = strchr(list, ','), list = list ? list + 1 : NULL)
-		if (strncmp(list, name, len) == 0 && (list[len] == ',' || !list[len]))
-			return true;
-	return false;
-}
-
-void test_late_write(char *slot)
-{
-	static int left = -1;
-
-	if (left < 0) {
-		const char *text = getenv("PSHARE_TEST_LATE_WRITE");
-
-		left = text ? atoi(text) : 0;
-	}
-	if (left <= 0)
-		return;
-	left--;
-	slot[PS_PAGE_SIZE - 1] ^= 0x55;
-}
-#endif

@@ -31,6 +31,7 @@
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 
 /* Of <sys/ioctl.h>, which only src/sys may include. */
 int ioctl(int fd, unsigned long request, ...);
@@ -149,7 +150,7 @@ PUBLIC int madvise(void *addr, size_t len, int advice)
 
 PUBLIC int munmap(void *addr, size_t len)
 {
-	struct agent *a = enter(addr, len);
+	struct agent *a = ps_unsafe("no-remap") ? NULL : enter(addr, len);
 	int r;
 
 	if (!a)
@@ -198,7 +199,7 @@ PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		if (new_len)
 			withdraw_memory(target, new_len);
 	}
-	a = enter(old, old_len ? old_len : 1);
+	a = ps_unsafe("no-remap") ? NULL : enter(old, old_len ? old_len : 1);
 	if (!a)
 		return pointer(map_mremap(old, old_len, new_len, flags, target));
 	whole = offered_whole(a, old, old_len);

@@ -31,8 +31,8 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/over.h"
 #include "agent/quarantine.h"
-#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 
@@ -61,9 +61,8 @@ static int sprout(struct agent *a, struct region *r, uint32_t page, char **seed)
 	moved = uffd_move(a->tracker, park, addr, PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 	if (moved == (long)PS_PAGE_SIZE)
 		*seed = map_away(addr, PS_PAGE_SIZE);
-	if (moved == (long)PS_PAGE_SIZE &&
-	    uffd_move(a->tracker, addr, park, PS_PAGE_SIZE, 0) != (long)PS_PAGE_SIZE)
-		agent_give_up(a, "a page taken out cannot be put back", EFAULT);
+	if (moved == (long)PS_PAGE_SIZE)
+		over_put_back(a, addr, park, PS_PAGE_SIZE);
 	page_set(&r->state[page], PAGE_NEW);
 	region_ungate(a, r, page, 1);
 	if (moved < 0)

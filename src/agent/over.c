@@ -19,6 +19,7 @@
 #include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/thread.h"
+#include "sys/uffd.h"
 
 #define OVER_TRIES 100000u
 
@@ -39,4 +40,20 @@ int over_map(struct agent *a, void *dst, void *src, size_t len)
 		agent_give_up(a, "guest memory could not be mapped again", ENOMEM);
 	}
 	return err;
+}
+
+void over_put_back(struct agent *a, char *dst, char *src, size_t len)
+{
+	long moved = 0;
+	size_t done = 0;
+
+	for (unsigned int tries = 0; done < len && tries < OVER_TRIES; tries++) {
+		moved = uffd_move(a->tracker, dst + done, src + done, len - done, 0);
+		if (moved > 0)
+			done += (size_t)moved;
+		else
+			sys_yield();
+	}
+	if (done < len)
+		agent_give_up(a, "pages taken out cannot be put back", (int)-moved);
 }

@@ -10,4 +10,8 @@ struct agent;
  * hole. 0; or -errno, and dst is what it was. */
 int over_map(struct agent *a, void *dst, void *src, size_t len);
 
+/* Moves what was taken out from src back to the hole at dst, and goes on trying: it is nowhere
+ * else. Who waits for it is woken. */
+void over_put_back(struct agent *a, char *dst, char *src, size_t len);
+
 #endif

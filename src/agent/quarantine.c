@@ -154,7 +154,6 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 	if (r && r->life == REGION_MANAGED) {
 		const char *was = original(a, e);
 
-		test_late_write(slot);
 		if (r->frame[page] == FRAME_DISCARDED)
 			r->frame[page] = PS_FRAME_NONE;
 		else if (!still(slot, was))

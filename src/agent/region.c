@@ -30,6 +30,7 @@
 #include "agent/unshare.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 #include "sys/vmas.h"
 
 struct region *region_at(struct agent *a, uintptr_t addr, uint32_t *page)
@@ -157,6 +158,7 @@ static void refuse(struct region *r, enum ps_cause cause)
 
 void region_adopt(struct agent *a, struct region *r)
 {
+	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
 	enum ps_cause cause;
 	unsigned int what;
 	int err;
@@ -173,7 +175,9 @@ void region_adopt(struct agent *a, struct region *r)
 		refuse(r, PS_CAUSE_NO_MEMORY);
 		return;
 	}
-	err = uffd_register(a->tracker, (void *)r->start, r->len, UFFDIO_REGISTER_MODE_WP);
+	if (ps_unsafe("register-early"))
+		mode |= UFFDIO_REGISTER_MODE_MISSING;
+	err = uffd_register(a->tracker, (void *)r->start, r->len, mode);
 	if (err) {
 		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
 		return;

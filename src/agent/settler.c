@@ -22,6 +22,7 @@
 #include "agent/unshare.h"
 #include "agent/worker.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 #include "sys/wait.h"
 
 #define FAULTS_PER_READ 16
@@ -31,6 +32,10 @@ static void settle_write(struct agent *a, uintptr_t addr)
 	struct region *r;
 	uint32_t page;
 
+	if (ps_unsafe("settler-mallocs"))
+		ps_unsafe_malloc();
+	if (ps_unsafe("ask-daemon"))
+		ps_unsafe_ask(a->link.path);
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);
 	if (r && r->life == REGION_MANAGED)

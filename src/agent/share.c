@@ -31,14 +31,12 @@
 #include "agent/hash.h"
 #include "agent/nursery.h"
 #include "agent/over.h"
-#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
-#include "sys/thread.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 
 #define TAKE_OUT_TRIES 1000u /* -EAGAIN: the kernel's word for "not now" */
-#define PUT_BACK_TRIES 100000
 
 struct batch {
 	struct agent *a;
@@ -81,19 +79,7 @@ static enum ps_cause cause_of(int err)
 
 static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
 {
-	size_t len = (size_t)n * PS_PAGE_SIZE, done = 0;
-	char *addr = region_page(b->r, page);
-	long moved = 0;
-
-	for (int tries = 0; done < len && tries < PUT_BACK_TRIES; tries++) {
-		moved = uffd_move(b->a->tracker, addr + done, slot + done, len - done, 0);
-		if (moved > 0)
-			done += (size_t)moved;
-		else
-			sys_yield();
-	}
-	if (done < len)
-		agent_give_up(b->a, "pages taken out cannot be put back", (int)-moved);
+	over_put_back(b->a, region_page(b->r, page), slot, (size_t)n * PS_PAGE_SIZE);
 	for (uint32_t i = page; i < page + n; i++)
 		page_set(&b->r->state[i], PAGE_NEW);
 }
@@ -130,7 +116,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 	}
 	if (b->s) /* who waited at the gate; a zero page wakes by itself */
 		uffd_wake(b->a->tracker, region_page(b->r, page), len);
-	if (test_unsafe("no-quarantine")) {
+	if (ps_unsafe("no-quarantine")) {
 		map_advise(slot, len, MADV_DONTNEED);
 		return PS_CAUSE_NONE;
 	}
@@ -145,7 +131,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 
 static bool same(const struct batch *b, const char *slot, uint32_t frame)
 {
-	if (test_unsafe("compare-before"))
+	if (ps_unsafe("compare-before"))
 		return true;
 	return b->s ? memcmp(slot, store_frame(b->s, frame), PS_PAGE_SIZE) == 0 :
 		      page_is_zero(slot);
@@ -207,6 +193,27 @@ static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 	answer_all(b, page, frame, n, cause);
 }
 
+/* Step 3 for n pages, or the first ones of them; bytes moved, or -errno. */
+static long move(struct batch *b, char *to, uint32_t page, uint32_t n)
+{
+	char *from = region_page(b->r, page);
+	long moved = uffd_move(b->a->tracker, to, from, (size_t)n * PS_PAGE_SIZE,
+			       UFFDIO_MOVE_MODE_DONTWAKE);
+
+	if (moved == -EBUSY && ps_unsafe("copy-pinned")) {
+		memcpy(to, from, PS_PAGE_SIZE);
+		map_advise(from, PS_PAGE_SIZE, MADV_DONTNEED);
+		return PS_PAGE_SIZE;
+	}
+	if (moved > 0 && ps_unsafe("unregister-early")) {
+		uffd_unregister(b->a->tracker, from, (size_t)moved);
+		ps_unsafe_pause();
+	}
+	if (moved > 0 && ps_unsafe("no-fork"))
+		ps_unsafe_pause();
+	return moved;
+}
+
 /* Steps 3 to 5 behind a gate. Returns how many were settled. */
 static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
@@ -224,8 +231,7 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 	pthread_mutex_unlock(&b->a->settle);
 	for (i = 0; i < n;) {
 		char *to = slot + (size_t)i * PS_PAGE_SIZE;
-		long moved = uffd_move(b->a->tracker, to, region_page(b->r, page + i),
-				       (size_t)(n - i) * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
+		long moved = move(b, to, page + i, n - i);
 
 		if (moved > 0) {
 			uint32_t k = (uint32_t)(moved / PS_PAGE_SIZE);
@@ -326,7 +332,7 @@ static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
 {
 	uint32_t i = 0;
 
-	if (!runs_worth(run, shortest)) {
+	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest)) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}

@@ -30,11 +30,11 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
-#include "agent/hash.h"
 #include "agent/nursery.h"
 #include "agent/over.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 
 /* Steps 3 and 4: what every way out of a frame ends with. */
 static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
@@ -134,7 +134,7 @@ static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
 	struct streak *s = &a->streak;
 	uint32_t end = (page / PS_BLOCK_PAGES + 1) * PS_BLOCK_PAGES, n;
 
-	s->len = r->base + page == s->next ? s->len * 2 : 1;
+	s->len = s->len && r->base + page == s->next ? s->len * 2 : 1;
 	if (s->len > UNSHARE_AHEAD)
 		s->len = UNSHARE_AHEAD;
 	n = framed(r, page, end < r->end ? end : r->end);
@@ -202,7 +202,7 @@ int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n
 {
 	uint32_t end = page + n, run;
 
-	if (test_unsafe("no-discard"))
+	if (ps_unsafe("no-discard"))
 		return 0;
 	for (uint32_t at = page; at < end; at += run ? run : 1) {
 		int err = 0;

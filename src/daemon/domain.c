@@ -32,6 +32,7 @@
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
 #include "sys/memfd.h"
+#include "sys/unsafe.h"
 
 #define FRAMES_FACTOR 4u
 #define INDEX_FACTOR 2u
@@ -43,6 +44,7 @@
 #define PARKED_MIN 64u
 #define PARKED_MAX (1u << 18) /* hints that may wait for one VM: 4 MiB */
 #define RETRY_MIN (2 * MSEC)
+#define UNSAFE_PART 2048u /* frames */
 
 static uint32_t window_for(uint64_t host_pages)
 {
@@ -87,6 +89,19 @@ static void domain_free(struct domain *domain)
 }
 DEFINE_CLEANUP(struct domain *, domain_free, domain_free);
 
+/* Without the defence "one-store": the first domain's memfd, each in its own part of it. */
+static int store_of_first(struct daemon *d, struct domain *domain)
+{
+	const struct domain *first = list_entry(d->domains.next, struct domain, link);
+	uint32_t frame, near = PS_FRAME_NONE;
+	int fd = ps_unsafe_dup(first->store);
+
+	for (uint32_t i = 0; i < UNSAFE_PART * d->ndomains; i++, near = frame)
+		(void)frames_alloc(domain->frames, 0, i, near, &frame);
+	close_fd(&domain->store);
+	return fd;
+}
+
 static uint64_t host_pages(const struct daemon *d)
 {
 	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
@@ -119,6 +134,8 @@ static int domain_new(struct daemon *d, const struct domain_key *key, struct dom
 	domain->index = index_new(0, INDEX_ENTRIES_MIN, secret[1]);
 	if (!domain->frames || !domain->index)
 		return -ENOMEM;
+	if (ps_unsafe("one-store") && !list_empty(&d->domains))
+		domain->store = store_of_first(d, domain);
 	domain->generation = ++d->next_id;
 	list_add_tail(&d->domains, &domain->link);
 	d->ndomains++;
@@ -369,6 +386,9 @@ void member_drop_page(struct member *m, uint32_t page)
 	m->user->entries--;
 	if (frames_unref(m->domain->frames, entry.frame) == 1)
 		domain_free_frame(m->domain, entry.frame);
+	else if (ps_unsafe("punch-early"))
+		(void)sys_punch_hole(m->domain->store, (uint64_t)entry.frame * PS_PAGE_SIZE,
+				     PS_PAGE_SIZE);
 }
 
 static void store_is_full(struct domain *domain, int error)

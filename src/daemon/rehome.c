@@ -27,7 +27,7 @@
 #include "daemon/domain.h"
 #include "daemon/session.h"
 
-#define LEAVE_NS (10 * SEC)	/* a VM has this long to leave its domain ... */
+#define LEAVE_NS (10 * SEC)	/* a VM has its quarantine and this long to leave a domain ... */
 #define LEAVE_PAGE_NS 100000ull /* ... and so much more for each page it has to unshare */
 #define OLD_MAX 8u /* earlier sessions whose frames a VM may still map, to join again */
 #define JOIN_RETRY (1 * SEC)
@@ -71,7 +71,10 @@ static uint64_t pages_held(const struct vm *vm)
 
 static uint64_t time_to_leave(const struct vm *vm)
 {
-	return vm->daemon->now + LEAVE_NS + pages_held(vm) * LEAVE_PAGE_NS;
+	const struct daemon *d = vm->daemon;
+
+	return d->now + LEAVE_NS + pages_held(vm) * LEAVE_PAGE_NS +
+	       (uint64_t)d->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC;
 }
 
 /* The present domain is left, and with it all frames. */

@@ -12,6 +12,7 @@
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 #include "sys/uapi.h"
+#include "sys/unsafe.h"
 
 _Static_assert(SYS_SEALS_FINAL == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), "seals");
 _Static_assert(SYS_SEALS_SIZE == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW), "seals");
@@ -55,6 +56,8 @@ int sys_memfd_reopen_readonly(int fd)
 	int copy;
 
 	SYS_INJECT();
+	if (ps_unsafe("writable-store"))
+		return ps_unsafe_dup(fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	copy = open(path, O_RDONLY | O_CLOEXEC);
 	return copy < 0 ? -errno : copy;

@@ -34,16 +34,24 @@ void fv_send(struct fakevmm *v, struct fv_cmd cmd)
 		t_fail("VM %s (%d) takes no command %u: %m", v->name, (int)v->pid, cmd.op);
 }
 
+/* $FAKEVMM_SECONDS: for who knows that it will hang. */
+static int patience(void)
+{
+	const char *text = getenv("FAKEVMM_SECONDS");
+
+	return text ? atoi(text) : FV_SECONDS;
+}
+
 struct fv_answer fv_wait(struct fakevmm *v)
 {
 	struct fv_answer answer;
 	struct pollfd p = {.fd = v->sock, .events = POLLIN};
 	int status = 0;
 
-	while (poll(&p, 1, FV_SECONDS * 1000) < 0 && errno == EINTR)
+	while (poll(&p, 1, patience() * 1000) < 0 && errno == EINTR)
 		;
 	if (!p.revents)
-		t_fail("VM %s (%d) hangs: no answer within %d s", v->name, (int)v->pid, FV_SECONDS);
+		t_fail("VM %s (%d) hangs: no answer within %d s", v->name, (int)v->pid, patience());
 	if (recv(v->sock, &answer, sizeof(answer), 0) == sizeof(answer))
 		return answer;
 	t_wait(v->pid, 5, &status);

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-void peer_connect(struct peer *p, const struct t_daemon *d)
+int peer_try_connect(struct peer *p, const struct t_daemon *d)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
@@ -20,8 +20,15 @@ void peer_connect(struct peer *p, const struct t_daemon *d)
 	t_sys(getrandom(p->uuid, sizeof(p->uuid), 0));
 	p->sock = t_sys(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%.90s/agent.sock", d->dir);
-	if (connect(p->sock, (struct sockaddr *)&sa, sizeof(sa)))
-		t_fail("connect to %s: %m", sa.sun_path);
+	return connect(p->sock, (struct sockaddr *)&sa, sizeof(sa)) ? -errno : 0;
+}
+
+void peer_connect(struct peer *p, const struct t_daemon *d)
+{
+	int err = peer_try_connect(p, d);
+
+	if (err)
+		t_fail("connect to %s/agent.sock: %s", d->dir, strerror(-err));
 }
 
 int peer_send(struct peer *p, const void *buf, size_t len, const int *fds, unsigned int nfds)

@@ -39,6 +39,8 @@ union peer_msg {
 
 /* Connects, says nothing. Fails the test if nobody listens. */
 void peer_connect(struct peer *p, const struct t_daemon *d);
+/* The same; -errno where nobody listens. */
+int peer_try_connect(struct peer *p, const struct t_daemon *d);
 /* One message, as it is. 0 or -errno. */
 int peer_send(struct peer *p, const void *buf, size_t len, const int *fds, unsigned int nfds);
 /* A message of ours with a right head; *m is filled in from type on. */

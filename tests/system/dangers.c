@@ -117,23 +117,24 @@ TEST_SECONDS("1 a write between compare and map is not lost", 60)
 TEST_SECONDS("2 a device writes through its pin into the guest's own page", 60)
 {
 	struct fakevmm a;
-	uint32_t fixed = 16;
+	uint32_t first = 100, fixed = 16;
 
 	start();
 	fv_start(&a, &d, called("a"));
 	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	fv_pool(&a, 0, 0, fixed, 0);
-	if (fv_try(&a, (struct fv_cmd){FV_FIXED, 0, 0, fixed, 0, 1}).error)
+	fv_pool(&a, 0, first, fixed, 0);
+	if (fv_try(&a, (struct fv_cmd){FV_FIXED, 0, first, fixed, 0, 1}).error)
 		SKIP("no io_uring fixed buffers here");
 	/* now the twins of the pinned pages come, and more */
-	fv_pool(&a, 0, fixed, PAGES - fixed, 0);
+	fv_pool(&a, 0, first + fixed, PAGES - first - fixed, 0);
+	fv_pool(&a, 0, 0, first, 0);
 	REQUIRE_WITHIN(SHARED_MS, fv_shared(&a, 0) > PAGES * 8 / 10);
 	for (uint32_t i = 0; i < 20; i++) {
 		t_sleep(0.1);
-		fv_do(&a, FV_FIXED_READ, 0, i % fixed, 1, i + 1, 0);
+		fv_do(&a, FV_FIXED_READ, 0, first + i % fixed, 1, i + 1, 0);
 		fv_check(&a, 0);
 	}
-	fv_do(&a, FV_FIXED, 0, 0, fixed, 0, 0);
+	fv_do(&a, FV_FIXED, 0, first, fixed, 0, 0);
 	finish(&a, NULL);
 }
 
@@ -688,6 +689,26 @@ TEST_SECONDS("16 guest memory is still populated with huge pages under the agent
 	CHECK_GE(pm_count(a.pagemap, a.base[0], 8 * 512).huge, 6 * 512);
 	fv_check(&a, 0);
 	finish(&a, NULL);
+}
+
+TEST_SECONDS(
+	"18 what is written goes back to the guest whole, and is not stuck in a frame's mapping",
+	60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE);
+	wait_shared(&a);
+	/* the very first page first: nothing was written before it */
+	fv_do(&a, FV_PATCH, 0, 0, 1, 8, 3);
+	fv_do(&a, FV_PATCH, 0, 0, PAGES, 8, 3);
+	t_sleep(1); /* the figures are from twice a second */
+	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "counters/stuck"), 0);
+	fv_do(&a, FV_FORK, 0, 0, 0, 0, 0);
+	fv_check(&a, 0);
+	finish(&a, &b);
 }
 
 TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -67,6 +68,7 @@ static int do_heap(struct fv_cmd *c, uint64_t *value)
 {
 	uintptr_t start, end;
 
+	mallopt(M_ARENA_MAX, 1); /* one lock for all threads */
 	for (uint32_t i = 0; c->arg == 0 && i < HEAP_BLOCKS; i++) {
 		heap_block[i] = malloc(HEAP_BLOCK);
 		memset(heap_block[i], 'h', HEAP_BLOCK);

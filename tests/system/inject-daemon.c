@@ -87,9 +87,9 @@ static bool try_join(struct peer *p, const char *name)
 	union peer_msg m;
 	int fd, r;
 
-	if (!listens())
+	/* it may end at any moment */
+	if (peer_try_connect(p, &d))
 		return false;
-	peer_connect(p, &d);
 	fd = peer_salt_fd("inject");
 	peer_hello_make(p, &m, name);
 	m.hello.flags = PS_HELLO_SALT;
