@@ -701,6 +701,7 @@ TEST_SECONDS(
 	vm_up(&a, called("a"), FV_MAP_NOHUGE);
 	vm_up(&b, called("b"), FV_MAP_NOHUGE);
 	wait_shared(&a);
+	REQUIRE_WITHIN(SHARED_MS, page_shared(&a, 0));
 	/* the very first page first: nothing was written before it */
 	fv_do(&a, FV_PATCH, 0, 0, 1, 8, 3);
 	fv_do(&a, FV_PATCH, 0, 0, PAGES, 8, 3);
