@@ -19,7 +19,7 @@ import time
 
 from driver import host, proc
 
-PACE = {"Mem.AllocGuestLargePage": 0, "Mem.ShareScanTime": 0, "Mem.ShareScanGHz": 32,
+PACE = {"Mem.AllocGuestLargePage": 0, "Mem.ShareScanTime": 0, "Mem.ShareScanGHz": 4096,
         "Mem.ShareRateMax": 4194304}
 START_S = 10
 API_S = 60

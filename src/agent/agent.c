@@ -4,7 +4,7 @@
  *
  * The agent is born when the process opts in its first region, not when the library is loaded: a
  * shell or a wrapper that is preloaded too, and then executes the VMM, stays what it was. From
- * then on it has two threads, all signals blocked, for as long as the process lives.
+ * then on it has three threads, all signals blocked, for as long as the process lives.
  *
  * There is one agent a process and it is static: the calls that it interposes have no argument in
  * which it could be passed.
@@ -70,6 +70,9 @@ static int give_birth(struct agent *a)
 		err = quarantine_init(a);
 	if (!err)
 		err = sys_thread_start(&a->settler, settler_main, a, "pshare-settler",
+				       AGENT_STACK_BYTES);
+	if (!err)
+		err = sys_thread_start(&a->gatekeeper, gatekeeper_main, a, "pshare-gate",
 				       AGENT_STACK_BYTES);
 	if (!err)
 		err = sys_thread_start(&a->worker, worker_main, a, "pshare-worker",

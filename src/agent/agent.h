@@ -5,6 +5,7 @@
  * Threads
  *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
  *   settler  (settler.c) settles the write faults of shared pages; reads the events of mremap()
+ *   gatekeeper  (settler.c) sees to who waits at a gate that could not be taken off
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
  * Locks, in this order, never the other way:
@@ -35,6 +36,7 @@
 #include "wire/wire.h"
 
 #define AGENT_STACK_BYTES (256u << 10)
+#define AGENT_THREADS 3u
 
 struct agent {
 	pthread_mutex_t act;
@@ -61,13 +63,14 @@ struct agent {
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
-	pthread_t worker, settler;
+	pthread_t worker, settler, gatekeeper;
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */
 		uint32_t len;
 	} streak;
 	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
+	uint64_t tidied;	     /* pages moved by then */
 	_Atomic uint64_t faults, unshares, discards, stuck;
 };
 

@@ -433,7 +433,19 @@ void link_drop(struct agent *a, const char *why)
 	l->leaving = 0;
 }
 
-uint64_t link_service(struct agent *a, uint64_t now)
+/* What there is on the socket is not urgent: what must not come before it, on the ring, comes only
+ * after our answer to it. */
+static int listen_now(struct agent *a, uint64_t now, bool heard)
+{
+	struct link *l = &a->link;
+
+	if (!heard && l->state == LINK_UP && l->configured && now < l->listen_at)
+		return 0;
+	l->listen_at = now + LINK_LISTEN_NS;
+	return take_messages(a);
+}
+
+uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 {
 	struct link *l = &a->link;
 	int err;
@@ -444,14 +456,15 @@ uint64_t link_service(struct agent *a, uint64_t now)
 		if (l->state == LINK_DOWN)
 			return l->next_try > now ? l->next_try - now : 0;
 	}
-	err = take_messages(a);
+	err = listen_now(a, now, heard);
 	if (err) {
 		link_drop(a, err == -EPROTO ? "the daemon broke the protocol" : NULL);
 		l->next_try = now + l->retry;
 		return l->retry;
 	}
 	if (l->state == LINK_UP) {
-		sys_eventfd_clear(l->down_bell);
+		if (rung)
+			sys_eventfd_clear(l->down_bell);
 		if (!take_orders(a))
 			link_drop(a, "the daemon gave an impossible order");
 	}

@@ -13,6 +13,7 @@
 
 #define LINK_RETRY_MIN_NS 250000000ull	/* a daemon that is not there is looked for so often ... */
 #define LINK_RETRY_MAX_NS 5000000000ull /* ... at first, and so often after a while */
+#define LINK_LISTEN_NS 10000000ull
 #define LINK_ORDERS_MAX 2048u
 
 struct agent;
@@ -35,6 +36,7 @@ struct link {
 	struct ps_ring_map *map;
 	uint32_t up_tail, down_head; /* our own counters: the shared ones are never believed */
 	uint64_t next_try, retry;    /* ns */
+	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */
 	bool configured;
 	struct ps_msg_config config;
 	uint64_t leaving; /* generation to leave; 0: none */
@@ -51,8 +53,9 @@ struct link {
 
 void link_init(struct agent *a);
 /* Connects if it is time, takes what came: control messages, WANT answered, SHARE into order[].
- * Returns the ns until it wants to be called again for its own sake. Worker, no lock held. */
-uint64_t link_service(struct agent *a, uint64_t now);
+ * heard: the socket is readable; rung: the bell is. Returns the ns until it wants to be called
+ * again for its own sake. Worker, no lock held. */
+uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung);
 /* The daemon is gone, or does not keep to the protocol. Frames become OLD. */
 void link_drop(struct agent *a, const char *why);
 

@@ -118,6 +118,13 @@ int nursery_make(struct agent *a, struct region *r)
 	return 0;
 }
 
+void nursery_tidy(struct region *r)
+{
+	if (r->nursery)
+		map_advise(nursery_page(r, r->nursery_first),
+			   (size_t)(r->end - r->nursery_first) * PS_PAGE_SIZE, MADV_DONTNEED);
+}
+
 void nursery_free(struct region *r)
 {
 	if (r->nursery)

@@ -126,6 +126,16 @@ static void patch(volatile char *guest, const char *slot, const char *was)
 			guest[i] = slot[i];
 }
 
+/* Most pages that come here are mapped frames, and stayed so. The guest's own mapping is compared
+ * with first: the window's page tables have gone with the mapping, and a look at the frame through
+ * it costs a fault. Should the guest write meanwhile, and what it then has is equal to the slot,
+ * there is nothing to put back either. */
+static bool as_guest_has_it(const struct region *r, uint32_t page, const char *slot)
+{
+	return page_has_frame(page_state(&r->state[page])) &&
+	       memcmp(slot, region_page(r, page), PS_PAGE_SIZE) == 0;
+}
+
 static void late_write(struct agent *a, struct region *r, uint32_t page, const char *slot,
 		       const char *was)
 {
@@ -156,7 +166,7 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 
 		if (r->frame[page] == FRAME_DISCARDED)
 			r->frame[page] = PS_FRAME_NONE;
-		else if (!still(slot, was))
+		else if (!as_guest_has_it(r, page, slot) && !still(slot, was))
 			late_write(a, r, page, slot, was);
 		page_clear(&r->state[page], PAGE_QUARANTINED);
 	}
@@ -215,5 +225,13 @@ void quarantine_forget(struct agent *a, struct region *r)
 
 		if (e->used && e->page >= r->base && e->page - r->base < r->end)
 			entry_drop(a, e);
+	}
+}
+
+void quarantine_tidy(struct quarantine *q)
+{
+	if (q->head == q->tail) {
+		map_advise(q->slots, AREA_BYTES, MADV_DONTNEED);
+		map_advise(q->entry, TABLE_BYTES, MADV_DONTNEED);
 	}
 }

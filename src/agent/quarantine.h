@@ -42,6 +42,8 @@ void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32
 /* Looks at what has waited for wait_ms: gives it back, or its late content to the guest.
  * Returns the ms until the next one is due, UINT32_MAX if none. Worker, no lock held. */
 uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms);
+/* Gives back its page tables, if nothing is in it. Under act. */
+void quarantine_tidy(struct quarantine *q);
 /* Nothing of this region is to be looked at again. Under act. */
 void quarantine_forget(struct agent *a, struct region *r);
 /* A page of scratch in the same mapping, for the worker's own moves. */

@@ -5,13 +5,13 @@
  * Goal: a writer waits for this thread and for nothing else: no daemon, no memory of the daemon's,
  * no lock that the writer might hold.
  *
- * It reads
- *  - the guard: write faults (unshare.c), and the REMAP events of the worker's mremap() calls from
- *    the window. Reading the event is all that the worker waits for, so nothing here may wait for
- *    the worker: `settle` is never held by anybody who makes events.
- *  - the tracker: faults on pages that are missing. One that is OUT is left alone: the worker wakes
- *    it in a moment. Any other is a hole behind a gate that could not be taken off (no mapping was
- *    to be had): its content is zeros.
+ * Two threads, one for each userfaultfd, so that each waits in the read() that tells it:
+ *  - the settler has the guard: write faults (unshare.c), and the REMAP events of the worker's
+ *    mremap() calls from the window. Reading the event is all that the worker waits for, so nothing
+ *    here may wait for the worker: `settle` is never held by anybody who makes events.
+ *  - the gatekeeper has the tracker: faults on pages that are missing. One that is OUT is left
+ *    alone: the worker wakes it in a moment. Any other is a hole behind a gate that could not be
+ *    taken off (no mapping was to be had): its content is zeros.
  *
  * No malloc, no stdio, all signals blocked; it reads guest memory only where a frame is mapped.
  */
@@ -21,9 +21,9 @@
 #include "agent/say.h"
 #include "agent/unshare.h"
 #include "agent/worker.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
-#include "sys/wait.h"
 
 #define FAULTS_PER_READ 16
 
@@ -59,34 +59,37 @@ static void settle_missing(struct agent *a, uintptr_t addr)
 	pthread_mutex_unlock(&a->settle);
 }
 
-static void settle_all(struct agent *a, int fd, void (*settle)(struct agent *, uintptr_t))
+/* Reads one of the two for ever. The descriptors block: a wait costs one system call, not two. */
+static void serve(struct agent *a, int fd, void (*settle)(struct agent *, uintptr_t))
 {
 	struct uffd_msg msg[FAULTS_PER_READ];
-	int n = uffd_read(fd, msg, FAULTS_PER_READ);
 
-	/* REMAP events ask for nothing but to be read. */
-	for (int i = 0; i < n; i++)
-		if (msg[i].event == UFFD_EVENT_PAGEFAULT)
-			settle(a, (uintptr_t)msg[i].arg.pagefault.address);
+	for (;;) {
+		int n = uffd_read(fd, msg, FAULTS_PER_READ);
+
+		if (n < 0) {
+			agent_say("faults cannot be read", -n);
+			sys_yield();
+		}
+		/* REMAP events ask for nothing but to be read. */
+		for (int i = 0; i < n; i++)
+			if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+				settle(a, (uintptr_t)msg[i].arg.pagefault.address);
+	}
 }
 
 void *settler_main(void *arg)
 {
 	struct agent *a = arg;
-	int fds[] = {a->guard, a->tracker};
 
-	for (;;) {
-		unsigned int ready = 0;
-		int err = sys_wait_readable(fds, 2, -1, &ready);
+	serve(a, a->guard, settle_write);
+	return NULL;
+}
 
-		if (err) {
-			agent_say("the settler cannot wait for faults", -err);
-			continue;
-		}
-		if (ready & 1u)
-			settle_all(a, a->guard, settle_write);
-		if (ready & 2u)
-			settle_all(a, a->tracker, settle_missing);
-	}
+void *gatekeeper_main(void *arg)
+{
+	struct agent *a = arg;
+
+	serve(a, a->tracker, settle_missing);
 	return NULL;
 }

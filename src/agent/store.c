@@ -81,3 +81,13 @@ int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
 		sys_yield();
 	return err;
 }
+
+void store_tidy(struct agent *a)
+{
+	for (uint32_t i = 0; i < STORES_MAX; i++) {
+		struct store *s = &a->stores.store[i];
+
+		if (s->window)
+			map_advise(s->window, window_bytes(s), MADV_DONTNEED);
+	}
+}

@@ -42,6 +42,8 @@ int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain);
 void store_leave(struct agent *a);
 /* Unmaps the windows that nobody needs. */
 void store_sweep(struct agent *a);
+/* Gives back the page tables of frames that left the windows. Under act. */
+void store_tidy(struct agent *a);
 /* The current store, or NULL. */
 struct store *store_current(struct agent *a);
 

@@ -11,6 +11,7 @@
 #include "policy/rate.h"
 
 #define WALK_LOOK_MIN_NS 1000000000ull /* two looks at a page are at least so far apart */
+#define WALK_LOOK_FAST_NS 250000000ull /* ... with Mem.ShareScanTime 0, while any waits */
 #define WALK_LOOK_MAX_NS 60000000000ull
 #define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
 #define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
@@ -24,6 +25,7 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
+	bool restless;	  /* something in this look waits for the next one */
 	uint64_t look;	  /* number of the look */
 	uint64_t started; /* ns */
 };

@@ -12,6 +12,7 @@
  *   tracking    let the walk see what was unshared
  *   walk        look for what changed, hash, hint
  *   figures     what `pshare list` shows
+ *   tables      give back page tables that hold nothing
  */
 #include "agent/worker.h"
 
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/nursery.h"
 #include "agent/share.h"
 #include "agent/unshare.h"
 #include "sys/events.h"
@@ -34,6 +36,8 @@
 #define QUARANTINE_MS_DEFAULT 2000u
 #define SLEEP_MAX_NS 5000000000ull
 #define SLEEP_MIN_NS 20000ull
+#define NAP_NS 500000ull
+#define TIDY_NS 2000000000ull
 
 /* ---- regions ------------------------------------------------------------------------------ */
 
@@ -291,7 +295,8 @@ static void figures(struct agent *a)
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
-	s->agent_bytes = sizeof(*a) + 2 * AGENT_STACK_BYTES + sizeof(struct ps_ring_map);
+	s->agent_bytes =
+		sizeof(*a) + AGENT_THREADS * AGENT_STACK_BYTES + sizeof(struct ps_ring_map);
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
@@ -300,7 +305,8 @@ static void figures(struct agent *a)
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
-	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler);
+	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler) +
+		    sys_thread_cpu_ns(a->gatekeeper);
 	if (a->link.state == LINK_UP)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }
@@ -337,27 +343,77 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 		a->link.holds_old = false;
 }
 
+/* ---- page tables -------------------------------------------------------------------------- */
+
+/* Frames leave the window for the guest, pages leave the nursery: empty page tables stay behind, as
+ * large as what was shared. The kernel takes them back (6.14 and newer) when a range that holds
+ * nothing is discarded. */
+static void serve_tables(struct agent *a, uint64_t now, uint64_t *next)
+{
+	uint64_t moved = a->stats.shares + a->unshares + a->discards;
+
+	if (now < *next)
+		return;
+	*next = now + TIDY_NS;
+	if (moved == a->tidied)
+		return;
+	a->tidied = moved;
+	pthread_mutex_lock(&a->act);
+	store_tidy(a);
+	quarantine_tidy(&a->quarantine);
+	pthread_mutex_lock(&a->settle);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		if (a->region[i].life == REGION_MANAGED)
+			nursery_tidy(&a->region[i]);
+	pthread_mutex_unlock(&a->settle);
+	pthread_mutex_unlock(&a->act);
+}
+
 /* ---- rounds ------------------------------------------------------------------------------- */
+
+/* Who called while the worker slept: bits of sys_wait_readable(). */
+enum { CALLED_BELL = 1, CALLED_SOCK = 2, CALLED_RING = 4 };
+
+/* How far the rings were at the last rest. */
+struct pace {
+	uint32_t up, down;
+};
 
 static uint64_t least(uint64_t x, uint64_t y)
 {
 	return x < y ? x : y;
 }
 
-/* Sleeps until wait ns have passed or somebody calls. */
-static void rest(struct agent *a, uint64_t wait)
+/* Was anything said to the daemon, or heard from it, since the last rest? */
+static bool is_busy(struct pace *p, const struct link *l)
+{
+	bool busy = p->up != l->up_tail || p->down != l->down_head;
+
+	p->up = l->up_tail;
+	p->down = l->down_head;
+	return busy;
+}
+
+/* Sleeps until wait ns have passed or somebody calls. While much goes to and fro it naps: orders
+ * gather meanwhile, whole runs of them, and nobody has to ring. Returns who called. */
+static unsigned int rest(struct agent *a, uint64_t wait, struct pace *pace)
 {
 	int fds[] = {a->bell, a->link.sock, a->link.down_bell};
 	unsigned int ready = 0;
 
 	link_ring(&a->link);
 	if (wait < SLEEP_MIN_NS)
-		return;
-	if (!link_sleep(&a->link, true))
-		sys_wait_readable(fds, 3, (long)(least(wait, SLEEP_MAX_NS) / 1000), &ready);
-	link_sleep(&a->link, false);
-	if (ready & 1u)
+		return 0;
+	if (is_busy(pace, &a->link)) {
+		sys_wait_readable(fds, 2, (long)(least(wait, NAP_NS) / 1000), &ready);
+	} else {
+		if (!link_sleep(&a->link, true))
+			sys_wait_readable(fds, 3, (long)(least(wait, SLEEP_MAX_NS) / 1000), &ready);
+		link_sleep(&a->link, false);
+	}
+	if (ready & CALLED_BELL)
 		sys_eventfd_clear(a->bell);
+	return ready;
 }
 
 static uint64_t quarantine_wait(struct agent *a, uint64_t now)
@@ -372,12 +428,14 @@ static uint64_t quarantine_wait(struct agent *a, uint64_t now)
 void *worker_main(void *arg)
 {
 	struct agent *a = arg;
-	uint64_t next_figures = 0, next_tracking = 0;
+	uint64_t next_figures = 0, next_tracking = 0, next_tidy = 0;
+	unsigned int called = 0;
+	struct pace pace = {0};
 
 	for (;;) {
 		uint64_t now = sys_now(), wait;
 
-		wait = link_service(a, now);
+		wait = link_service(a, now, called & CALLED_SOCK, called & CALLED_RING);
 		serve_regions(a);
 		serve_leave(a);
 		serve_orders(a);
@@ -386,8 +444,9 @@ void *worker_main(void *arg)
 		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, walk_step(a, now));
 		serve_figures(a, now, &next_figures);
+		serve_tables(a, now, &next_tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
-		rest(a, wait);
+		called = rest(a, wait, &pace);
 	}
 	return NULL;
 }

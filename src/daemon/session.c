@@ -33,7 +33,8 @@
 #define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
 #define SESSIONS_PER_USER 1024u
 #define HALF_OPEN_PER_USER 32u
-#define RING_SLICE 512u /* entries of one session in a turn */
+#define RING_SLICE 512u	     /* entries of one session in a turn */
+#define BUSY_LOOK (1 * MSEC) /* how long entries gather in a ring that is in use */
 #define MESSAGES_SLICE 16u
 #define MESSAGES_MAX 256u /* before its ring has its turn: more than a region each */
 #define RING_LIE "a ring counter is ahead of what is possible"
@@ -661,8 +662,15 @@ void session_ring_work(struct session *s)
 	m = s->vm->member;
 	if (m && m->parked_count)
 		match_retry(m);
-	if (full > (int)RING_SLICE || !ring_sleep(&s->ring))
+	if (full > (int)RING_SLICE) {
 		session_ready(s);
+	} else if (full > 0) {
+		/* more will come: the agent need not ring, and we take it in one piece */
+		s->look_at = s->daemon->now + BUSY_LOOK;
+		daemon_wake_at(s->daemon, s->look_at);
+	} else if (!ring_sleep(&s->ring)) {
+		session_ready(s);
+	}
 }
 
 void sessions_tick(struct daemon *d)
@@ -676,6 +684,12 @@ void sessions_tick(struct daemon *d)
 	else if (d->config_at)
 		daemon_wake_at(d, d->config_at);
 	list_for_each(s, &d->sessions, struct session, link) {
+		if (s->look_at && s->look_at > d->now) {
+			daemon_wake_at(d, s->look_at);
+		} else if (s->look_at) {
+			s->look_at = 0;
+			session_ready(s);
+		}
 		if (s->state != SESSION_HALF_OPEN)
 			continue;
 		if (s->deadline <= d->now)

@@ -41,6 +41,7 @@ struct session {
 	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */
 	struct ps_msg_config config; /* as told */
 	bool lied;		     /* about a ring counter: it ends */
+	uint64_t look_at;	     /* the ring was busy: looked at again then, without a bell */
 	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */
 };
 

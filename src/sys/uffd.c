@@ -23,13 +23,13 @@ int uffd_open(uint64_t features)
 	int r;
 
 	SYS_INJECT();
-	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 	if (fd < 0 && errno == EPERM) {
 		_cleanup_close_ int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 
 		if (dev < 0)
 			return -EPERM;
-		fd = (int)syscall(SYS_ioctl, dev, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+		fd = (int)syscall(SYS_ioctl, dev, USERFAULTFD_IOC_NEW, O_CLOEXEC);
 	}
 	if (fd < 0)
 		return -errno;

@@ -14,7 +14,7 @@
 #include "sys/uapi.h"
 
 /* A userfaultfd of full mode (kernel faults too) with exactly these features, by the system call
- * or else by /dev/userfaultfd. Non-blocking, close-on-exec. Returns the fd; -EPERM where
+ * or else by /dev/userfaultfd. Reads block; close-on-exec. Returns the fd; -EPERM where
  * neither way is allowed, -EINVAL where the kernel lacks a feature. */
 int uffd_open(uint64_t features);
 
@@ -34,7 +34,7 @@ int uffd_zeropage(int fd, void *addr, size_t len);
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode);
 /* Any ioctl, as its caller made it. The result or -errno. */
 int sys_ioctl_as_it_came(int fd, unsigned long request, void *arg);
-/* Reads up to n events. Returns their number; -EAGAIN: none waits. */
+/* Waits for events and reads up to n. Returns their number, or -errno. */
 int uffd_read(int fd, struct uffd_msg *msg, int n);
 
 #endif
