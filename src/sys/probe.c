@@ -11,7 +11,7 @@
  *
  * What cannot be tried (no huge page to be had, no right to a userfaultfd) is unknown, and the
  * caller takes the safe side. The child holds nothing but memory of its own, and touches no lock:
- * it is forked before there is a second thread.
+ * it is forked before there is a second thread, and before the daemon has a secret.
  */
 #include "sys/probe.h"
 
@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +37,14 @@
 #include "wire/wire.h"
 
 /* exit codes of the child */
-enum { CHILD_FINE, CHILD_NO_UFFD = 10, CHILD_NO_HUGE, CHILD_NO_REFERENCE, CHILD_FAILED };
+enum {
+	CHILD_FINE,
+	CHILD_NO_UFFD = 10,
+	CHILD_NO_LOOK,
+	CHILD_NO_HUGE,
+	CHILD_NO_REFERENCE,
+	CHILD_FAILED,
+};
 
 #define PROBE_PAGE 5 /* some page inside of the block */
 
@@ -53,7 +61,7 @@ static char *block_new(int advice)
 	return at;
 }
 
-static bool is_huge(char *block)
+static bool is_huge(int pagemap, char *block)
 {
 	struct page_region region;
 	struct pm_scan_arg arg = {
@@ -65,24 +73,29 @@ static bool is_huge(char *block)
 		.category_mask = PAGE_IS_HUGE,
 		.return_mask = PAGE_IS_HUGE,
 	};
-	int fd = pagemap_open();
 
-	return fd >= 0 && ioctl(fd, PAGEMAP_SCAN, &arg) == 1;
+	return ioctl(pagemap, PAGEMAP_SCAN, &arg) == 1;
 }
 
 static int child(void)
 {
 	char *from = block_new(MADV_HUGEPAGE), *to = block_new(MADV_NOHUGEPAGE);
 	struct iovec iov;
-	int ends[2], uffd;
+	int ends[2], uffd, pagemap;
 
+	/* Of a process that is not dumpable, as pshared, /proc/self belongs to root, and any other
+	 * user's daemon would see no page map. */
+	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	pagemap = pagemap_open();
+	if (pagemap < 0)
+		return CHILD_NO_LOOK;
 	if (!from || !to || pipe2(ends, O_CLOEXEC) < 0)
 		return CHILD_FAILED;
 	uffd = uffd_open(UFFD_FEATURE_MOVE);
 	if (uffd < 0)
 		return CHILD_NO_UFFD;
 	memset(from, 1, PS_BLOCK_SIZE);
-	if (!is_huge(from))
+	if (!is_huge(pagemap, from))
 		return CHILD_NO_HUGE;
 	iov.iov_base = from + (size_t)PROBE_PAGE * PS_PAGE_SIZE;
 	iov.iov_len = PS_PAGE_SIZE;
@@ -140,6 +153,8 @@ enum sys_probe sys_probe_move_loops(const char **why)
 		return SYS_PROBE_FINE;
 	case CHILD_NO_UFFD:
 		return unknown(why, "no right to a userfaultfd, or a kernel without UFFDIO_MOVE");
+	case CHILD_NO_LOOK:
+		return unknown(why, "the page map could not be opened");
 	case CHILD_NO_HUGE:
 		return unknown(why, "no huge page to be had");
 	case CHILD_NO_REFERENCE:
