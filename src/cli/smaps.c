@@ -12,18 +12,19 @@
 
 static bool read_head(struct smaps *smaps, const char *line)
 {
-	uint64_t start, end, inode;
+	uint64_t start, end, offset, inode;
 	char permissions[8];
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %*s %" SCNu64 " %n", &start, &end,
-		   permissions, &inode, &at) != 4)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %*s %" SCNu64 " %n", &start, &end,
+		   permissions, &offset, &inode, &at) != 5)
 		return false;
 	smaps->size = end - start;
 	smaps->resident = 0;
 	smaps->shared = permissions[3] == 's';
 	smaps->writable = permissions[0] == 'r' && permissions[1] == 'w' && permissions[2] == '-';
 	smaps->file = inode != 0;
+	smaps->behind = offset != 0;
 	smaps->special = line[at] == '['; /* [heap], [stack], [vvar]; [anon:...] is a name */
 	if (!strncmp(line + at, "[anon", 5))
 		smaps->special = false;
@@ -56,8 +57,10 @@ static enum smaps_kind kind_of(const struct smaps *smaps, const char *flags, boo
 		return SMAPS_SHARED;
 	if (uffd) /* a run of shared pages is a private mapping of the store */
 		return SMAPS_UFFD;
-	if (smaps->file) /* a program's own text and constants are nobody's RAM */
-		return smaps->writable ? SMAPS_FILE : SMAPS_OTHER;
+	/* A program's own text, constants and data are nobody's RAM. Its data lies behind its
+	 * headers, RAM in a file begins where the file does. */
+	if (smaps->file)
+		return smaps->writable && !smaps->behind ? SMAPS_FILE : SMAPS_OTHER;
 	if (has_flag(flags, "lo"))
 		return SMAPS_LOCKED;
 	if (!smaps->writable || smaps->special || has_flag(flags, "gd"))

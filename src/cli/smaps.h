@@ -11,7 +11,7 @@ enum smaps_kind {
 	SMAPS_HUGETLB,
 	SMAPS_DEVICE, /* PFNMAP, IO */
 	SMAPS_SHARED, /* MAP_SHARED: memfd, shmem, files */
-	SMAPS_FILE,   /* private, writable mapping of a file */
+	SMAPS_FILE,   /* private, writable mapping of a file from its start on */
 	SMAPS_LOCKED,
 	SMAPS_UFFD,  /* registered with a userfaultfd: the agent's, or somebody else's */
 	SMAPS_OTHER, /* not readable and writable, a stack, a heap */
@@ -25,6 +25,7 @@ struct smaps {
 	/* the mapping that is being read */
 	uint64_t size, resident;
 	bool shared, writable, file, special;
+	bool behind; /* does not begin where its file does */
 	/* so far */
 	bool agent; /* libpshare-agent.so is mapped */
 	uint64_t bytes[SMAPS_KINDS];

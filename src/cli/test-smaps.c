@@ -71,6 +71,17 @@ TEST("a program's own text, heap and stack are not a guest's RAM")
 	CHECK_EQ(kind_of("rwxp", 0, "", "rd wr ex mr mw me ac"), SMAPS_OTHER);
 }
 
+TEST("a program's own data, behind its headers, is not RAM in a file")
+{
+	struct smaps smaps = {0};
+
+	smaps_line(&smaps, "7f0000000000-7f0004000000 rw-p 00de3000 fe:00 9 /usr/bin/qemu");
+	smaps_line(&smaps, "Rss:               16384 kB");
+	smaps_line(&smaps, "VmFlags: rd wr mr mw me ac ");
+	CHECK_EQ(smaps.n[SMAPS_FILE], 0);
+	CHECK_EQ(smaps.n[SMAPS_OTHER], 1);
+}
+
 TEST("small mappings are left out, and the agent is seen by its name")
 {
 	struct smaps smaps = {0};
