@@ -262,12 +262,11 @@ static void make_table(struct option table[OPTIONS_MAX + 2], const struct comman
 	table[n] = (struct option){0};
 }
 
-/* getopt knows an optional value only as --watch=5; people write --watch 5. */
+/* getopt knows an optional value only as --watch=5; people write --watch 5. No word but this value
+ * may follow. */
 static const char *next_seconds(const struct args *args, int argc, char **argv)
 {
-	double ignored;
-
-	if (optind < argc && !args->help && parse_seconds(argv[optind], &ignored))
+	if (optind < argc && !args->help && argv[optind][0] != '-')
 		return argv[optind++];
 	return NULL;
 }
@@ -278,6 +277,8 @@ static int complain(const struct command *command, int c, char **argv)
 
 	if (c == ':')
 		return say_usage(command, "%s needs a value", word);
+	if (command->run == cmd_set && word[0] == '-' && word[1] >= '0' && word[1] <= '9')
+		return say_usage(command, "'%s': no value is below 0", word);
 	/* a short option, of which there is only -h, hides in a word of several */
 	if (word[0] == '-' && word[1] == '-' && strchr(word, '='))
 		return say_usage(command, "option '%s' is unknown, or takes no value", word);

@@ -129,7 +129,9 @@ TEST("pshare: a bad value of an option is one line that says what would do")
 	PSHARE("list --watch=nan", "'nan'");
 	PSHARE("list --watch=1e9", "'1e9'");
 	PSHARE("list --watch=1.2.3", "'1.2.3'");
-	PSHARE("list --watch two", "'two'");
+	PSHARE("list --watch two", "'two' is no number");
+	PSHARE("list --watch 0", "'0' is no number");
+	PSHARE("set Mem.ShareScanTime -1", "no value is below 0");
 	PSHARE("doctor --pid 0", "'0'");
 	PSHARE("doctor --pid 1x", "'1x'");
 	PSHARE("doctor --pid 99999999999999999999", "99999999999999999999");
