@@ -129,7 +129,7 @@ static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
 
 static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct view_vm *out)
 {
-	uint64_t mapped = mapped_pages(vm), most = stats->shared;
+	uint64_t mapped = mapped_pages(vm), most = stats->shared, saved;
 
 	/* frames of an earlier daemon's store are on nobody's books but the agent's */
 	if (vm->holds_unknown && most > mapped && most <= vm->pages)
@@ -138,7 +138,9 @@ static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct
 	out->grant = claim(vm, stats->grant);
 	out->zero = claim(vm, stats->zero);
 	out->shrd = mapped * PS_PAGE_SIZE + out->zero;
-	out->shrdsvd = saved_pages(vm) * PS_PAGE_SIZE + out->zero;
+	/* counted up to a second ago, when more may have been shared */
+	saved = saved_pages(vm);
+	out->shrdsvd = (saved < mapped ? saved : mapped) * PS_PAGE_SIZE + out->zero;
 	out->priv = out->grant > out->shrd ? out->grant - out->shrd : 0;
 	out->large = claim(vm, stats->large);
 	out->quarantined = claim(vm, stats->quarantined);

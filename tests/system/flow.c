@@ -515,6 +515,22 @@ TEST("a region that goes gives back the references of its pages, and of no other
 	t_daemon_free(&d);
 }
 
+TEST("SHRDSVD is never more than SHRD, though it is counted once a second")
+{
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	share_both(&a, 7, &b, 9, 1);
+	/* each of the two saves half a page */
+	REQUIRE_WITHIN(ANSWER_MS, t_api_number(&d, "/v1/vms/a", "SHRDSVD") == T_PAGE);
+	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_DEL, 0, 4096, 0));
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == 0);
+	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "SHRDSVD"), 0);
+	t_daemon_free(&d);
+}
+
 TEST("a VM whose salt is changed leaves, and is told its new domain when its order ring is empty")
 {
 	struct ps_entry order;
