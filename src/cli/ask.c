@@ -32,7 +32,9 @@ bool ask_true(const json_t *object, const char *key)
 
 int print_json(const json_t *value)
 {
-	if (json_dumpf(value, stdout, JSON_INDENT(INDENT) | JSON_ENCODE_ANY) || putchar('\n') < 0)
+	if (json_dumpf(value, stdout,
+		       JSON_INDENT(INDENT) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) ||
+	    putchar('\n') < 0)
 		return say_error(CLI_FAILED, "cannot write to standard output");
 	return CLI_OK;
 }

@@ -216,7 +216,7 @@ static void print_line(const struct look *look, bool there, const struct args *a
 	struct tm parts;
 
 	if (args->json && there) {
-		json_dumpf(look->vms, stdout, JSON_COMPACT);
+		json_dumpf(look->vms, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	} else if (!args->json) {
 		if (localtime_r(&now, &parts))
 			strftime(clock, sizeof(clock), "%H:%M:%S ", &parts);

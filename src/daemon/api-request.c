@@ -79,7 +79,9 @@ void api_answer_json(struct api_request *request, unsigned int status, json_t *a
 	FILE *stream = answer ? open_memstream(&text, &length) : NULL;
 
 	if (stream) {
-		int bad = json_dumpf(answer, stream, JSON_COMPACT | JSON_ENSURE_ASCII) != 0;
+		int bad = json_dumpf(answer, stream,
+				     JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12)) !=
+			  0;
 
 		bad |= fputc('\n', stream) == EOF;
 		if (fclose(stream) || bad) {
