@@ -101,5 +101,8 @@ void host_apply_policy(struct daemon *d)
 	list_for_each(vm, &d->vms, struct vm, link)
 		vm_judge_salt(vm);
 	rehome_all(d);
-	log_info("the policy was read again");
+	if (d->options->policy)
+		log_info("the policy was read again");
+	else
+		log_info("no --policy was given: there is none to read again");
 }
