@@ -38,7 +38,7 @@ static int check_kind(const char *path, enum program_kind kind)
 	case PROGRAM_STATIC:
 		return say_error(CLI_CANNOT_RUN,
 				 "%s is a static program: LD_PRELOAD has no effect on it, nothing "
-				 "would be shared; link the agent (libpshare-agent(3)) instead",
+				 "would be shared; a dynamic one is needed",
 				 path);
 	case PROGRAM_FOREIGN:
 		return say_error(CLI_CANNOT_RUN,
