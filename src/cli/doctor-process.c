@@ -169,7 +169,9 @@ static void check_daemon(struct report *report, const struct args *args, pid_t p
 			return;
 		}
 	}
-	report_add(report, "daemon", FINDING_NOTE, NULL,
+	report_add(report, "daemon", FINDING_NOTE,
+		   "QEMU: -machine mem-merge=on (the default); or give the --runtime-dir of its "
+		   "daemon",
 		   "the one in %s does not know this process: it has offered no memory, or talks "
 		   "to another daemon",
 		   runtime.dir);
