@@ -231,11 +231,11 @@ static int lock(const void *addr, size_t len, unsigned int flags)
 	struct agent *a = enter(addr, len);
 	int r;
 
-	if (a)
-		give_up_memory(a, addr, len, false);
+	if (!a)
+		return result(map_lock(addr, len, flags));
+	offer_anew(a, addr, len);
 	r = map_lock(addr, len, flags);
-	if (a)
-		leave(a);
+	leave(a);
 	return result(r);
 }
 
@@ -259,7 +259,7 @@ PUBLIC int mlockall(int flags)
 	if (!a)
 		return result(map_lock_all(flags));
 	agent_lock(a);
-	give_up_memory(a, NULL, SIZE_MAX / 2, false);
+	offer_anew(a, NULL, SIZE_MAX / 2);
 	agent_give_up(a, "the VMM locks its memory: not shared any more", 0);
 	store_leave(a);
 	pthread_mutex_unlock(&a->settle);

@@ -100,6 +100,26 @@ void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed)
 		region_retire(a, p.r, doomed && p.len == p.r->len);
 }
 
+void offer_anew(struct agent *a, const void *addr, size_t len)
+{
+	struct {
+		uintptr_t start;
+		size_t len;
+	} again[PS_REGIONS_MAX];
+	size_t slot = 0, n = 0;
+	struct part p;
+
+	while (next_part(a, addr, len, &slot, &p)) {
+		if (p.r->life != REGION_MANAGED)
+			continue;
+		again[n].start = p.r->start;
+		again[n++].len = p.r->len;
+		region_retire(a, p.r, false);
+	}
+	for (size_t i = 0; i < n; i++)
+		region_offer(a, again[i].start, again[i].len);
+}
+
 int discard_memory(struct agent *a, void *addr, size_t len)
 {
 	size_t slot = 0;

@@ -26,6 +26,10 @@ bool offered_whole(struct agent *a, const void *addr, size_t len);
  * locked, registered by somebody else): regions in it are given up. Under both locks.
  * doomed: the whole of it will be gone, so content need not be kept. */
 void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed);
+/* The range is about to become something that may not be shareable: the regions in it are given up,
+ * and offered anew; what they are is looked at when the lock `act` is free again, and shown. Under
+ * both locks. */
+void offer_anew(struct agent *a, const void *addr, size_t len);
 /* The range is about to be discarded. Under both locks. 0 or -errno. */
 int discard_memory(struct agent *a, void *addr, size_t len);
 /* The kernel's own discard, after discard_memory(), for all that is not a frame's mapping still: a

@@ -30,7 +30,7 @@ struct block {
 	uint16_t large; /* of them in a huge page */
 	uint16_t twin;	/* PAGE_TWIN */
 	uint16_t shared;
-	uint16_t runs;	     /* mappings of frames in this block */
+	uint16_t borders;    /* between mappings in this block: what sharing costs */
 	uint8_t untracked;   /* some page is not registered with the tracker; set by anyone */
 	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
 	uint8_t restless;    /* to be looked at even if nothing was written since the last look */

@@ -156,6 +156,12 @@ void unshare_fault(struct agent *a, struct region *r, uint32_t page)
 	uffd_wake(a->guard, region_page(r, page), PS_PAGE_SIZE);
 }
 
+void unshare_give_up(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	if (unshare_run(a, r, page, n))
+		stick(a, r, page, n);
+}
+
 void unshare_all(struct agent *a, struct region *r)
 {
 	for (uint32_t b = 0; b < r->blocks; b++) {
@@ -165,8 +171,8 @@ void unshare_all(struct agent *a, struct region *r)
 		while (page < end) {
 			uint32_t n = framed(r, page, end);
 
-			if (n && unshare_run(a, r, page, n))
-				stick(a, r, page, n);
+			if (n)
+				unshare_give_up(a, r, page, n);
 			page += n ? n : 1;
 		}
 	}

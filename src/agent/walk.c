@@ -24,6 +24,11 @@
  * arming it costs the guest a fault each time and never gave anything. The same for a page whose
  * sharing was refused.
  *
+ * Frames of an earlier daemon's store (OLD) are hinted like pages, and mapped over when their twin
+ * is found in another VM. A frame that has none by then would keep that whole store alive: when
+ * all of them have been hinted, and twice the time of a pass went by, so that every other VM had
+ * the time to hint its own, what is left is copied out.
+ *
  * Reading guest memory here cannot wait for anybody: only this thread takes pages out, and `act`
  * keeps the VMM from unmapping what is read.
  */
@@ -35,6 +40,7 @@
 #include "agent/hash.h"
 #include "agent/say.h"
 #include "agent/share.h"
+#include "agent/unshare.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
 
@@ -91,6 +97,7 @@ static void hash_page(struct visit *v, uint32_t page)
 {
 	uint8_t *state = &v->r->state[page];
 	const char *content = region_page(v->r, page);
+	bool large = v->b->large && (v->a->link.config.flags & PS_CONFIG_LARGE);
 	bool zero;
 
 	if (!may_hash(v)) {
@@ -99,7 +106,7 @@ static void hash_page(struct visit *v, uint32_t page)
 	}
 	v->a->stats.scanned++;
 	zero = page_is_zero(content);
-	if (zero && !v->b->large) {
+	if (zero && !large) {
 		add_zero(v, page);
 		return;
 	}
@@ -188,8 +195,6 @@ static void look_large(struct visit *v, uint32_t from, uint32_t to)
 	uint32_t block = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
 	uint16_t look = (uint16_t)v->a->walk.look;
 
-	v->b->large += (uint16_t)(to - from);
-	v->b->was_large = 1;
 	if (look % WALK_LARGE_LOOKS != 1)
 		return;
 	if (v->b->large_look != look) {
@@ -219,8 +224,10 @@ static void look_range(struct visit *v, const struct page_region *range)
 	uint32_t page;
 
 	v->b->grant += (uint16_t)(to - from);
-	if (range->categories & PAGE_IS_HUGE)
+	if (range->categories & PAGE_IS_HUGE) {
+		v->b->large += (uint16_t)(to - from);
 		v->b->was_large = 1;
+	}
 	if (range->categories & PAGE_IS_PFNZERO) {
 		v->b->zero += (uint16_t)(to - from);
 		for (page = from; page < to; page++)
@@ -247,26 +254,52 @@ static void look_old(struct visit *v, uint32_t page)
 	v->a->stats.hinted++;
 	/* The settler may have unshared it this moment: then it is NEW, and stays so. */
 	page_claim(&v->r->state[page], PAGE_OLD, PAGE_OLD_HINTED);
+	v->a->walk.hinted_old = true;
 }
 
-/* Counts what the scan does not show: frames, and how many mappings they are. */
+/* The frame that is mapped at a page, one behind the other in a run; NONE: the guest's own page. */
+static uint32_t frame_at(const struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	return page_has_frame(state) || state == PAGE_STUCK ? r->frame[page] : PS_FRAME_NONE;
+}
+
+/* Frames of an earlier store that nobody had a twin for: copied out, so that the store can go. */
+static void drop_old(struct visit *v)
+{
+	struct agent *a = v->a;
+	uint32_t n;
+
+	for (uint32_t page = v->first; page < v->end; page += n ? n : 1) {
+		pthread_mutex_lock(&a->settle);
+		for (n = 0; n < UNSHARE_PAGES && page + n < v->end &&
+			    page_state(&v->r->state[page + n]) == PAGE_OLD_HINTED;)
+			n++;
+		if (n)
+			unshare_give_up(a, v->r, page, n);
+		pthread_mutex_unlock(&a->settle);
+	}
+}
+
+/* Counts what the scan does not show: frames, and the borders of their mappings. */
 static void look_frames(struct visit *v)
 {
-	uint32_t before = PS_FRAME_NONE;
+	const struct region *r = v->r;
+	uint32_t before = v->first > r->first ? frame_at(r, v->first - 1) : PS_FRAME_NONE;
 
-	v->b->shared = v->b->runs = v->b->twin = 0;
+	if (v->a->walk.drop_old)
+		drop_old(v);
+	v->b->shared = v->b->borders = v->b->twin = 0;
 	for (uint32_t page = v->first; page < v->end; page++) {
-		enum page_state state = page_state(&v->r->state[page]);
-		uint32_t frame = PS_FRAME_NONE;
+		enum page_state state = page_state(&r->state[page]);
+		uint32_t frame = frame_at(r, page);
 
-		if (state == PAGE_TWIN) {
-			v->b->twin++;
-		} else if (page_has_frame(state) || state == PAGE_STUCK) {
-			frame = v->r->frame[page];
-			v->b->shared += state != PAGE_STUCK;
-			v->b->grant++;
-			v->b->runs += before == PS_FRAME_NONE || frame != before + 1;
-		}
+		v->b->twin += state == PAGE_TWIN;
+		v->b->shared += page_has_frame(state);
+		v->b->grant += page_has_frame(state) || state == PAGE_STUCK;
+		v->b->borders += before == PS_FRAME_NONE ? frame != PS_FRAME_NONE :
+							   frame != before + 1;
 		if (state == PAGE_OLD && !v->starved)
 			look_old(v, page);
 		before = frame;
@@ -277,7 +310,8 @@ static void look_frames(struct visit *v)
  * WALK_FULL_LOOKS th look is made all the same: what the VMM discarded shows only there. */
 static bool quiet(const struct agent *a, const struct region *r, const struct visit *v)
 {
-	if (v->b->restless || (a->walk.look + v->first / PS_BLOCK_PAGES) % WALK_FULL_LOOKS == 0)
+	if (v->b->restless || a->walk.drop_old ||
+	    (a->walk.look + v->first / PS_BLOCK_PAGES) % WALK_FULL_LOOKS == 0)
 		return false;
 	return pagemap_quiet(a->pagemap, (uintptr_t)region_page(r, v->first),
 			     (uintptr_t)region_page(r, v->end)) == 1;
@@ -364,6 +398,21 @@ static bool next_block(struct agent *a, bool *starved)
 	return more;
 }
 
+/* At the end of a look: have the frames of earlier stores waited long enough for their twins? */
+static void judge_old(struct agent *a, uint64_t now)
+{
+	struct walk *w = &a->walk;
+	uint64_t grace = 2 * a->link.config.pass_seconds * 1000000000ull;
+
+	if (grace < WALK_OLD_MIN_NS)
+		grace = WALK_OLD_MIN_NS;
+	w->drop_old = a->link.holds_old && w->old_since && now - w->old_since > grace;
+	if (!a->link.holds_old)
+		w->old_since = 0;
+	else if (!w->old_since && !w->hinted_old)
+		w->old_since = now;
+}
+
 uint64_t walk_step(struct agent *a, uint64_t now)
 {
 	struct walk *w = &a->walk;
@@ -378,6 +427,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->started = now;
 		w->look++;
 		w->restless = false;
+		w->hinted_old = false;
 		w->region = w->block = 0;
 	}
 	for (uint32_t i = 0; more && i < WALK_SLICE_BLOCKS; i++)
@@ -391,6 +441,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	}
 	w->under_way = false;
 	a->stats.pass++;
+	judge_old(a, now);
 	return look_period(a);
 }
 
@@ -398,6 +449,8 @@ void walk_restart(struct agent *a)
 {
 	a->walk.under_way = false;
 	a->walk.look = 0;
+	a->walk.old_since = 0;
+	a->walk.drop_old = false;
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 

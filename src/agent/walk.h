@@ -13,6 +13,8 @@
 #define WALK_LOOK_MIN_NS 1000000000ull /* two looks at a page are at least so far apart */
 #define WALK_LOOK_FAST_NS 250000000ull /* ... with Mem.ShareScanTime 0, while any waits */
 #define WALK_LOOK_MAX_NS 60000000000ull
+#define WALK_OLD_MIN_NS \
+	20000000000ull	      /* frames of earlier stores wait for twins at least so long */
 #define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
 #define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
 #define WALK_FULL_LOOKS 16u   /* a quiet block is counted anew in every 16th look */
@@ -25,9 +27,12 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
-	bool restless;	  /* something in this look waits for the next one */
-	uint64_t look;	  /* number of the look */
-	uint64_t started; /* ns */
+	bool restless;	    /* something in this look waits for the next one */
+	bool hinted_old;    /* a frame of an earlier store was hinted in this look */
+	bool drop_old;	    /* such frames are copied out in this look */
+	uint64_t old_since; /* ns: all of them had been hinted by then; 0: not yet */
+	uint64_t look;	    /* number of the look */
+	uint64_t started;   /* ns */
 };
 
 /* The next slice of the walk, if it is time. Returns the ns until it wants to go on, 0: at once,

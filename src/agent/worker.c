@@ -52,14 +52,18 @@ static void adopt(struct agent *a, struct region *r)
 static int announce(struct agent *a, struct region *r)
 {
 	enum ps_msg_type type = PS_MSG_REGION_ADD;
+	uint32_t pages =
+		r->end; /* from the block's begin on, that numbers are a block's multiple */
 	int err;
 
-	if (r->life == REGION_REFUSED)
+	if (r->life == REGION_REFUSED) {
 		type = PS_MSG_REGION_REFUSED;
-	else if (r->life == REGION_RETIRED)
+		pages -= r->first;
+	} else if (r->life == REGION_RETIRED) {
 		type = PS_MSG_REGION_DEL;
+	}
 	if (r->life != REGION_RETIRED || r->announced) {
-		err = link_region(&a->link, type, r->base, r->end, r->cause);
+		err = link_region(&a->link, type, r->base, pages, r->cause);
 		if (err)
 			return err;
 	}
@@ -286,7 +290,7 @@ static void add_region(struct ps_agent_stats *s, const struct region *r)
 		s->large += b->large;
 		s->cowh += b->twin;
 		s->shared += b->shared;
-		s->mappings += 2u * b->runs;
+		s->mappings += b->borders;
 	}
 }
 

@@ -691,6 +691,22 @@ TEST_SECONDS("16 guest memory is still populated with huge pages under the agent
 	finish(&a, NULL);
 }
 
+TEST_SECONDS("15 memory that the VMM locks is not shared any more, and shown with the reason", 60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE);
+	wait_shared(&a);
+	fv_do(&a, FV_LOCK, 0, 0, 0, 0, 0);
+	CHECK_EQ(fv_shared(&a, 0), 0);
+	fv_check(&a, 0);
+	REQUIRE_WITHIN(SHARED_MS, in_api("/v1/vms/a", "\"locked\""));
+	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "regions/0/size"), PAGES * T_PAGE);
+	finish(&a, &b);
+}
+
 TEST_SECONDS(
 	"18 what is written goes back to the guest whole, and is not stuck in a frame's mapping",
 	60)

@@ -187,6 +187,34 @@ TEST_SECONDS("a daemon killed a hundred times costs no guest a byte, and leaves 
 	scene_end(&s);
 }
 
+/* Frames whose twins went with the daemon would keep the whole of its store. */
+TEST_SECONDS("what nobody else has any more does not keep a dead daemon's store", 90)
+{
+	static struct scene s;
+
+	need();
+	t_daemon_init(&s.d);
+	daemon_up(&s);
+	for (uint32_t i = 0; i < 2; i++) {
+		fv_start(&s.v[i], &s.d, (struct t_vm_opts){.name = i ? "b" : "a", .salt = "lone"});
+		/* each content once in a VM */
+		fv_map(&s.v[i], 512, FV_MAP_NOHUGE);
+		fv_pool(&s.v[i], 0, 0, MODEL_POOL, 0);
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		REQUIRE(fv_wait_shared(&s.v[i], 0, MODEL_POOL, SHARED_MS * 0.001));
+	fv_end(&s.v[1]);
+	t_daemon_kill(&s.d, SIGKILL);
+	fv_check(&s.v[0], 0);
+	daemon_up(&s);
+	t_sleep(3);
+	CHECK_EQ(fv_shared(&s.v[0], 0), MODEL_POOL); /* not at once: a twin may still come */
+	REQUIRE_WITHIN(60000, fv_shared(&s.v[0], 0) == 0 && stores_mapped(s.v[0].pid) <= 1);
+	fv_check(&s.v[0], 0);
+	fv_end(&s.v[0]);
+	t_daemon_free(&s.d);
+}
+
 /* Told to end, a daemon has time to tidy up; what guests map is not its to tidy. */
 TEST_SECONDS("a daemon told to end, again and again, costs no guest a byte", 150)
 {
