@@ -11,7 +11,7 @@ BENCH ?=
 # build-inject/   ASan + UBSan + fault injection: every Nth call of the daemon fails
 # build-unsafe/   fault injection without a sanitizer: every Nth call of the agent fails, and each
 #                 defence is taken out once
-# build-tsan/     TSan: unit tests
+# build-tsan/     TSan: unit tests, the daemon, the agent in a fake VMM
 # build-lint/     clang, warnings are errors: what clang-tidy and cppcheck read
 ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
@@ -26,7 +26,7 @@ help:
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
-	@echo 'make tsan       unit tests under ThreadSanitizer'
+	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
@@ -98,7 +98,7 @@ lint:
 tsan:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build-tsan/built
-	@scripts/run-tests build-tsan:unit
+	@scripts/run-tests build-tsan:unit,tsan
 
 inject:
 	@scripts/bootstrap check

@@ -16,6 +16,7 @@
 #include "agent/birth.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,7 +35,7 @@ static int agent_path(struct link *l)
 {
 	const char *dir = getenv("PSHARE_RUNTIME_DIR");
 	const char *sub = "";
-	size_t n;
+	int n;
 
 	if (!dir || !*dir) {
 		bool root = sys_self_uid() == 0;
@@ -44,12 +45,9 @@ static int agent_path(struct link *l)
 	}
 	if (!dir)
 		return -ENOENT;
-	n = strlen(dir);
-	if (n + strlen(sub) + sizeof("/agent.sock") > sizeof(l->path))
+	n = snprintf(l->path, sizeof(l->path), "%s%s/agent.sock", dir, sub);
+	if (n < 0 || (size_t)n >= sizeof(l->path))
 		return -ENAMETOOLONG;
-	memcpy(l->path, dir, n + 1);
-	strcat(l->path, sub);
-	strcat(l->path, "/agent.sock");
 	return 0;
 }
 

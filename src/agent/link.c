@@ -320,10 +320,10 @@ static bool is_old(const struct region *r, uint32_t page)
 	       (state == PAGE_STUCK && r->frame[page] == PS_FRAME_NONE);
 }
 
-bool link_no_old(struct agent *a)
+static bool no_old(const struct agent *a)
 {
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
+		const struct region *r = &a->region[i];
 
 		for (uint32_t page = r->first; r->life == REGION_MANAGED && page < r->end; page++)
 			if (is_old(r, page))
@@ -333,6 +333,17 @@ bool link_no_old(struct agent *a)
 		if (i != a->stores.current && a->stores.store[i].quarantined)
 			return false;
 	return true;
+}
+
+bool link_no_old(struct agent *a)
+{
+	bool none;
+
+	pthread_mutex_lock(
+		&a->act); /* a thread of the VMM may be adding a region, or freeing one */
+	none = no_old(a);
+	pthread_mutex_unlock(&a->act);
+	return none;
 }
 
 static int greet(struct agent *a)

@@ -59,7 +59,8 @@ uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung);
 /* The daemon is gone, or does not keep to the protocol. Frames become OLD. */
 void link_drop(struct agent *a, const char *why);
 
-/* Does no page map a frame of an earlier store, nor wait in quarantine for one? */
+/* Does no page map a frame of an earlier store, nor wait in quarantine for one? Worker, no lock
+ * held. */
 bool link_no_old(struct agent *a);
 
 /* Room in the up ring; 0 when there is no daemon. */

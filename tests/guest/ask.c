@@ -38,10 +38,11 @@ static long long now_ms(void)
 static int connect_until(const char *path, long long end)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	size_t length = strlen(path);
 
-	if (strlen(path) >= sizeof(to.sun_path))
+	if (length >= sizeof(to.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(to.sun_path, path);
+	memcpy(to.sun_path, path, length);
 	for (;;) {
 		_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

@@ -54,7 +54,7 @@ static int make_pipes(int in[2], int out[2])
 static int spawn(size_t i, const char *name)
 {
 	const char *seed = programs[i].seed ? programs[i].seed : name;
-	int in[2], out[2];
+	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	pid_t pid;
 	int r;
 

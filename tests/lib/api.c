@@ -87,6 +87,14 @@ void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(vo
 	t_fail("the daemon ended while it started, status 0x%x", status);
 }
 
+/* The status of a daemon that found itself guilty of a data race, after all that it did well. */
+#define TSAN_STATUS 66
+
+static bool raced(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == TSAN_STATUS;
+}
+
 void t_daemon_kill(struct t_daemon *d, int sig)
 {
 	int status;
@@ -101,6 +109,7 @@ void t_daemon_kill(struct t_daemon *d, int sig)
 		t_fail("the daemon did not end within 10 s of signal %d", sig);
 	}
 	d->pid = 0;
+	t_check(!raced(status), "ThreadSanitizer has something to say of the daemon");
 }
 
 static void show_log(const struct t_daemon *d)
@@ -132,6 +141,7 @@ void t_daemon_free(struct t_daemon *d)
 	d->pid = 0;
 	t_rmdir(d->dir);
 	d->dir[0] = '\0';
+	t_check(!raced(status), "ThreadSanitizer has something to say of the daemon");
 }
 
 static int api_connect(const struct t_daemon *d)

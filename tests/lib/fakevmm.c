@@ -81,7 +81,9 @@ uint32_t fv_map(struct fakevmm *v, uint32_t npages, int flags)
 	uint32_t region = v->nregions++;
 
 	t_check(region < FV_REGIONS, "too many regions");
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; t_check() ends the program */
 	v->base[region] = fv_do(v, FV_MAP, region, 0, npages, 0, flags);
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; the same */
 	v->npages[region] = npages;
 	/* not before: the program has to be executed first */
 	if (v->pagemap < 0)

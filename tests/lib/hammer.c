@@ -195,6 +195,8 @@ void hammer_start(struct hammer *h)
 
 	for (uint32_t i = 0; i < h->nregions; i++)
 		pages += h->region[i].npages;
+	t_check(pages, "nothing to hammer");
+	/* cppcheck-suppress zerodiv ; t_check() ends the program */
 	h->hot_ns = HAMMER_QUIET_MS * 1000000ull * HAMMER_HOT * h->nthreads / pages;
 	h->stop = 0;
 	for (uint32_t i = 0; i < h->nthreads; i++) {

@@ -39,7 +39,7 @@ __attribute__((weak)) void test_skip(const char *fmt, ...);
 __attribute__((weak)) const char *test_dir(void);
 
 /* One write(2) a line: lines of several processes do not mix, and it works in a forked child. */
-static void say(const char *what, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say(const char *what, const char *fmt, va_list ap)
 {
 	char line[1024];
 	int n, m;

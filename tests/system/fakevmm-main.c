@@ -155,7 +155,7 @@ static int do_fork(void)
 		fork_child();
 	if (pid < 0)
 		return -errno;
-	if (t_wait(pid, FV_SECONDS / 2, &status))
+	if (t_wait(pid, 0.5 * FV_SECONDS, &status))
 		t_fail("a forked child hangs");
 	if (status)
 		t_note("the forked child ended with status 0x%x", status);

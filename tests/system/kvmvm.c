@@ -63,6 +63,12 @@ __asm__(".pushsection .rodata\n"
 	"	.popsection\n");
 extern const uint8_t guest_code[], guest_end[];
 
+static size_t code_bytes(void)
+{
+	/* cppcheck-suppress comparePointers ; both are labels of the one object above */
+	return (size_t)(guest_end - guest_code);
+}
+
 struct gpage {
 	uint64_t key;
 	uint32_t first, second; /* the two words the guest writes to */
@@ -101,7 +107,7 @@ static void check_page(struct guest *g, uint32_t p, const char *when)
 	memcpy(want, &g->page[p].first, 4);
 	memcpy(want + SECOND_WORD, &g->page[p].second, 4);
 	if (!p)
-		memcpy(want, guest_code, (size_t)(guest_end - guest_code));
+		memcpy(want, guest_code, code_bytes());
 	for (uint32_t i = 0; i < T_PAGE; i++)
 		if (want[i] != got[i])
 			t_fail("%s: guest %u, page %u: byte %u is %02x, must be %02x", when, g->id,
@@ -234,7 +240,7 @@ static void guest_memory(struct guest *g)
 		host_write(g, p, pool_key(p % POOL));
 		content_fill(g->ram + (size_t)(GUEST_PAGES + p) * T_PAGE, pool_key(p % POOL));
 	}
-	memcpy(g->ram, guest_code, (size_t)(guest_end - guest_code));
+	memcpy(g->ram, guest_code, code_bytes());
 	g->pagemap = pm_open(0);
 }
 

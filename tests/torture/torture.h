@@ -67,8 +67,8 @@ _Noreturn void torture_vm_main(const struct torture_opts *opts, int ctl_fd, uint
 void torture_publish_regions(struct torture_self *self);
 
 /* Threads of a fake VMM, each until self->stop. */
-void *torture_chaos(void *self);
-void *torture_io(void *self);
-void *torture_splice(void *self);
+void *torture_chaos(void *arg);
+void *torture_io(void *arg);
+void *torture_splice(void *arg);
 
 #endif
