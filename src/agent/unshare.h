@@ -20,7 +20,7 @@ int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 int unshare_with(struct agent *a, struct region *r, uint32_t page, const char *content);
 /* A write fault came on the page: settles it, whatever its state. The settler. */
 void unshare_fault(struct agent *a, struct region *r, uint32_t page);
-/* The same whether it can be done or not: where no mapping is to be had they are stuck, and right. */
+/* The same whether it can be done or not: without a mapping to be had they are stuck, and right. */
 void unshare_give_up(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 /* Every page of the region that maps a frame. Drops and retakes nothing; long for a large region:
  * the guest's write faults wait. For regions that are about to go. */
