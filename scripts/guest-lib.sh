@@ -88,6 +88,17 @@ guests_alive() {
 	done
 }
 
+# What a guest that does not answer is doing: its last words, and where each thread of its QEMU is.
+guest_autopsy() {
+	local name=$1 task
+	tail -n 5 "$run/$name.log" "$run/$name.console"
+	for task in /proc/"${guest_pid[$name]}"/task/*; do
+		printf '  %-15s %s in %s; system call %s\n' "$(<"$task/comm")" \
+			"$(sed -n 's/^State:[[:space:]]*//p' "$task/status")" \
+			"$(<"$task/wchan")" "$(<"$task/syscall")"
+	done
+}
+
 # Ends a process that this script started, gently, then not; returns when it has gone.
 guest_kill() {
 	local pid=$1 i
