@@ -349,7 +349,6 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	flush_zeros(&v);
 	look_frames(&v);
 	v.b->restless = v.restless;
-	a->walk.restless |= v.restless;
 	return !v.starved;
 }
 
@@ -359,8 +358,6 @@ static uint64_t look_period(const struct agent *a)
 {
 	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
 
-	if (!ns && a->walk.restless)
-		return WALK_LOOK_FAST_NS;
 	if (ns < WALK_LOOK_MIN_NS)
 		return WALK_LOOK_MIN_NS;
 	return ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
@@ -426,7 +423,6 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->under_way = true;
 		w->started = now;
 		w->look++;
-		w->restless = false;
 		w->hinted_old = false;
 		w->region = w->block = 0;
 	}

@@ -11,7 +11,6 @@
 #include "policy/rate.h"
 
 #define WALK_LOOK_MIN_NS 1000000000ull /* two looks at a page are at least so far apart */
-#define WALK_LOOK_FAST_NS 250000000ull /* ... with Mem.ShareScanTime 0, while any waits */
 #define WALK_LOOK_MAX_NS 60000000000ull
 #define WALK_OLD_MIN_NS \
 	20000000000ull	      /* frames of earlier stores wait for twins at least so long */
@@ -27,7 +26,6 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
-	bool restless;	    /* something in this look waits for the next one */
 	bool hinted_old;    /* a frame of an earlier store was hinted in this look */
 	bool drop_old;	    /* such frames are copied out in this look */
 	uint64_t old_since; /* ns: all of them had been hinted by then; 0: not yet */
