@@ -24,10 +24,10 @@
  * arming it costs the guest a fault each time and never gave anything. The same for a page whose
  * sharing was refused.
  *
- * Frames of an earlier daemon's store (OLD) are hinted like pages, and mapped over when their twin
- * is found in another VM. A frame that has none by then would keep that whole store alive: when
- * all of them have been hinted, and twice the time of a pass went by, so that every other VM had
- * the time to hint its own, what is left is copied out.
+ * Frames of an earlier daemon's store (OLD) are hinted in the first look, and mapped over when
+ * their twin is found in another VM. One that has none, or whose mapping is refused, would keep
+ * that whole store alive: when twice the time of a pass has gone by since, so that every other VM
+ * had the time to hint its own, what is left is copied out.
  *
  * Reading guest memory here cannot wait for anybody: only this thread takes pages out, and `act`
  * keeps the VMM from unmapping what is read.
@@ -254,7 +254,6 @@ static void look_old(struct visit *v, uint32_t page)
 	v->a->stats.hinted++;
 	/* The settler may have unshared it this moment: then it is NEW, and stays so. */
 	page_claim(&v->r->state[page], PAGE_OLD, PAGE_OLD_HINTED);
-	v->a->walk.hinted_old = true;
 }
 
 /* The frame that is mapped at a page, one behind the other in a run; NONE: the guest's own page. */
@@ -265,7 +264,15 @@ static uint32_t frame_at(const struct region *r, uint32_t page)
 	return page_has_frame(state) || state == PAGE_STUCK ? r->frame[page] : PS_FRAME_NONE;
 }
 
-/* Frames of an earlier store that nobody had a twin for: copied out, so that the store can go. */
+static bool is_old(const struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	return state == PAGE_OLD || state == PAGE_OLD_HINTED;
+}
+
+/* Frames of an earlier store that waited for a twin in vain: copied out, so that the store can go.
+ */
 static void drop_old(struct visit *v)
 {
 	struct agent *a = v->a;
@@ -273,8 +280,7 @@ static void drop_old(struct visit *v)
 
 	for (uint32_t page = v->first; page < v->end; page += n ? n : 1) {
 		pthread_mutex_lock(&a->settle);
-		for (n = 0; n < UNSHARE_PAGES && page + n < v->end &&
-			    page_state(&v->r->state[page + n]) == PAGE_OLD_HINTED;)
+		for (n = 0; n < UNSHARE_PAGES && page + n < v->end && is_old(v->r, page + n);)
 			n++;
 		if (n)
 			unshare_give_up(a, v->r, page, n);
@@ -395,7 +401,8 @@ static bool next_block(struct agent *a, bool *starved)
 	return more;
 }
 
-/* At the end of a look: have the frames of earlier stores waited long enough for their twins? */
+/* At the end of a look, the first of which hinted every frame of an earlier store: have they waited
+ * long enough for their twins? */
 static void judge_old(struct agent *a, uint64_t now)
 {
 	struct walk *w = &a->walk;
@@ -403,11 +410,9 @@ static void judge_old(struct agent *a, uint64_t now)
 
 	if (grace < WALK_OLD_MIN_NS)
 		grace = WALK_OLD_MIN_NS;
-	w->drop_old = a->link.holds_old && w->old_since && now - w->old_since > grace;
-	if (!a->link.holds_old)
-		w->old_since = 0;
-	else if (!w->old_since && !w->hinted_old)
+	if (!w->old_since)
 		w->old_since = now;
+	w->drop_old = a->link.holds_old && now - w->old_since > grace;
 }
 
 uint64_t walk_step(struct agent *a, uint64_t now)
@@ -423,7 +428,6 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->under_way = true;
 		w->started = now;
 		w->look++;
-		w->hinted_old = false;
 		w->region = w->block = 0;
 	}
 	for (uint32_t i = 0; more && i < WALK_SLICE_BLOCKS; i++)

@@ -26,9 +26,8 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
-	bool hinted_old;    /* a frame of an earlier store was hinted in this look */
-	bool drop_old;	    /* such frames are copied out in this look */
-	uint64_t old_since; /* ns: all of them had been hinted by then; 0: not yet */
+	bool drop_old;	    /* frames of earlier stores are copied out in this look */
+	uint64_t old_since; /* ns: end of the first look; 0: not yet */
 	uint64_t look;	    /* number of the look */
 	uint64_t started;   /* ns */
 };
