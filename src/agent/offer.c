@@ -132,12 +132,23 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 	return err;
 }
 
-static bool is_stuck(struct agent *a, const char *addr)
+/* The first page in [from, end) that is stuck; end: none is. */
+static char *first_stuck(struct agent *a, char *from, char *end)
 {
-	uint32_t page;
-	struct region *r = region_at(a, (uintptr_t)addr, &page);
+	size_t slot = 0;
+	struct part p;
 
-	return r && r->life == REGION_MANAGED && page_state(&r->state[page]) == PAGE_STUCK;
+	while (next_part(a, from, (size_t)(end - from), &slot, &p)) {
+		const uint8_t *state = p.r->life == REGION_MANAGED ? &p.r->state[p.page] : NULL;
+
+		for (uint32_t i = 0; state && i < p.n; i++) {
+			if (page_state(&state[i]) == PAGE_STUCK) {
+				end = region_page(p.r, p.page + i);
+				break;
+			}
+		}
+	}
+	return end;
 }
 
 int advise_rest(struct agent *a, void *addr, size_t len, int advice)
@@ -147,15 +158,11 @@ int advise_rest(struct agent *a, void *addr, size_t len, int advice)
 
 	if (!a->stuck || (uintptr_t)addr % PS_PAGE_SIZE)
 		return map_advise(addr, len, advice);
-	for (at = from; !err && at < end; at += PS_PAGE_SIZE) {
-		if (!is_stuck(a, at))
-			continue;
+	for (; !err && from < end; from = at + PS_PAGE_SIZE) {
+		at = first_stuck(a, from, end);
 		if (at > from)
 			err = map_advise(from, (size_t)(at - from), advice);
-		from = at + PS_PAGE_SIZE;
 	}
-	if (!err && from < end)
-		err = map_advise(from, (size_t)(end - from), advice);
 	return err;
 }
 
