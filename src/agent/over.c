@@ -27,18 +27,16 @@ int over_map(struct agent *a, void *dst, void *src, size_t len)
 {
 	int err = map_room();
 
-	for (unsigned int tries = 0; !err && tries < OVER_TRIES; tries++) {
+	if (err)
+		return err;
+	for (unsigned int tries = 0; tries < OVER_TRIES; tries++) {
 		err = map_over(dst, src, len);
 		if (!err || map_whole(dst, len))
 			return err;
 		agent_say("guest memory could not be mapped at once", -err);
-		err = 0;
 		sys_yield();
 	}
-	if (!err) {
-		err = -ENOMEM;
-		agent_give_up(a, "guest memory could not be mapped again", ENOMEM);
-	}
+	agent_give_up(a, "guest memory could not be mapped again", -err);
 	return err;
 }
 

@@ -6,8 +6,8 @@
 
 struct agent;
 
-/* Moves the pages of [src, src+len) over guest memory at dst, as map_over() does, and leaves no
- * hole. 0; or -errno, and dst is what it was. */
+/* Moves the pages of [src, src+len), a block at most, over guest memory at dst, as map_over() does,
+ * and leaves no hole. 0; or -errno, and dst is what it was. */
 int over_map(struct agent *a, void *dst, void *src, size_t len);
 
 /* Moves what was taken out from src back to the hole at dst, and goes on trying: it is nowhere

@@ -213,7 +213,8 @@ int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n
 	for (uint32_t at = page; at < end; at += run ? run : 1) {
 		int err = 0;
 
-		for (run = 0; at + run < end && mapped_from_store(r, at + run);)
+		for (run = 0;
+		     run < PS_BLOCK_PAGES && at + run < end && mapped_from_store(r, at + run);)
 			run++;
 		if (run)
 			err = discard_run(a, r, at, run);
