@@ -70,7 +70,6 @@ struct agent {
 		uint32_t len;
 	} streak;
 	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
-	uint64_t tidied;	     /* pages moved by then */
 	_Atomic uint64_t faults, unshares, discards, stuck;
 };
 

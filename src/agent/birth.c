@@ -118,10 +118,15 @@ static void show_stuck(struct region *r)
 	uint32_t page = r->first, n;
 
 	for (; page < r->end; page += n ? n : 1) {
+		int err = 0;
+
 		for (n = 0; page + n < r->end && page_state(&r->state[page + n]) == PAGE_STUCK;)
 			n++;
-		if (n && map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DOFORK))
-			agent_say("pages that are stuck are not in the forked child", ENOMEM);
+		if (n)
+			err = map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE,
+					 MADV_DOFORK);
+		if (err)
+			agent_say("pages that are stuck are not in the forked child", -err);
 	}
 }
 

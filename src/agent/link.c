@@ -339,8 +339,8 @@ bool link_no_old(struct agent *a)
 {
 	bool none;
 
-	pthread_mutex_lock(
-		&a->act); /* a thread of the VMM may be adding a region, or freeing one */
+	/* a thread of the VMM may be adding a region, or freeing one */
+	pthread_mutex_lock(&a->act);
 	none = no_old(a);
 	pthread_mutex_unlock(&a->act);
 	return none;

@@ -36,7 +36,8 @@
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 
-#define NURSERY_TRIES 1024u /* pages, pinned each of them */
+#define NURSERY_TRIES 1024u   /* pages, pinned each of them */
+#define TIDY_PAGES (1u << 18) /* in one hold of settle, for which a write fault waits */
 
 /* An anon_vma-bearing, empty mapping of one page with the offset of `page`. -EBUSY: the page is
  * pinned and cannot be taken out. */
@@ -118,11 +119,16 @@ int nursery_make(struct agent *a, struct region *r)
 	return 0;
 }
 
-void nursery_tidy(struct region *r)
+void nursery_tidy(struct agent *a, struct region *r)
 {
-	if (r->nursery)
-		map_advise(nursery_page(r, r->nursery_first),
-			   (size_t)(r->end - r->nursery_first) * PS_PAGE_SIZE, MADV_DONTNEED);
+	uint32_t page = r->nursery_first, n;
+
+	for (; r->nursery && page < r->end; page += n) {
+		n = r->end - page < TIDY_PAGES ? r->end - page : TIDY_PAGES;
+		pthread_mutex_lock(&a->settle);
+		map_advise(nursery_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DONTNEED);
+		pthread_mutex_unlock(&a->settle);
+	}
 }
 
 void nursery_free(struct region *r)

@@ -9,8 +9,8 @@
 /* Makes the region's nursery if it has none. Worker, under act. 0 or -errno. */
 int nursery_make(struct agent *a, struct region *r);
 void nursery_free(struct region *r);
-/* Gives back its page tables: it is empty. Under both locks. */
-void nursery_tidy(struct region *r);
+/* Gives back its page tables: it is empty. Under act; takes settle for moments. */
+void nursery_tidy(struct agent *a, struct region *r);
 
 static inline char *nursery_page(const struct region *r, uint32_t page)
 {

@@ -21,11 +21,12 @@
 #include "agent/say.h"
 #include "agent/unshare.h"
 #include "agent/worker.h"
-#include "sys/thread.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
+#include "sys/wait.h"
 
 #define FAULTS_PER_READ 16
+#define READ_AGAIN_US 1000
 
 static void settle_write(struct agent *a, uintptr_t addr)
 {
@@ -63,13 +64,14 @@ static void settle_missing(struct agent *a, uintptr_t addr)
 static void serve(struct agent *a, int fd, void (*settle)(struct agent *, uintptr_t))
 {
 	struct uffd_msg msg[FAULTS_PER_READ];
+	unsigned int none;
 
 	for (;;) {
 		int n = uffd_read(fd, msg, FAULTS_PER_READ);
 
 		if (n < 0) {
 			agent_say("faults cannot be read", -n);
-			sys_yield();
+			sys_wait_readable(NULL, 0, READ_AGAIN_US, &none);
 		}
 		/* REMAP events ask for nothing but to be read. */
 		for (int i = 0; i < n; i++)

@@ -52,8 +52,8 @@ static void adopt(struct agent *a, struct region *r)
 static int announce(struct agent *a, struct region *r)
 {
 	enum ps_msg_type type = PS_MSG_REGION_ADD;
-	uint32_t pages =
-		r->end; /* from the block's begin on, that numbers are a block's multiple */
+	/* from the beginning of its first block on: numbers begin with a multiple of a block's */
+	uint32_t pages = r->end;
 	int err;
 
 	if (r->life == REGION_REFUSED) {
@@ -349,27 +349,30 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 
 /* ---- page tables -------------------------------------------------------------------------- */
 
+struct tidy {
+	uint64_t next;	/* ns */
+	uint64_t moved; /* pages, until the last time */
+};
+
 /* Frames leave the window for the guest, pages leave the nursery: empty page tables stay behind, as
  * large as what was shared. The kernel takes them back (6.14 and newer) when a range that holds
  * nothing is discarded. */
-static void serve_tables(struct agent *a, uint64_t now, uint64_t *next)
+static void serve_tables(struct agent *a, uint64_t now, struct tidy *tidy)
 {
 	uint64_t moved = a->stats.shares + a->unshares + a->discards;
 
-	if (now < *next)
+	if (now < tidy->next)
 		return;
-	*next = now + TIDY_NS;
-	if (moved == a->tidied)
+	tidy->next = now + TIDY_NS;
+	if (moved == tidy->moved)
 		return;
-	a->tidied = moved;
+	tidy->moved = moved;
 	pthread_mutex_lock(&a->act);
 	store_tidy(a);
 	quarantine_tidy(&a->quarantine);
-	pthread_mutex_lock(&a->settle);
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
-			nursery_tidy(&a->region[i]);
-	pthread_mutex_unlock(&a->settle);
+			nursery_tidy(a, &a->region[i]);
 	pthread_mutex_unlock(&a->act);
 }
 
@@ -432,9 +435,10 @@ static uint64_t quarantine_wait(struct agent *a, uint64_t now)
 void *worker_main(void *arg)
 {
 	struct agent *a = arg;
-	uint64_t next_figures = 0, next_tracking = 0, next_tidy = 0;
+	uint64_t next_figures = 0, next_tracking = 0;
 	unsigned int called = 0;
 	struct pace pace = {0};
+	struct tidy tidy = {0};
 
 	for (;;) {
 		uint64_t now = sys_now(), wait;
@@ -448,7 +452,7 @@ void *worker_main(void *arg)
 		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, walk_step(a, now));
 		serve_figures(a, now, &next_figures);
-		serve_tables(a, now, &next_tidy);
+		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
 		called = rest(a, wait, &pace);
 	}
