@@ -53,7 +53,8 @@ enum page_state {
 /* The page it was is in quarantine. Not to be taken out again, nor its reference given back. */
 #define PAGE_QUARANTINED 0x80u
 
-/* In a region's frame table: the guest discarded what is in quarantine for this page. */
+/* In a region's frame table: the guest discarded what is in quarantine for this page, which maps no
+ * frame any more. */
 #define FRAME_DISCARDED (PS_FRAME_NONE - 1)
 
 static inline enum page_state page_state(const uint8_t *byte)

@@ -16,7 +16,8 @@
  *    reference is not given back to the daemon: the frame to compare with stays what it was.
  *  - Slots are used in order of time: the oldest is at head.
  *  - A page that the guest discarded meanwhile has FRAME_DISCARDED in its region's table: what a
- *    device writes to discarded memory goes nowhere.
+ *    device writes to discarded memory goes nowhere. (Where the discard could only zero it in
+ *    place, such a write is put there, as one to memory that was never shared would be.)
  *
  * Limits: a reference held longer than the quarantine is not seen (the time is a setting); the
  * bytes that a device changed back to what they were cannot be told from no write, and need not.

@@ -47,8 +47,7 @@ static void settle_pages(struct agent *a, struct region *r, uint32_t page, uint3
 
 		/* A stuck page lies in its frame's mapping: only its discard gives the frame
 		 * back. */
-		if (state == PAGE_SHARED ||
-		    (state == PAGE_STUCK && r->frame[i] < FRAME_DISCARDED)) {
+		if (state == PAGE_SHARED || (state == PAGE_STUCK && r->frame[i] != PS_FRAME_NONE)) {
 			page_mark(&r->state[i], PAGE_UNREF);
 			__atomic_store_n(&region_block(r, i)->unrefs, 1, __ATOMIC_RELEASE);
 			a->unrefs = true;
@@ -221,8 +220,9 @@ int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n
 		if (err)
 			return err;
 	}
+	/* What is stuck still needs the number of its frame, whose reference it has. */
 	for (uint32_t i = page; i < end; i++)
-		if (page_is(&r->state[i], PAGE_QUARANTINED))
+		if (page_is(&r->state[i], PAGE_QUARANTINED) && !mapped_from_store(r, i))
 			r->frame[i] = FRAME_DISCARDED;
 	return 0;
 }

@@ -27,6 +27,20 @@ void t_daemon_init(struct t_daemon *d)
 	t_sys(chmod(d->dir, 0755));
 }
 
+void t_need_product(void)
+{
+	t_need_root();
+	t_check(t_have_pshare(), "agent and daemon are not built");
+}
+
+void t_daemon_fresh(struct t_daemon *d)
+{
+	t_need_product();
+	t_daemon_init(d);
+	t_daemon_start(d, NULL, NULL, NULL);
+	t_daemon_full_speed(d);
+}
+
 static void log_to_file(const char *dir)
 {
 	char path[192];

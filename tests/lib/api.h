@@ -15,6 +15,10 @@ struct t_daemon {
 
 /* Makes the folder only. Every test that uses the others starts so. */
 void t_daemon_init(struct t_daemon *d);
+/* What a test of sharing needs, or it does not run: root, and the agent and the daemon built. */
+void t_need_product(void);
+/* A test of sharing begins: t_need_product(), then a daemon of its own at full speed. */
+void t_daemon_fresh(struct t_daemon *d);
 /* Starts pshared there and waits until its API answers. extra (may be NULL): more arguments.
  * pre (may be NULL) runs in the child before exec: limits, cgroups. */
 void t_daemon_start(struct t_daemon *d, const char *const *extra, void (*pre)(void *), void *arg);

@@ -53,12 +53,7 @@ static struct t_daemon d;
 
 static void start(void)
 {
-	t_need_root();
-	(void)test_built("src/agent/libpshare-agent.so");
-	(void)test_built("src/daemon/pshared");
-	t_daemon_init(&d);
-	t_daemon_start(&d, NULL, NULL, NULL);
-	t_daemon_full_speed(&d);
+	t_daemon_fresh(&d);
 }
 
 static struct t_vm_opts called(const char *name)
@@ -213,6 +208,31 @@ TEST_SECONDS("3 what the VMM discards reads as zeros, shared or not", 60)
 		fv_do(&a, FV_DISCARD, 0, 0, PAGES, 0, 0);
 		fv_check(&a, 0);
 		fv_pool(&a, 0, 0, PAGES, (uint32_t)turn);
+	}
+	fv_check(&b, 0);
+	finish(&a, &b);
+}
+
+/* Frames of more than one block: what cannot be taken off the frames at once is zeroed in place. */
+TEST_SECONDS("3 what the VMM discards reads as zeros when no mapping is left", 60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	for (int left = 0; left < 3; left++) {
+		wait_shared(&a);
+		fv_do(&a, FV_EAT, 0, 0, 0, 0, left);
+		fv_do(&a, FV_DISCARD, 0, 1, PAGES - 2, 0, 0);
+		fv_check(&a, 0);
+		fv_do(&a, FV_PATCH, 0, 0, PAGES, 16, left);
+		fv_do(&a, FV_SPIT, 0, 0, 0, 0, 0);
+		fv_check(&a, 0);
+		/* and a discard with mappings to be had mends what was stuck */
+		fv_do(&a, FV_DISCARD, 0, 0, PAGES, 0, 0);
+		fv_check(&a, 0);
+		fv_pool(&a, 0, 0, PAGES, 0);
 	}
 	fv_check(&b, 0);
 	finish(&a, &b);
@@ -544,6 +564,27 @@ TEST_SECONDS("10 another user who names the same salt joins nobody", 60)
 	finish(&a, &b);
 }
 
+TEST_SECONDS("10 a salt changed while pages are in a long quarantine is obeyed, and answered", 90)
+{
+	struct fakevmm a, b;
+	double began;
+
+	start();
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareQuarantineMs", "12000"), 200);
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&a);
+	wait_shared(&b);
+	began = t_now();
+	REQUIRE_EQ(t_vm_setting_put(&d, "a", "sched.mem.pshare.salt", "{\"salt\":\"blue\"}"), 200);
+	t_note("answered after %.1f s", t_now() - began);
+	/* or it was not waited for, and nothing is shown */
+	CHECK_GT(t_now() - began, 8);
+	CHECK_EQ(frames_in_common(&a, &b), 0);
+	fv_check(&a, 0);
+	finish(&a, &b);
+}
+
 /* ---- hangs ----------------------------------------------------------------------------------- */
 
 TEST_SECONDS("11 calls that make events come back, a thousand times, while pages are shared", 120)
@@ -691,6 +732,28 @@ TEST_SECONDS("16 guest memory is still populated with huge pages under the agent
 	finish(&a, NULL);
 }
 
+TEST_SECONDS("16 huge pages with nothing to share in them stay, and are shown", 60)
+{
+	struct fakevmm a;
+	char text[64] = "";
+	double want;
+
+	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
+	if (!*text || strstr(text, "[never]"))
+		SKIP("this kernel has no transparent huge pages, or they are off");
+	start(); /* at Mem.AllocGuestLargePage 0 */
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
+	fv_do(&a, FV_UNIQUE, 0, 0, 8 * 512, 0, 0);
+	t_sleep(4);
+	want = pm_count(a.pagemap, a.base[0], 8 * 512).huge * (double)T_PAGE;
+	t_note("%.0f bytes in huge pages", want);
+	CHECK_GT(want, 0);
+	REQUIRE_WITHIN(SHARED_MS, t_api_number(&d, "/v1/vms/a", "large") == want);
+	fv_check(&a, 0);
+	finish(&a, NULL);
+}
+
 TEST_SECONDS("15 memory that the VMM locks is not shared any more, and shown with the reason", 60)
 {
 	struct fakevmm a, b;
@@ -731,7 +794,7 @@ TEST_SECONDS(
 TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 {
 	struct fakevmm a;
-	long max, most = 0, before = -1, now;
+	long max, most = 0, before = -1, now, first;
 	uint32_t pages = 60000, still = 0;
 	char text[32];
 
@@ -743,6 +806,7 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 	fv_start(&a, &d, called("a"));
 	fv_map(&a, pages, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	fv_do(&a, FV_UNIQUE, 0, 0, pages, 0, 0);
+	first = pm_mappings(a.pid);
 	/* every second page has twins: runs of one page, two mappings each */
 	for (uint32_t p = 0; p < pages; p += 2)
 		fv_do(&a, FV_POOL, 0, p, 1, p / 2 * 7, 1);
@@ -756,6 +820,10 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 	t_note("%ld mappings at most of %ld, %u pages shared", most, max, fv_shared(&a, 0));
 	CHECK_GT(most, max / 4);
 	CHECK_LT(most, max * 85 / 100);
+	t_note("the daemon says that %.0f are because of sharing",
+	       t_api_number(&d, "/v1/vms/a", "mappings"));
+	CHECK_GT(t_api_number(&d, "/v1/vms/a", "mappings"), 0.9 * (double)(now - first));
+	CHECK_LT(t_api_number(&d, "/v1/vms/a", "mappings"), 1.1 * (double)(now - first));
 	fv_check(&a, 0);
 	fv_do(&a, FV_PATCH, 0, 0, pages, 24, 5);
 	fv_check(&a, 0);

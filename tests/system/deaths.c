@@ -32,13 +32,6 @@ struct scene {
 	uint64_t rng;
 };
 
-static void need(void)
-{
-	t_need_root();
-	(void)test_built("src/agent/libpshare-agent.so");
-	(void)test_built("src/daemon/pshared");
-}
-
 static void daemon_up(struct scene *s)
 {
 	t_daemon_start(&s->d, NULL, NULL, NULL);
@@ -59,7 +52,7 @@ static void vm_up(struct scene *s, uint32_t i)
 static void scene_start(struct scene *s)
 {
 	memset(s, 0, sizeof(*s));
-	need();
+	t_need_product();
 	s->rng = test_seed();
 	t_daemon_init(&s->d);
 	daemon_up(s);
@@ -192,7 +185,7 @@ TEST_SECONDS("what nobody else has any more does not keep a dead daemon's store"
 {
 	static struct scene s;
 
-	need();
+	t_need_product();
 	t_daemon_init(&s.d);
 	daemon_up(&s);
 	for (uint32_t i = 0; i < 2; i++) {
@@ -260,7 +253,7 @@ TEST_SECONDS("a guest starts without a daemon, and is picked up when one appears
 {
 	static struct scene s;
 
-	need();
+	t_need_product();
 	t_daemon_init(&s.d);
 	vm_up(&s, 0);
 	vm_up(&s, 1);
@@ -342,7 +335,7 @@ static void daemon_limited(void (*limit)(void *), rlim_t value)
 	static struct scene s;
 
 	memset(&s, 0, sizeof(s));
-	need();
+	t_need_product();
 	s.rng = test_seed();
 	t_daemon_init(&s.d);
 	t_daemon_start(&s.d, NULL, limit, &value);
@@ -455,7 +448,7 @@ TEST_SECONDS("a daemon that runs into its memory limit takes no guest along", 60
 	static struct scene s;
 	char dir[128];
 
-	need();
+	t_need_product();
 	if (!cgroup_make(dir, sizeof(dir), "6291456"))
 		SKIP("no memory cgroup can be made here");
 	s.rng = test_seed();
@@ -484,7 +477,7 @@ TEST_SECONDS("a VM close to its memory limit is not killed by being shared", 60)
 	static struct scene s;
 	char dir[128];
 
-	need();
+	t_need_product();
 	if (!cgroup_make(dir, sizeof(dir), "33554432"))
 		SKIP("no memory cgroup can be made here");
 	s.rng = test_seed();

@@ -41,12 +41,7 @@ void start(void)
 {
 	static const char *const NAMES[] = {"honest-a", "honest-b"};
 
-	t_need_root();
-	(void)test_built("src/agent/libpshare-agent.so");
-	(void)test_built("src/daemon/pshared");
-	t_daemon_init(&d);
-	t_daemon_start(&d, NULL, NULL, NULL);
-	t_daemon_full_speed(&d);
+	t_daemon_fresh(&d);
 	for (int i = 0; i < 2; i++) {
 		fv_start(&honest[i], &d, (struct t_vm_opts){.name = NAMES[i], .salt = SALT});
 		fv_map(&honest[i], PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);

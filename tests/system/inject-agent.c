@@ -222,12 +222,7 @@ static void beside(struct plan plan, uint32_t errnos)
 {
 	struct fakevmm twin;
 
-	t_need_root();
-	(void)test_built("src/agent/libpshare-agent.so");
-	(void)test_built("src/daemon/pshared");
-	t_daemon_init(&d);
-	t_daemon_start(&d, NULL, NULL, NULL);
-	t_daemon_full_speed(&d);
+	t_daemon_fresh(&d);
 	t_setting_put(&d, "Mem.ShareQuarantineMs", "300");
 	fv_start(&twin, &d, (struct t_vm_opts){.name = "twin", .salt = SALT});
 	fv_map(&twin, PAGES, FV_MAP_NOHUGE);

@@ -38,18 +38,14 @@ static void start(void)
 {
 	char options[512];
 
-	t_need_root();
-	(void)test_built("src/agent/libpshare-agent.so");
-	(void)test_built("src/daemon/pshared");
+	t_need_product();
 	t_mkdtemp(reports, sizeof(reports));
 	snprintf(options, sizeof(options),
 		 "symbolize=0:halt_on_error=1:exitcode=" T_STR(STATUS) ":log_path=%s/race:"
 								       "suppressions=%s",
 		 reports, test_source("tests/tsan.supp"));
 	REQUIRE_SYS(setenv("TSAN_OPTIONS", options, 1));
-	t_daemon_init(&d);
-	t_daemon_start(&d, NULL, NULL, NULL);
-	t_daemon_full_speed(&d);
+	t_daemon_fresh(&d);
 }
 
 /* "    #0 <null> <null> (libpshare-agent.so+0x6c98)": with function, file and line instead. */
