@@ -7,6 +7,7 @@
  * row keeps ESX's own, so that what is shown can say so:
  *
  *	Mem.ShareScanTime	from 0: no goal of time, for a host that wants sharing now
+ *	Mem.ShareScanGHz	to 4096: as fast as a core hashes; ESX's 32 is 100 MB/s of a 3 GHz core
  *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: a core hashes more than ESX's 32768
  *
  * A secret goes in and never comes out: it is not formatted, and an error about it says its
@@ -25,8 +26,10 @@
 #define NAME_MAX_LEN 48u /* of a name that is looked for: beyond it nothing is near */
 #define NEAR_DISTANCE 4u /* letters to change for a name to be worth suggesting */
 
-#define INT_ROW(lo, hi, value)                                                          \
-	.type = SETTING_INT, .min = (lo), .max = (hi), .def = (value), .esx_min = (lo), \
+/* As ESX has it: from lo to hi. Wider: from least to most. */
+#define INT_ROW(lo, hi, value) WIDER_ROW(lo, hi, value, lo, hi)
+#define WIDER_ROW(least, most, value, lo, hi)                                                \
+	.type = SETTING_INT, .min = (least), .max = (most), .def = (value), .esx_min = (lo), \
 	.esx_max = (hi)
 
 static const struct setting settings[SETTING_END] = {
@@ -35,36 +38,21 @@ static const struct setting settings[SETTING_END] = {
 			.name = "Mem.ShareScanTime",
 			.unit = "minutes",
 			.text = "time in which to look at all memory of a VM; 0: as fast as the other two allow",
-			.type = SETTING_INT,
-			.min = 0,
-			.max = 600,
-			.def = 60,
-			.esx_min = 10,
-			.esx_max = 600,
+			WIDER_ROW(0, 600, 60, 10, 600),
 		},
 	[SETTING_SHARE_SCAN_GHZ] =
 		{
 			.name = "Mem.ShareScanGHz",
 			.unit = "MB/s per GHz",
 			.text = "memory looked at each second, for each GHz of host CPU; 0: none",
-			.type = SETTING_INT,
-			.min = 0,
-			.max = 4096,
-			.def = 4,
-			.esx_min = 0,
-			.esx_max = 32,
+			WIDER_ROW(0, 4096, 4, 0, 32),
 		},
 	[SETTING_SHARE_RATE_MAX] =
 		{
 			.name = "Mem.ShareRateMax",
 			.unit = "pages/s",
 			.text = "most pages looked at each second in one VM; 0: none",
-			.type = SETTING_INT,
-			.min = 0,
-			.max = 4194304,
-			.def = 1024,
-			.esx_min = 0,
-			.esx_max = 32768,
+			WIDER_ROW(0, 4194304, 1024, 0, 32768),
 		},
 	[SETTING_SHARE_FORCE_SALTING] =
 		{
