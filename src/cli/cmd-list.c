@@ -143,6 +143,7 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 	_cleanup_(cleanup_table) struct table *table = table_new(columns, COL_END);
 	const json_t *vms = json_object_get(look->vms, "vms");
 	struct sum sum = {0};
+	uint64_t count, domains;
 	const json_t *vm;
 	size_t i;
 
@@ -155,9 +156,11 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 	}
 	if (add_total(table, &sum, bytes))
 		return CLI_FAILED;
-	fprintf(out, "pshared %s: %llu VMs in %llu domains, %s state\n",
-		ask_text(look->host, "version"), (unsigned long long)ask_number(look->host, "vms"),
-		(unsigned long long)ask_number(look->host, "domains"),
+	count = ask_number(look->host, "vms");
+	domains = ask_number(look->host, "domains");
+	fprintf(out, "pshared %s: %llu VM%s in %llu domain%s, %s state\n",
+		ask_text(look->host, "version"), (unsigned long long)count, count == 1 ? "" : "s",
+		(unsigned long long)domains, domains == 1 ? "" : "s",
 		ask_text(look->host, "state"));
 	print_pshare(out, look->host, bytes);
 	fputs("\n\n", out);

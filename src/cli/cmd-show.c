@@ -47,7 +47,7 @@ static void region_lines(const json_t *vm, bool bytes)
 {
 	const json_t *regions = json_object_get(vm, "regions");
 	const json_t *region;
-	char text[CELL_MAX];
+	char at[CELL_MAX], text[CELL_MAX];
 	size_t i;
 
 	puts("\nregions");
@@ -55,9 +55,10 @@ static void region_lines(const json_t *vm, bool bytes)
 	{
 		const char *refused = ask_text(region, "refused");
 
+		size_text(at, ask_number(region, "base"), bytes);
 		size_text(text, ask_number(region, "size"), bytes);
-		printf("  page %-15llu %s %s%s%s\n", (unsigned long long)ask_number(region, "base"),
-		       text, size_unit(bytes), *refused ? ", left alone: " : "", refused);
+		printf("  at %10s %s, %10s %s%s%s\n", at, size_unit(bytes), text, size_unit(bytes),
+		       *refused ? ", left alone: " : "", refused);
 	}
 }
 

@@ -201,7 +201,7 @@ static json_t *region_object(const struct view_region *region)
 {
 	json_t *object = json_object();
 
-	add_number(&object, "base", region->base);
+	add_number(&object, "base", (uint64_t)region->base * PS_PAGE_SIZE);
 	add_number(&object, "size", region->size);
 	if (region->cause != PS_CAUSE_NONE)
 		add_text(&object, "refused", ps_cause_name(region->cause));

@@ -7,7 +7,7 @@
  * row keeps ESX's own, so that what is shown can say so:
  *
  *	Mem.ShareScanTime	from 0: no goal of time, for a host that wants sharing now
- *	Mem.ShareScanGHz	to 4096: as fast as a core hashes; ESX's 32 is 100 MB/s of a 3 GHz core
+ *	Mem.ShareScanGHz	to 4096: as fast as a core hashes; ESX's 32 are 100 MB/s at 3 GHz
  *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: a core hashes more than ESX's 32768
  *
  * A secret goes in and never comes out: it is not formatted, and an error about it says its

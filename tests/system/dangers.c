@@ -30,53 +30,52 @@
  * no defence that could be taken out of a finished build; their tests below must not hang. 17
  * (drops of second-level tables) cannot be seen from user space.
  */
-#include "harness/harness.h"
+#include "dangers.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include "lib/fakevmm.h"
-
-#define PAGES 1024u
 #define HAMMER_PAGES 6000u /* enough that most are left alone long enough to be shared */
-#define SHARED_MS 20000
-#define SETTLE_MAX_NS 1000000000ull
-#define QUARANTINE_MS 2000
 
-static struct t_daemon d;
+struct t_daemon d;
 
-static void start(void)
+void start(void)
 {
 	t_daemon_fresh(&d);
 }
 
-static struct t_vm_opts called(const char *name)
+struct t_vm_opts called(const char *name)
 {
 	return (struct t_vm_opts){.name = name, .salt = "salt of the dangers"};
 }
 
-/* A VM with one region of 4 KiB pages, all of them with twins in every other such VM. */
-static void vm_up(struct fakevmm *v, struct t_vm_opts opts, int flags)
+void vm_up(struct fakevmm *v, struct t_vm_opts opts, int flags)
 {
 	fv_start(v, &d, opts);
 	fv_map(v, PAGES, flags);
 	fv_pool(v, 0, 0, PAGES, 0);
 }
 
-static void wait_shared(struct fakevmm *v)
+void wait_shared(struct fakevmm *v)
 {
 	if (!fv_wait_shared(v, 0, PAGES * 9 / 10, SHARED_MS * 0.001))
 		FAIL("VM %s: only %u of %u pages shared within %d ms", v->name, fv_shared(v, 0),
 		     PAGES, SHARED_MS);
 }
 
-static void finish(struct fakevmm *a, struct fakevmm *b)
+bool page_shared(struct fakevmm *v, uint32_t page)
+{
+	return pm_count(v->pagemap, v->base[0] + (uint64_t)page * T_PAGE, 1).file;
+}
+
+bool in_api(const char *path, const char *text)
+{
+	static char body[1 << 20];
+
+	REQUIRE_EQ(t_http(&d, "GET", path, NULL, body, sizeof(body)), 200);
+	return strstr(body, text) != NULL;
+}
+
+void finish(struct fakevmm *a, struct fakevmm *b)
 {
 	fv_end(a);
 	if (b)
@@ -142,11 +141,6 @@ static uint64_t word_of(struct fakevmm *v, uint32_t page, uint32_t offset)
 
 	REQUIRE_EQ(process_vm_readv(v->pid, &local, 1, &remote, 1, 0), 8);
 	return word;
-}
-
-static bool page_shared(struct fakevmm *v, uint32_t page)
-{
-	return pm_count(v->pagemap, v->base[0] + (uint64_t)page * T_PAGE, 1).file;
 }
 
 TEST_SECONDS("2 a device that kept a plain reference writes late, and the guest sees it", 90)
@@ -314,518 +308,4 @@ TEST_SECONDS("6 guest memory that moves or goes takes its content along, or leav
 	}
 	fv_check(&b, 0);
 	finish(&a, &b);
-}
-
-/* ---- leaks ----------------------------------------------------------------------------------- */
-
-static uint32_t some_shared(struct fakevmm *v)
-{
-	uint32_t page = 0;
-
-	while (page < PAGES && !page_shared(v, page))
-		page++;
-	REQUIRE_LT(page, PAGES);
-	return page;
-}
-
-TEST_SECONDS("7 no mapping of one domain can be grown over pages of another", 60)
-{
-	struct t_vm_opts red = called("red"), same = called("same"), blue = called("blue");
-	struct fakevmm a, b, c;
-	uint64_t secret = pool_key(333);
-
-	start();
-	red.salt = same.salt = "red";
-	blue.salt = "blue";
-	/* the first frames of both domains; then the secret */
-	vm_up(&b, blue, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&c, same, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	fv_pool(&b, 0, 0, PAGES, 0);
-	for (uint32_t p = 0; p < PAGES; p += 64) {
-		fv_pool(&b, 0, p, 64, 0);
-		fv_pool(&c, 0, p, 64, 0);
-	}
-	wait_shared(&b);
-	wait_shared(&c);
-	fv_start(&a, &d, red);
-	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	fv_do(&a, FV_POOL, 0, 0, PAGES, 333, 0);
-	wait_shared(&a);
-	/* who is of the domain finds it: the way of looking works */
-	CHECK_GT(fv_do(&c, FV_GROW, 0, some_shared(&c), 1, secret, 4096), 0);
-	CHECK_EQ(fv_do(&b, FV_GROW, 0, some_shared(&b), 1, secret, 4096), 0);
-	fv_kill(&b);
-	fv_kill(&c);
-	finish(&a, NULL);
-}
-
-/* Every descriptor of a memfd that backs a private mapping, in a process: can it be written to? */
-static uint32_t writable_stores(pid_t pid)
-{
-	char dir[64], path[384], link[256], info[1024];
-	uint32_t n = 0;
-	struct dirent *e;
-	DIR *fds;
-
-	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
-	fds = opendir(dir);
-	while (fds && (e = readdir(fds))) {
-		ssize_t len;
-		char *flags;
-
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		len = readlink(path, link, sizeof(link) - 1);
-		if (len <= 0)
-			continue;
-		link[len] = '\0';
-		/* the rings are written by both sides */
-		if (!strstr(link, "memfd:") || !strstr(link, "store"))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, e->d_name);
-		t_slurp(path, info, sizeof(info));
-		flags = strstr(info, "flags:");
-		n += flags && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY;
-	}
-	if (fds)
-		closedir(fds);
-	return n;
-}
-
-TEST_SECONDS("8 no descriptor outside of the daemon can write to a store", 60)
-{
-	struct fakevmm a, b;
-	char path[64], line[512];
-	uint32_t shared_writable = 0, stores = 0;
-	FILE *f;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	CHECK_EQ(writable_stores(a.pid), 0);
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)a.pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		stores += strstr(line, "memfd:") && strstr(line, "store");
-		shared_writable += strstr(line, "memfd:") && strstr(line, "store") &&
-				   strstr(line, "w-s") != NULL;
-	}
-	if (f)
-		fclose(f);
-	CHECK_GT(stores, 0); /* else the name has changed and nothing was looked at */
-	CHECK_EQ(shared_writable, 0);
-	finish(&a, &b);
-}
-
-static bool in_range(int mem, uintptr_t at, uintptr_t end, const char *text)
-{
-	static char buf[65 * T_PAGE];
-	size_t len = strlen(text), step = sizeof(buf) - T_PAGE;
-
-	for (; at < end; at += step) {
-		size_t want = end - at < sizeof(buf) ? end - at : sizeof(buf);
-		ssize_t n = pread(mem, buf, want, (off_t)at);
-
-		if (n > 0 && memmem(buf, (size_t)n, text, len))
-			return true;
-	}
-	return false;
-}
-
-/* Is the text anywhere in the memory of a process? */
-static bool in_memory(pid_t pid, const char *text)
-{
-	char path[64], line[512], perm[8];
-	int mem, pagemap = pm_open(pid);
-	struct page_region range[64];
-	unsigned long start_at, end;
-	bool found = false;
-	FILE *maps;
-	uint32_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	maps = fopen(path, "re");
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
-	mem = open(path, O_RDONLY | O_CLOEXEC);
-	REQUIRE(maps && mem >= 0);
-	while (!found && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %7s", &start_at, &end, perm) != 3 || perm[0] != 'r')
-			continue;
-		/* present pages only: who reads a page that is out waits for the agent */
-		for (uintptr_t at = start_at;
-		     !found && (n = pm_present(pagemap, &at, end, range, 64));)
-			for (uint32_t i = 0; !found && i < n; i++)
-				found = in_range(mem, range[i].start, range[i].end, text);
-	}
-	fclose(maps);
-	close(mem);
-	close(pagemap);
-	return found;
-}
-
-static bool in_file(const char *path, const char *text)
-{
-	static char buf[1 << 20];
-	ssize_t n;
-
-	n = t_slurp(path, buf, sizeof(buf));
-	return n > 0 && memmem(buf, (size_t)n, text, strlen(text));
-}
-
-static bool in_proc(pid_t pid, const char *file, const char *text)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	return in_file(path, text);
-}
-
-static bool in_api(const char *path, const char *text)
-{
-	static char body[1 << 20];
-
-	REQUIRE_EQ(t_http(&d, "GET", path, NULL, body, sizeof(body)), 200);
-	return strstr(body, text) != NULL;
-}
-
-TEST_SECONDS("9 the salt is in no list of processes, no log, no answer and no memory", 60)
-{
-	/* made at run time: this program's own image is not what is looked for */
-	char salt[64], other[64], json[128], log[192];
-	struct t_vm_opts opts = called("a");
-	struct fakevmm a;
-
-	snprintf(salt, sizeof(salt), "first-%016lx%016lx", t_mix(test_seed()),
-		 t_mix(test_seed() + 1));
-	snprintf(other, sizeof(other), "other-%016lx%016lx", t_mix(test_seed() + 2),
-		 t_mix(test_seed() + 3));
-	start();
-	opts.salt = salt;
-	vm_up(&a, opts, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	snprintf(json, sizeof(json), "{\"salt\":\"%s\"}", other);
-	REQUIRE_EQ(t_vm_setting_put(&d, "a", "sched.mem.pshare.salt", json), 200);
-	snprintf(log, sizeof(log), "%s/log", d.dir);
-	for (int i = 0; i < 2; i++) {
-		const char *text = i ? other : salt;
-
-		CHECK(!in_proc(a.pid, "cmdline", text));
-		CHECK(!in_proc(a.pid, "environ", text));
-		CHECK(!in_proc(d.pid, "cmdline", text));
-		CHECK(!in_proc(d.pid, "environ", text));
-		CHECK(!in_file(log, text));
-		CHECK(!in_api("/v1/vms", text));
-		CHECK(!in_api("/v1/status", text));
-		CHECK(!in_api("/v1/vms/a/settings", text));
-		CHECK(!in_api("/metrics", text));
-		CHECK(!in_memory(a.pid, text));
-		CHECK(!in_memory(d.pid, text));
-	}
-	finish(&a, NULL);
-}
-
-static uint32_t frames_in_common(struct fakevmm *a, struct fakevmm *b)
-{
-	static uint64_t of_a[PAGES], of_b[PAGES];
-	uint32_t common = 0;
-
-	pm_read(a->pagemap, a->base[0], of_a, PAGES);
-	pm_read(b->pagemap, b->base[0], of_b, PAGES);
-	for (uint32_t i = 0; i < PAGES; i++)
-		for (uint32_t k = 0; k < PAGES; k++)
-			common += pm_pfn(of_a[i]) && pm_pfn(of_a[i]) == pm_pfn(of_b[k]) &&
-				  pm_pfn(of_a[i]) != pm_zero_pfn();
-	return common;
-}
-
-TEST_SECONDS("10 another user who names the same salt joins nobody", 60)
-{
-	struct t_vm_opts other = called("other");
-	struct fakevmm a, b, c;
-
-	start();
-	other.uid = 1001;
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&c, other, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	wait_shared(&b);
-	wait_shared(&c);
-	for (int salting = 2; salting >= 0; salting--) {
-		char value[4];
-
-		snprintf(value, sizeof(value), "%d", salting);
-		REQUIRE_EQ(t_setting_put(&d, "Mem.ShareForceSalting", value), 200);
-		REQUIRE_WITHIN(SHARED_MS, frames_in_common(&a, &b) > PAGES / 2);
-		CHECK_EQ(frames_in_common(&a, &c), 0);
-		CHECK_EQ(frames_in_common(&b, &c), 0);
-	}
-	fv_end(&c);
-	finish(&a, &b);
-}
-
-TEST_SECONDS("10 a salt changed while pages are in a long quarantine is obeyed, and answered", 90)
-{
-	struct fakevmm a, b;
-	double began;
-
-	start();
-	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareQuarantineMs", "12000"), 200);
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	wait_shared(&b);
-	began = t_now();
-	REQUIRE_EQ(t_vm_setting_put(&d, "a", "sched.mem.pshare.salt", "{\"salt\":\"blue\"}"), 200);
-	t_note("answered after %.1f s", t_now() - began);
-	/* or it was not waited for, and nothing is shown */
-	CHECK_GT(t_now() - began, 8);
-	CHECK_EQ(frames_in_common(&a, &b), 0);
-	fv_check(&a, 0);
-	finish(&a, &b);
-}
-
-/* ---- hangs ----------------------------------------------------------------------------------- */
-
-TEST_SECONDS("11 calls that make events come back, a thousand times, while pages are shared", 120)
-{
-	struct fakevmm a, b;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&b);
-	for (uint32_t i = 0; i < 330; i++) {
-		fv_pool(&a, 0, (i * 131) % (PAGES / 2), PAGES / 2, i);
-		fv_do(&a, FV_DISCARD, 0, (i * 61) % PAGES, 1, 0, 0);
-		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, i & 1 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-		if (i % 8 == 0)
-			a.base[0] = fv_do(&a, FV_MOVE, 0, 0, 0, 0, 0);
-		t_sleep(0.001 * (i % 20));
-	}
-	fv_check(&a, 0);
-	fv_check(&b, 0);
-	finish(&a, &b);
-}
-
-TEST_SECONDS("12 a fault under malloc's own lock is settled", 120)
-{
-	struct fakevmm a;
-	uint64_t heap;
-	uint32_t shared = 0;
-
-	start();
-	fv_start(&a, &d, called("a"));
-	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	heap = fv_do(&a, FV_HEAP, 0, 0, 0, 0, 0);
-	for (int turn = 0; turn < 6; turn++) {
-		struct pm_count c;
-
-		t_sleep(2);
-		c = pm_count(a.pagemap, heap, 1500);
-		shared = c.file > shared ? c.file : shared;
-		fv_do(&a, FV_HEAP, 0, 0, 0, 0, 1);
-	}
-	t_note("at most %u pages of the heap were shared", shared);
-	CHECK_GT(shared, 100);
-	finish(&a, NULL);
-}
-
-TEST_SECONDS("13 huge pages with references into them hang nobody", 90)
-{
-	struct fakevmm a, b;
-
-	start();
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&a, called("a"), FV_MAP_DONTFORK);
-	if (fv_try(&a, (struct fv_cmd){FV_FIXED, 0, 5, 8, 0, 1}).error)
-		SKIP("no io_uring fixed buffers here");
-	for (uint32_t i = 0; i < 40; i++) {
-		t_sleep(0.1);
-		fv_do(&a, FV_FIXED_READ, 0, 5 + i % 8, 1, i, 0);
-		fv_do(&a, FV_PATCH, 0, 100, 300, 8 * i, i);
-		fv_check(&a, 0);
-	}
-	fv_do(&a, FV_FIXED, 0, 5, 8, 0, 0);
-	fv_pool(&a, 0, 0, PAGES, 0);
-	t_sleep(3);
-	/* where the kernel's move can loop, what ever was a huge page is left alone */
-	t_note("%u of %u pages shared in the end", fv_shared(&a, 0), PAGES);
-	fv_check(&a, 0);
-	finish(&a, &b);
-}
-
-TEST_SECONDS("14 writes are settled with the daemon standing still, and with it dead", 60)
-{
-	struct fakevmm a, b;
-	uint64_t slowest;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	wait_shared(&b);
-	kill(d.pid, SIGSTOP);
-	slowest = fv_do(&a, FV_PATCH, 0, 0, PAGES, 40, 1);
-	t_note("slowest write with the daemon standing still: %.2f ms", (double)slowest * 1e-6);
-	CHECK_LT(slowest, SETTLE_MAX_NS);
-	fv_check(&a, 0);
-	t_daemon_kill(&d, SIGKILL);
-	slowest = fv_do(&b, FV_PATCH, 0, 0, PAGES, 40, 1);
-	t_note("slowest write with the daemon dead: %.2f ms", (double)slowest * 1e-6);
-	CHECK_LT(slowest, SETTLE_MAX_NS);
-	fv_check(&b, 0);
-	fv_end(&a);
-	fv_end(&b);
-	t_rmdir(d.dir);
-}
-
-TEST_SECONDS("15 writes are settled when the process may have no more memory", 60)
-{
-	struct fakevmm a, b;
-	struct rlimit none = {0, 0};
-	uint64_t slowest;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	wait_shared(&a);
-	REQUIRE_SYS(prlimit(a.pid, RLIMIT_AS, &none, NULL));
-	REQUIRE_SYS(prlimit(a.pid, RLIMIT_DATA, &none, NULL));
-	slowest = fv_do(&a, FV_PATCH, 0, 0, PAGES, 48, 1);
-	t_note("slowest write: %.2f ms", (double)slowest * 1e-6);
-	CHECK_LT(slowest, SETTLE_MAX_NS);
-	fv_check(&a, 0);
-	for (uint32_t i = 0; i < 20; i++) {
-		fv_pool(&a, 0, 0, PAGES, i);
-		t_sleep(0.1);
-		fv_check(&a, 0);
-	}
-	fv_check(&b, 0);
-	finish(&a, &b);
-}
-
-/* ---- slow ------------------------------------------------------------------------------------ */
-
-TEST_SECONDS("16 guest memory is still populated with huge pages under the agent", 60)
-{
-	struct fakevmm a;
-	char text[64] = "";
-	uint32_t huge;
-
-	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
-	if (!*text || strstr(text, "[never]"))
-		SKIP("this kernel has no transparent huge pages, or they are off");
-	start();
-	REQUIRE_EQ(t_setting_put(&d, "Mem.AllocGuestLargePage", "1"), 200);
-	fv_start(&a, &d, called("a"));
-	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
-	t_sleep(1.5); /* the agent has the region, and goes over it, before the guest touches it */
-	fv_pool(&a, 0, 0, 8 * 512, 0);
-	huge = pm_count(a.pagemap, a.base[0], 8 * 512).huge;
-	t_note("%u of %u pages are in huge pages", huge, 8 * 512);
-	CHECK_GE(huge, 6 * 512);
-	/* and they stay whole */
-	t_sleep(3);
-	CHECK_GE(pm_count(a.pagemap, a.base[0], 8 * 512).huge, 6 * 512);
-	fv_check(&a, 0);
-	finish(&a, NULL);
-}
-
-TEST_SECONDS("16 huge pages with nothing to share in them stay, and are shown", 60)
-{
-	struct fakevmm a;
-	char text[64] = "";
-	double want;
-
-	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
-	if (!*text || strstr(text, "[never]"))
-		SKIP("this kernel has no transparent huge pages, or they are off");
-	start(); /* at Mem.AllocGuestLargePage 0 */
-	fv_start(&a, &d, called("a"));
-	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
-	fv_do(&a, FV_UNIQUE, 0, 0, 8 * 512, 0, 0);
-	t_sleep(4);
-	want = pm_count(a.pagemap, a.base[0], 8 * 512).huge * (double)T_PAGE;
-	t_note("%.0f bytes in huge pages", want);
-	CHECK_GT(want, 0);
-	REQUIRE_WITHIN(SHARED_MS, t_api_number(&d, "/v1/vms/a", "large") == want);
-	fv_check(&a, 0);
-	finish(&a, NULL);
-}
-
-TEST_SECONDS("15 memory that the VMM locks is not shared any more, and shown with the reason", 60)
-{
-	struct fakevmm a, b;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE);
-	wait_shared(&a);
-	fv_do(&a, FV_LOCK, 0, 0, 0, 0, 0);
-	CHECK_EQ(fv_shared(&a, 0), 0);
-	fv_check(&a, 0);
-	REQUIRE_WITHIN(SHARED_MS, in_api("/v1/vms/a", "\"locked\""));
-	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "regions/0/size"), PAGES * T_PAGE);
-	finish(&a, &b);
-}
-
-TEST_SECONDS(
-	"18 what is written goes back to the guest whole, and is not stuck in a frame's mapping",
-	60)
-{
-	struct fakevmm a, b;
-
-	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE);
-	vm_up(&b, called("b"), FV_MAP_NOHUGE);
-	wait_shared(&a);
-	REQUIRE_WITHIN(SHARED_MS, page_shared(&a, 0));
-	/* the very first page first: nothing was written before it */
-	fv_do(&a, FV_PATCH, 0, 0, 1, 8, 3);
-	fv_do(&a, FV_PATCH, 0, 0, PAGES, 8, 3);
-	t_sleep(1); /* the figures are from twice a second */
-	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "counters/stuck"), 0);
-	fv_do(&a, FV_FORK, 0, 0, 0, 0, 0);
-	fv_check(&a, 0);
-	finish(&a, &b);
-}
-
-TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
-{
-	struct fakevmm a;
-	long max, most = 0, before = -1, now, first;
-	uint32_t pages = 60000, still = 0;
-	char text[32];
-
-	t_slurp("/proc/sys/vm/max_map_count", text, sizeof(text));
-	max = atol(text);
-	if (max > 70000)
-		SKIP("vm.max_map_count is %ld here: too many to come near it", max);
-	start();
-	fv_start(&a, &d, called("a"));
-	fv_map(&a, pages, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	fv_do(&a, FV_UNIQUE, 0, 0, pages, 0, 0);
-	first = pm_mappings(a.pid);
-	/* every second page has twins: runs of one page, two mappings each */
-	for (uint32_t p = 0; p < pages; p += 2)
-		fv_do(&a, FV_POOL, 0, p, 1, p / 2 * 7, 1);
-	for (int i = 0; i < 180 && still < 8; i++) {
-		t_sleep(0.5);
-		now = pm_mappings(a.pid);
-		most = now > most ? now : most;
-		still = now == before ? still + 1 : 0;
-		before = now;
-	}
-	t_note("%ld mappings at most of %ld, %u pages shared", most, max, fv_shared(&a, 0));
-	CHECK_GT(most, max / 4);
-	CHECK_LT(most, max * 85 / 100);
-	t_note("the daemon says that %.0f are because of sharing",
-	       t_api_number(&d, "/v1/vms/a", "mappings"));
-	CHECK_GT(t_api_number(&d, "/v1/vms/a", "mappings"), 0.9 * (double)(now - first));
-	CHECK_LT(t_api_number(&d, "/v1/vms/a", "mappings"), 1.1 * (double)(now - first));
-	fv_check(&a, 0);
-	fv_do(&a, FV_PATCH, 0, 0, pages, 24, 5);
-	fv_check(&a, 0);
-	finish(&a, NULL);
 }

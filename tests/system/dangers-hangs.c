@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* dangers-hangs: a guest waits for ever, or longer than it should; or is slower than it was
+ * (dangers.c). */
+#include "dangers.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define SETTLE_MAX_NS 1000000000ull
+
+TEST_SECONDS("11 calls that make events come back, a thousand times, while pages are shared", 120)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&b);
+	for (uint32_t i = 0; i < 330; i++) {
+		fv_pool(&a, 0, (i * 131) % (PAGES / 2), PAGES / 2, i);
+		fv_do(&a, FV_DISCARD, 0, (i * 61) % PAGES, 1, 0, 0);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, i & 1 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+		if (i % 8 == 0)
+			a.base[0] = fv_do(&a, FV_MOVE, 0, 0, 0, 0, 0);
+		t_sleep(0.001 * (i % 20));
+	}
+	fv_check(&a, 0);
+	fv_check(&b, 0);
+	finish(&a, &b);
+}
+
+TEST_SECONDS("12 a fault under malloc's own lock is settled", 120)
+{
+	struct fakevmm a;
+	uint64_t heap;
+	uint32_t shared = 0;
+
+	start();
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	heap = fv_do(&a, FV_HEAP, 0, 0, 0, 0, 0);
+	for (int turn = 0; turn < 6; turn++) {
+		struct pm_count c;
+
+		t_sleep(2);
+		c = pm_count(a.pagemap, heap, 1500);
+		shared = c.file > shared ? c.file : shared;
+		fv_do(&a, FV_HEAP, 0, 0, 0, 0, 1);
+	}
+	t_note("at most %u pages of the heap were shared", shared);
+	CHECK_GT(shared, 100);
+	finish(&a, NULL);
+}
+
+TEST_SECONDS("13 huge pages with references into them hang nobody", 90)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&a, called("a"), FV_MAP_DONTFORK);
+	if (fv_try(&a, (struct fv_cmd){FV_FIXED, 0, 5, 8, 0, 1}).error)
+		SKIP("no io_uring fixed buffers here");
+	for (uint32_t i = 0; i < 40; i++) {
+		t_sleep(0.1);
+		fv_do(&a, FV_FIXED_READ, 0, 5 + i % 8, 1, i, 0);
+		fv_do(&a, FV_PATCH, 0, 100, 300, 8 * i, i);
+		fv_check(&a, 0);
+	}
+	fv_do(&a, FV_FIXED, 0, 5, 8, 0, 0);
+	fv_pool(&a, 0, 0, PAGES, 0);
+	t_sleep(3);
+	/* where the kernel's move can loop, what ever was a huge page is left alone */
+	t_note("%u of %u pages shared in the end", fv_shared(&a, 0), PAGES);
+	fv_check(&a, 0);
+	finish(&a, &b);
+}
+
+TEST_SECONDS("14 writes are settled with the daemon standing still, and with it dead", 60)
+{
+	struct fakevmm a, b;
+	uint64_t slowest;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&a);
+	wait_shared(&b);
+	kill(d.pid, SIGSTOP);
+	slowest = fv_do(&a, FV_PATCH, 0, 0, PAGES, 40, 1);
+	t_note("slowest write with the daemon standing still: %.2f ms", (double)slowest * 1e-6);
+	CHECK_LT(slowest, SETTLE_MAX_NS);
+	fv_check(&a, 0);
+	t_daemon_kill(&d, SIGKILL);
+	slowest = fv_do(&b, FV_PATCH, 0, 0, PAGES, 40, 1);
+	t_note("slowest write with the daemon dead: %.2f ms", (double)slowest * 1e-6);
+	CHECK_LT(slowest, SETTLE_MAX_NS);
+	fv_check(&b, 0);
+	fv_end(&a);
+	fv_end(&b);
+	t_rmdir(d.dir);
+}
+
+TEST_SECONDS("15 writes are settled when the process may have no more memory", 60)
+{
+	struct fakevmm a, b;
+	struct rlimit none = {0, 0};
+	uint64_t slowest;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&a);
+	REQUIRE_SYS(prlimit(a.pid, RLIMIT_AS, &none, NULL));
+	REQUIRE_SYS(prlimit(a.pid, RLIMIT_DATA, &none, NULL));
+	slowest = fv_do(&a, FV_PATCH, 0, 0, PAGES, 48, 1);
+	t_note("slowest write: %.2f ms", (double)slowest * 1e-6);
+	CHECK_LT(slowest, SETTLE_MAX_NS);
+	fv_check(&a, 0);
+	for (uint32_t i = 0; i < 20; i++) {
+		fv_pool(&a, 0, 0, PAGES, i);
+		t_sleep(0.1);
+		fv_check(&a, 0);
+	}
+	fv_check(&b, 0);
+	finish(&a, &b);
+}
+
+/* ---- slow ------------------------------------------------------------------------------------ */
+
+TEST_SECONDS("16 guest memory is still populated with huge pages under the agent", 60)
+{
+	struct fakevmm a;
+	char text[64] = "";
+	uint32_t huge;
+
+	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
+	if (!*text || strstr(text, "[never]"))
+		SKIP("this kernel has no transparent huge pages, or they are off");
+	start();
+	REQUIRE_EQ(t_setting_put(&d, "Mem.AllocGuestLargePage", "1"), 200);
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
+	t_sleep(1.5); /* the agent has the region, and goes over it, before the guest touches it */
+	fv_pool(&a, 0, 0, 8 * 512, 0);
+	huge = pm_count(a.pagemap, a.base[0], 8 * 512).huge;
+	t_note("%u of %u pages are in huge pages", huge, 8 * 512);
+	CHECK_GE(huge, 6 * 512);
+	/* and they stay whole */
+	t_sleep(3);
+	CHECK_GE(pm_count(a.pagemap, a.base[0], 8 * 512).huge, 6 * 512);
+	fv_check(&a, 0);
+	finish(&a, NULL);
+}
+
+TEST_SECONDS("16 huge pages with nothing to share in them stay, and are shown", 60)
+{
+	struct fakevmm a;
+	char text[64] = "";
+	double want;
+
+	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
+	if (!*text || strstr(text, "[never]"))
+		SKIP("this kernel has no transparent huge pages, or they are off");
+	start(); /* at Mem.AllocGuestLargePage 0 */
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
+	fv_do(&a, FV_UNIQUE, 0, 0, 8 * 512, 0, 0);
+	t_sleep(4);
+	want = pm_count(a.pagemap, a.base[0], 8 * 512).huge * (double)T_PAGE;
+	t_note("%.0f bytes in huge pages", want);
+	CHECK_GT(want, 0);
+	REQUIRE_WITHIN(SHARED_MS, t_api_number(&d, "/v1/vms/a", "large") == want);
+	fv_check(&a, 0);
+	finish(&a, NULL);
+}
+
+TEST_SECONDS("15 memory that the VMM locks is not shared any more, and shown with the reason", 60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE);
+	wait_shared(&a);
+	fv_do(&a, FV_LOCK, 0, 0, 0, 0, 0);
+	CHECK_EQ(fv_shared(&a, 0), 0);
+	fv_check(&a, 0);
+	REQUIRE_WITHIN(SHARED_MS, in_api("/v1/vms/a", "\"locked\""));
+	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "regions/0/size"), PAGES * T_PAGE);
+	finish(&a, &b);
+}
+
+TEST_SECONDS(
+	"18 what is written goes back to the guest whole, and is not stuck in a frame's mapping",
+	60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE);
+	wait_shared(&a);
+	REQUIRE_WITHIN(SHARED_MS, page_shared(&a, 0));
+	/* the very first page first: nothing was written before it */
+	fv_do(&a, FV_PATCH, 0, 0, 1, 8, 3);
+	fv_do(&a, FV_PATCH, 0, 0, PAGES, 8, 3);
+	t_sleep(1); /* the figures are from twice a second */
+	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "counters/stuck"), 0);
+	fv_do(&a, FV_FORK, 0, 0, 0, 0, 0);
+	fv_check(&a, 0);
+	finish(&a, &b);
+}
+
+TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
+{
+	struct fakevmm a;
+	long max, most = 0, before = -1, now, first;
+	uint32_t pages = 60000, still = 0;
+	char text[32];
+
+	t_slurp("/proc/sys/vm/max_map_count", text, sizeof(text));
+	max = atol(text);
+	if (max > 70000)
+		SKIP("vm.max_map_count is %ld here: too many to come near it", max);
+	start();
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, pages, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&a, FV_UNIQUE, 0, 0, pages, 0, 0);
+	first = pm_mappings(a.pid);
+	/* every second page has twins: runs of one page, two mappings each */
+	for (uint32_t p = 0; p < pages; p += 2)
+		fv_do(&a, FV_POOL, 0, p, 1, p / 2 * 7, 1);
+	for (int i = 0; i < 180 && still < 8; i++) {
+		t_sleep(0.5);
+		now = pm_mappings(a.pid);
+		most = now > most ? now : most;
+		still = now == before ? still + 1 : 0;
+		before = now;
+	}
+	t_note("%ld mappings at most of %ld, %u pages shared", most, max, fv_shared(&a, 0));
+	CHECK_GT(most, max / 4);
+	CHECK_LT(most, max * 85 / 100);
+	t_note("the daemon says that %.0f are because of sharing",
+	       t_api_number(&d, "/v1/vms/a", "mappings"));
+	CHECK_GT(t_api_number(&d, "/v1/vms/a", "mappings"), 0.9 * (double)(now - first));
+	CHECK_LT(t_api_number(&d, "/v1/vms/a", "mappings"), 1.1 * (double)(now - first));
+	fv_check(&a, 0);
+	fv_do(&a, FV_PATCH, 0, 0, pages, 24, 5);
+	fv_check(&a, 0);
+	finish(&a, NULL);
+}
