@@ -176,7 +176,7 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 
 static bool due(const struct quarantined *e, uint32_t now_ms, uint32_t wait_ms)
 {
-	return !e->used || now_ms - e->when >= wait_ms;
+	return !e->used || quarantine_age(e->when, now_ms) >= wait_ms;
 }
 
 /* One batch, in one piece of slots; gives its memory back. Returns how many slots. */
@@ -213,7 +213,7 @@ uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
 	} while (n);
 	if (q->head == q->tail)
 		return UINT32_MAX;
-	age = now_ms - q->entry[q->head % QUARANTINE_SLOTS].when;
+	age = quarantine_age(q->entry[q->head % QUARANTINE_SLOTS].when, now_ms);
 	return age >= wait_ms ? 0 : wait_ms - age;
 }
 

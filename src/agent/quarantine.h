@@ -39,6 +39,16 @@ char *quarantine_take(struct quarantine *q, uint32_t n);
 /* The page in that slot was page `page` of r and equal to frame of store s (NULL: zeros). */
 void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
 		     struct store *s, uint32_t frame, uint32_t now_ms);
+/* For how many ms a page that came at `when` has been there. 0 if it came after now: a round of the
+ * worker begins with a look at the clock, and pages come while it is under way. Both wrap around
+ * every 49 days. */
+static inline uint32_t quarantine_age(uint32_t when, uint32_t now)
+{
+	int32_t age = (int32_t)(now - when);
+
+	return age > 0 ? (uint32_t)age : 0;
+}
+
 /* Looks at what has waited for wait_ms: gives it back, or its late content to the guest.
  * Returns the ms until the next one is due, UINT32_MAX if none. Worker, no lock held. */
 uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms);

@@ -10,8 +10,9 @@
  *    mremap() calls from the window. Reading the event is all that the worker waits for, so nothing
  *    here may wait for the worker: `settle` is never held by anybody who makes events.
  *  - the gatekeeper has the tracker: faults on pages that are missing. One that is OUT is left
- *    alone: the worker wakes it in a moment. Any other is a hole behind a gate that could not be
- *    taken off (no mapping was to be had): its content is zeros.
+ *    alone: the worker wakes it in a moment. One that has a frame by now is not missing any more.
+ *    Any other is a hole behind a gate that could not be taken off (no mapping was to be had): its
+ *    content is zeros.
  *
  * No malloc, no stdio, all signals blocked; it reads guest memory only where a frame is mapped.
  */
@@ -49,14 +50,16 @@ static void settle_write(struct agent *a, uintptr_t addr)
 static void settle_missing(struct agent *a, uintptr_t addr)
 {
 	void *at = (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1));
+	enum page_state state;
 	struct region *r;
 	uint32_t page;
 
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);
-	if (!r || r->life != REGION_MANAGED || page_state(&r->state[page]) != PAGE_OUT)
-		if (uffd_zeropage(a->tracker, at, PS_PAGE_SIZE))
-			uffd_wake(a->tracker, at, PS_PAGE_SIZE);
+	state = r && r->life == REGION_MANAGED ? page_state(&r->state[page]) : PAGE_NEW;
+	if (page_has_frame(state) || state == PAGE_STUCK ||
+	    (state != PAGE_OUT && uffd_zeropage(a->tracker, at, PS_PAGE_SIZE)))
+		uffd_wake(a->tracker, at, PS_PAGE_SIZE);
 	pthread_mutex_unlock(&a->settle);
 }
 

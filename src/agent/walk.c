@@ -15,8 +15,9 @@
  * A block in which nothing was written, and nothing waits, is passed over by a scan for written
  * pages alone, which costs half as much.
  *
- * How fast: a look begins no sooner than the look period after the one before; hashing takes
- * tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
+ * How fast: a look begins no sooner than the look period after the one before, or a quarter of it
+ * where much of the memory is new: nothing of that can be shared before the next look. Hashing
+ * takes tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
  * Mem.ShareScanGHz and Mem.ShareRateMax. Out of tokens, or the ring full, the look stops where it
  * is and goes on there.
  *
@@ -171,6 +172,7 @@ static bool look_written(struct visit *v, uint32_t page)
 	if (!is_due(v, *state))
 		return false;
 	page_set(state, PAGE_ARMED);
+	v->a->walk.armed++;
 	v->restless = true;
 	return true;
 }
@@ -341,8 +343,10 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	v.first = v.first < r->first ? r->first : v.first;
 	v.end = v.end > r->end ? r->end : v.end;
 	a->stats.looked += v.end - v.first;
-	if (quiet(a, r, &v))
+	if (quiet(a, r, &v)) {
+		a->walk.present += v.b->grant;
 		return true;
+	}
 	n = pagemap_present(a->pagemap, (uintptr_t)region_page(r, v.first),
 			    (uintptr_t)region_page(r, v.end), ranges, WALK_RANGES, &walked);
 	if (n < 0) {
@@ -355,6 +359,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	flush_zeros(&v);
 	look_frames(&v);
 	v.b->restless = v.restless;
+	a->walk.present += v.b->grant;
 	return !v.starved;
 }
 
@@ -364,9 +369,16 @@ static uint64_t look_period(const struct agent *a)
 {
 	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
 
-	if (ns < WALK_LOOK_MIN_NS)
-		return WALK_LOOK_MIN_NS;
-	return ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
+	ns = ns < WALK_LOOK_MIN_NS ? WALK_LOOK_MIN_NS : ns;
+	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
+	return a->walk.soon ? ns / 4 : ns;
+}
+
+/* At the end of a look. Never twice in a row: a guest that writes to all of its memory all the
+ * time is not to be looked at four times as often. */
+static void judge_new(struct walk *w)
+{
+	w->soon = !w->soon && w->armed > w->present / WALK_NEW_PART;
 }
 
 /* The next block to visit; NULL: the look is over. Under act. */
@@ -429,6 +441,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->started = now;
 		w->look++;
 		w->region = w->block = 0;
+		w->armed = w->present = 0;
 	}
 	for (uint32_t i = 0; more && i < WALK_SLICE_BLOCKS; i++)
 		more = next_block(a, &starved);
@@ -442,6 +455,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	w->under_way = false;
 	a->stats.pass++;
 	judge_old(a, now);
+	judge_new(w);
 	return look_period(a);
 }
 
@@ -449,6 +463,7 @@ void walk_restart(struct agent *a)
 {
 	a->walk.under_way = false;
 	a->walk.look = 0;
+	a->walk.soon = false;
 	a->walk.old_since = 0;
 	a->walk.drop_old = false;
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {

@@ -10,8 +10,9 @@
 
 #include "policy/rate.h"
 
-#define WALK_LOOK_MIN_NS 1000000000ull /* two looks at a page are at least so far apart */
+#define WALK_LOOK_MIN_NS 1000000000ull /* two looks are so far apart, or a quarter of it */
 #define WALK_LOOK_MAX_NS 60000000000ull
+#define WALK_NEW_PART 4u /* so much of it armed in one look: most of the memory is new */
 #define WALK_OLD_MIN_NS \
 	20000000000ull	      /* frames of earlier stores wait for twins at least so long */
 #define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
@@ -26,6 +27,9 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
+	bool soon;	    /* the next look comes sooner */
+	uint64_t armed;	    /* pages, in this look */
+	uint64_t present;   /* pages, in the blocks visited in this look */
 	bool drop_old;	    /* frames of earlier stores are copied out in this look */
 	uint64_t old_since; /* ns: end of the first look; 0: not yet */
 	uint64_t look;	    /* number of the look */

@@ -299,8 +299,7 @@ static void figures(struct agent *a)
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
-	s->agent_bytes =
-		sizeof(*a) + AGENT_THREADS * AGENT_STACK_BYTES + sizeof(struct ps_ring_map);
+	s->agent_bytes = sizeof(*a) + AGENT_THREADS * AGENT_STACK_BYTES; /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);

@@ -36,6 +36,7 @@
 #include "daemon/vm.h"
 
 #define WANT_TIMEOUT (1 * SEC)
+#define CONTENT_IDLE (2 * SEC) /* no content came for so long: its memory is given back */
 #define RETRY_SLICE 256u
 #define RETRY_BLOCKED 32u /* so many in a row could not be dealt with: later */
 #define RETRY_MIN (2 * MSEC)
@@ -74,19 +75,21 @@ static int want_content(struct member *publisher, uint32_t page, uint64_t hash,
 			const struct member *asker, uint32_t asker_page)
 {
 	struct daemon *d = publisher->domain->daemon;
-	struct want *want = NULL;
+	uint32_t slot = publisher->next_slot;
 	struct ps_entry order = {.op = PS_D_WANT, .page = page, .arg = hash};
+	struct want *want;
 	int r;
 
 	if (!publisher->free_slots)
 		return -EAGAIN;
-	for (uint32_t i = 0; i < PS_CONTENT_SLOTS && !want; i++)
-		if (publisher->want[i].state == WANT_FREE)
-			want = &publisher->want[i];
-	order.slot = (uint16_t)(want - publisher->want);
+	while (publisher->want[slot].state != WANT_FREE)
+		slot = (slot + 1) % PS_CONTENT_SLOTS;
+	want = &publisher->want[slot];
+	order.slot = (uint16_t)slot;
 	r = put(publisher, &order);
 	if (r < 0)
 		return r;
+	publisher->next_slot = (slot + 1) % PS_CONTENT_SLOTS;
 	want->state = WANT_OPEN;
 	want->publisher = publisher;
 	want->page = page;
@@ -315,6 +318,7 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 	if (state == WANT_LATE)
 		return;
 	ring_content(ring_of(m), entry->slot, page);
+	m->content_until = m->domain->daemon->now + CONTENT_IDLE;
 	cause = judge_content(m, &want, entry, page);
 	if (cause == PS_CAUSE_NONE) {
 		content_good(m, &want, page);
@@ -441,9 +445,26 @@ static void want_timeouts(struct member *m)
 		daemon_wake_at(d, m->want_deadline);
 }
 
+/* A megabyte for each VM is worth giving back, though not while anything is on its way. */
+static void content_rests(struct daemon *d, struct member *m)
+{
+	if (!m->content_until)
+		return;
+	if (m->content_until <= d->now && m->free_slots == PS_CONTENT_SLOTS) {
+		ring_forget_content(ring_of(m));
+		m->content_until = 0;
+		return;
+	}
+	if (m->content_until <= d->now)
+		m->content_until = d->now + CONTENT_IDLE;
+	daemon_wake_at(d, m->content_until);
+}
+
 void match_tick(struct daemon *d)
 {
 	list_for_each(vm, &d->vms, struct vm, link) {
+		if (vm->member && vm->session)
+			content_rests(d, vm->member);
 		if (!vm->member || !vm->member->want_deadline)
 			continue;
 		if (vm->member->want_deadline <= d->now)

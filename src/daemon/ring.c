@@ -150,6 +150,11 @@ void ring_content(const struct ring *ring, uint32_t slot, uint8_t page[PS_PAGE_S
 	memcpy(page, ring->map->content[slot], PS_PAGE_SIZE);
 }
 
+void ring_forget_content(const struct ring *ring)
+{
+	(void)sys_forget_shared(ring->map->content, sizeof(ring->map->content));
+}
+
 void ring_stats(const struct ring *ring, struct ps_agent_stats *stats)
 {
 	const uint64_t *from = (const uint64_t *)&ring->map->stats;

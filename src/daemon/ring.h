@@ -43,6 +43,8 @@ int ring_put(struct ring *ring, const struct ps_entry *entry);
 void ring_flush(struct ring *ring);
 
 void ring_content(const struct ring *ring, uint32_t slot, uint8_t page[PS_PAGE_SIZE]);
+/* Gives the memory of all content slots back, as far as the kernel does it: they read as zeros. */
+void ring_forget_content(const struct ring *ring);
 void ring_stats(const struct ring *ring, struct ps_agent_stats *stats);
 
 #endif

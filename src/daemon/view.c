@@ -229,6 +229,15 @@ static void add_domains(struct daemon *daemon, struct view_host *out)
 	}
 }
 
+static uint64_t ring_bytes(const struct vm *vm)
+{
+	if (!vm->session)
+		return 0;
+	if (vm->member && vm->member->content_until)
+		return sizeof(struct ps_ring_map);
+	return offsetof(struct ps_ring_map, content);
+}
+
 static void add_vms(struct daemon *daemon, struct view_host *out)
 {
 	list_for_each(vm, &daemon->vms, struct vm, link) {
@@ -238,7 +247,7 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 		out->shared += mapped_pages(vm) * PS_PAGE_SIZE + claim(vm, stats.zero);
 		out->zero += claim(vm, stats.zero);
 		out->metadata += stats.agent_bytes + bytes_of(stats.mappings, MAPPING_BYTES) +
-				 sizeof(*vm) + (vm->session ? sizeof(struct ps_ring_map) : 0);
+				 sizeof(*vm) + ring_bytes(vm);
 		out->cpu_agents_ns += stats.cpu_ns;
 		out->scanned += stats.scanned;
 		out->shares += stats.shares;

@@ -123,6 +123,12 @@ int sys_punch_hole(int fd, uint64_t offset, uint64_t len)
 	return r < 0 ? -errno : 0;
 }
 
+int sys_forget_shared(void *at, size_t len)
+{
+	SYS_INJECT();
+	return madvise(at, len, MADV_REMOVE) < 0 ? -errno : 0;
+}
+
 int sys_map_shared(int fd, size_t len, void **map)
 {
 	void *at;

@@ -39,6 +39,8 @@ int sys_punch_hole(int fd, uint64_t offset, uint64_t len);
 
 /* Maps the first len bytes shared, readable and writable. Unmap with sys_unmap(). */
 int sys_map_shared(int fd, size_t len, void **map);
+/* Frees the memory of a part of it, for everybody who maps it: it reads as zeros. 0 or -errno. */
+int sys_forget_shared(void *at, size_t len);
 void sys_unmap(void *map, size_t len);
 
 /* Zeroed pages that are locked and left out of core dumps, for secrets. Where the limit on locked

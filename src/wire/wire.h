@@ -43,7 +43,7 @@
 
 #include <stdint.h>
 
-#define PS_WIRE_VERSION 1u
+#define PS_WIRE_VERSION 2u
 #define PS_WIRE_MAGIC 0x31485350u /* "PSH1" */
 
 #define PS_PAGE_SHIFT 12
@@ -178,7 +178,9 @@ enum ps_cause {
 /* ---- rings -------------------------------------------------------------------------------- */
 
 #define PS_RING_ENTRIES 4096u /* power of two */
-#define PS_CONTENT_SLOTS 64u
+/* How many contents may be on their way from one agent: the more, the longer the runs that are
+ * shared at once, and the fewer the mappings that are cut out one by one. */
+#define PS_CONTENT_SLOTS 256u
 
 enum ps_up { PS_U_HINT = 1, PS_U_CONTENT, PS_U_SHARED, PS_U_REFUSED, PS_U_UNSHARED, PS_U_END };
 enum ps_down { PS_D_WANT = 1, PS_D_SHARE, PS_D_END };
@@ -214,7 +216,7 @@ struct ps_agent_stats {
 	uint64_t cowh;	      /* pages inside large blocks whose twin is known (hints answered) */
 	uint64_t stuck;	      /* copied in place because no mapping was left (see unshare) */
 	uint64_t mappings;    /* mappings of this process that exist because of sharing */
-	uint64_t agent_bytes; /* memory of the agent itself: tables, rings, buffers */
+	uint64_t agent_bytes; /* memory of the agent itself: tables, buffers; not the rings */
 	uint64_t cpu_ns;      /* CPU of the agent's threads */
 	uint64_t pass;	      /* passes finished */
 	uint64_t looked;      /* pages whose state was read from the page tables */
