@@ -179,6 +179,38 @@ static void expected(const struct synth *s, uint32_t page, void *at)
 	layout_fill(&s->layout, page, s->generation[page], at);
 }
 
+/* All that could tell why, for whoever has to find out: this must not happen. */
+static void tell_wrong(const struct synth *s, uint32_t page, const uint8_t *want)
+{
+	uint32_t differ = 0, first = MEASURE_PAGE, zeros = 0;
+	static uint8_t got[MEASURE_PAGE];
+	uint64_t entry = 0;
+
+	memcpy(got, synth_page(s, page), MEASURE_PAGE);
+	for (uint32_t i = 0; i < MEASURE_PAGE; i++) {
+		zeros += got[i] == 0;
+		differ += got[i] != want[i];
+		if (got[i] != want[i] && first == MEASURE_PAGE)
+			first = i;
+	}
+	if (pread(s->pagemap, &entry, sizeof(entry),
+		  (off_t)((uintptr_t)synth_page(s, page) / MEASURE_PAGE * sizeof(entry))) < 0)
+		entry = 0;
+	fprintf(stderr,
+		"synth: VM %u: page %u (equal to another's: %d) at %p is wrong: at a second look "
+		"%u bytes differ, from %u on; %u are zero; pagemap %016llx\n",
+		s->layout.vm, page, page < s->layout.pages && layout_equal(&s->layout, page),
+		synth_page(s, page), differ, first, zeros, (unsigned long long)entry);
+}
+
+static uint32_t is_wrong(const struct synth *s, uint32_t page, const void *want)
+{
+	if (memcmp(want, synth_page(s, page), MEASURE_PAGE) == 0)
+		return 0;
+	tell_wrong(s, page, want);
+	return 1;
+}
+
 uint32_t do_verify(struct synth *s)
 {
 	static _Alignas(8) uint8_t want[MEASURE_PAGE];
@@ -186,15 +218,14 @@ uint32_t do_verify(struct synth *s)
 
 	for (uint32_t page = 0; page < s->layout.pages; page++) {
 		expected(s, page, want);
-		wrong += memcmp(want, synth_page(s, page), MEASURE_PAGE) != 0;
+		wrong += is_wrong(s, page, want);
 	}
 	for (uint32_t page = s->layout.pages; page < scratch; page++) {
 		layout_fill_other(&s->layout, s->layout.vm, page, want);
-		wrong += memcmp(want, synth_page(s, page), MEASURE_PAGE) != 0;
+		wrong += is_wrong(s, page, want);
 	}
 	for (uint32_t i = 0; i < SCRATCH_PAGES - IO_PAGES; i++)
-		wrong += memcmp((uint8_t *)s->shadow + (size_t)i * MEASURE_PAGE,
-				synth_page(s, scratch + i), MEASURE_PAGE) != 0;
+		wrong += is_wrong(s, scratch + i, (uint8_t *)s->shadow + (size_t)i * MEASURE_PAGE);
 	return wrong;
 }
 
