@@ -21,7 +21,8 @@
 
 enum fv_op {
 	FV_MAP = 1, /* n pages, arg: FV_MAP_... ; value: the address */
-	FV_UNMAP,   /* the region; arg 1: and map it anew in the same place */
+	FV_UNMAP,   /* the region; arg 1: and map it anew, in the same place if it is still free;
+		     * value: the address */
 	FV_POOL,    /* pages page..page+n-1 get pool contents key, key+1, ... (arg: step) */
 	FV_UNIQUE,  /* each gets a content of its own */
 	FV_ZERO,    /* written with zeros */

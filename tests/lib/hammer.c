@@ -48,10 +48,15 @@ static void advise(uint8_t *p, size_t size, int advice)
 void hammer_map(struct hregion *r, void *at)
 {
 	size_t size = (size_t)r->npages * T_PAGE;
-	uint8_t *p = at ? at : hammer_reserve(size);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *p = MAP_FAILED;
 
-	p = mmap(p, size, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	/* another thread of the process, not least the agent's, may have been quicker */
+	if (at)
+		p = mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+	if (p == MAP_FAILED)
+		p = mmap(hammer_reserve(size), size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1,
+			 0);
 	if (p == MAP_FAILED)
 		t_fail("mmap of a region: %m");
 	advise(p, size, MADV_MERGEABLE);

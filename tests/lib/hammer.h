@@ -98,7 +98,8 @@ void hammer_init(struct hammer *h, uint32_t nthreads, uint64_t seed);
 /* Maps a region as QEMU maps guest RAM (2 MiB aligned, MERGEABLE, DONTFORK, huge pages on or
  * off), fills it, adds it. Before hammer_start, or under the world lock. */
 struct hregion *hammer_region(struct hammer *h, uint32_t npages, bool dontfork, bool nohuge);
-/* mmap + madvise for a region whose model exists: everything zero after it. at: where, or NULL. */
+/* mmap + madvise for a region whose model exists: everything zero after it. at: where,
+ * if it is free, or NULL. */
 void hammer_map(struct hregion *r, void *at);
 void hammer_fill(struct hammer *h, struct hregion *r);
 /* Model of [page, page + n): zero now (discarded, mapped anew). The world lock is held. */

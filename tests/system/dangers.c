@@ -301,7 +301,7 @@ TEST_SECONDS("6 guest memory that moves or goes takes its content along, or leav
 		fv_check(&a, 0);
 		fv_pool(&a, 0, 0, PAGES, (uint32_t)turn);
 		wait_shared(&a);
-		fv_do(&a, FV_UNMAP, 0, 0, 0, 0, 1);
+		a.base[0] = fv_do(&a, FV_UNMAP, 0, 0, 0, 0, 1);
 		fv_check(&a, 0);
 		fv_pool(&a, 0, 0, PAGES, (uint32_t)turn + 9);
 		fv_check(&a, 0);

@@ -56,7 +56,7 @@ static int do_map(struct fv_cmd *c, uint64_t *value)
 	return 0;
 }
 
-static int do_unmap(struct hregion *r, struct fv_cmd *c)
+static int do_unmap(struct hregion *r, const struct fv_cmd *c, uint64_t *value)
 {
 	uint8_t *base = r->base;
 
@@ -66,6 +66,7 @@ static int do_unmap(struct hregion *r, struct fv_cmd *c)
 	if (c->arg)
 		hammer_map(r, base);
 	hammer_zeroed(&vmm.h, r, 0, r->npages);
+	*value = (uintptr_t)r->base;
 	return 0;
 }
 
@@ -208,7 +209,7 @@ static int on_region(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 {
 	switch (c->op) {
 	case FV_UNMAP:
-		return do_unmap(r, c);
+		return do_unmap(r, c, value);
 	case FV_POOL:
 	case FV_UNIQUE:
 	case FV_ZERO:

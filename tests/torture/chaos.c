@@ -201,7 +201,8 @@ static void do_remap(struct torture_self *self)
 	self->vm->remaps++;
 }
 
-/* The last block is unmapped, or cut off with mremap; then the region grows back in place. */
+/* The end is cut off with mremap; then the region grows back in place, or, where another thread of
+ * the process has mapped something there meanwhile, as a whole in another. */
 static void do_resize(struct torture_self *self)
 {
 	struct hregion *r = some_region(self);
@@ -216,8 +217,15 @@ static void do_resize(struct torture_self *self)
 		t_fail("mremap to fewer pages: %m");
 	p = mmap(r->base + less, size - less, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	if (p != r->base + less)
+	if (p == MAP_FAILED && errno == EEXIST) {
+		p = mremap(r->base, less, size, MREMAP_MAYMOVE);
+		if (p == MAP_FAILED)
+			t_fail("mremap to more pages: %m");
+		r->base = p;
+		torture_publish_regions(self);
+	} else if (p != r->base + less) {
 		t_fail("mmap behind a region that was cut: %m");
+	}
 	offer_again(r);
 	hammer_zeroed(&self->h, r, r->npages - cut, cut);
 	hammer_verify_region(&self->h, r, "after cutting and growing");
