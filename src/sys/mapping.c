@@ -84,10 +84,6 @@ void map_free(void *addr, size_t len)
 int map_over(void *dst, void *src, size_t len)
 {
 	SYS_INJECT();
-	if (ps_inject_sys("mremap, late")) {
-		map_free(dst, len); /* as the kernel does: see agent/over.c */
-		return -ENOMEM;
-	}
 	if (syscall(SYS_mremap, src, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
 		    dst) == -1)
 		return -errno;
