@@ -79,7 +79,6 @@ struct member {
 	struct want want[PS_CONTENT_SLOTS];
 	uint32_t free_slots;	/* wants that are FREE */
 	uint32_t next_slot;	/* where to look for one */
-	uint64_t content_until; /* then the slots' memory is given back; 0: there is none */
 	uint64_t want_deadline; /* earliest of the OPEN ones; 0: none */
 
 	struct parked *parked; /* ring of parked_cap (a power of two) */

@@ -318,7 +318,7 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 	if (state == WANT_LATE)
 		return;
 	ring_content(ring_of(m), entry->slot, page);
-	m->content_until = m->domain->daemon->now + CONTENT_IDLE;
+	ring_of(m)->content_until = m->domain->daemon->now + CONTENT_IDLE;
 	cause = judge_content(m, &want, entry, page);
 	if (cause == PS_CAUSE_NONE) {
 		content_good(m, &want, page);
@@ -446,25 +446,27 @@ static void want_timeouts(struct member *m)
 }
 
 /* A megabyte for each VM is worth giving back, though not while anything is on its way. */
-static void content_rests(struct daemon *d, struct member *m)
+static void content_rests(struct daemon *d, const struct vm *vm)
 {
-	if (!m->content_until)
+	struct ring *ring = &vm->session->ring;
+
+	if (!ring->content_until)
 		return;
-	if (m->content_until <= d->now && m->free_slots == PS_CONTENT_SLOTS) {
-		ring_forget_content(ring_of(m));
-		m->content_until = 0;
-		return;
+	if (ring->content_until <= d->now) {
+		if (!vm->member || vm->member->free_slots == PS_CONTENT_SLOTS) {
+			ring_forget_content(ring);
+			return;
+		}
+		ring->content_until = d->now + CONTENT_IDLE;
 	}
-	if (m->content_until <= d->now)
-		m->content_until = d->now + CONTENT_IDLE;
-	daemon_wake_at(d, m->content_until);
+	daemon_wake_at(d, ring->content_until);
 }
 
 void match_tick(struct daemon *d)
 {
 	list_for_each(vm, &d->vms, struct vm, link) {
-		if (vm->member && vm->session)
-			content_rests(d, vm->member);
+		if (vm->session)
+			content_rests(d, vm);
 		if (!vm->member || !vm->member->want_deadline)
 			continue;
 		if (vm->member->want_deadline <= d->now)

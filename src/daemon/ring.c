@@ -150,8 +150,9 @@ void ring_content(const struct ring *ring, uint32_t slot, uint8_t page[PS_PAGE_S
 	memcpy(page, ring->map->content[slot], PS_PAGE_SIZE);
 }
 
-void ring_forget_content(const struct ring *ring)
+void ring_forget_content(struct ring *ring)
 {
+	ring->content_until = 0;
 	(void)sys_forget_shared(ring->map->content, sizeof(ring->map->content));
 }
 

@@ -18,7 +18,8 @@ struct ring {
 	int bell_down; /* the daemon rings it */
 	uint32_t up_head;
 	uint32_t down_tail;
-	bool unrung; /* entries were put that no bell told of */
+	bool unrung;		/* entries were put that no bell told of */
+	uint64_t content_until; /* ns: then the contents' memory is given back; 0: there is none */
 };
 
 /* Makes the memfd, sealed in size so that the agent cannot take it away from under us; the bells.
@@ -44,7 +45,7 @@ void ring_flush(struct ring *ring);
 
 void ring_content(const struct ring *ring, uint32_t slot, uint8_t page[PS_PAGE_SIZE]);
 /* Gives the memory of all content slots back, as far as the kernel does it: they read as zeros. */
-void ring_forget_content(const struct ring *ring);
+void ring_forget_content(struct ring *ring);
 void ring_stats(const struct ring *ring, struct ps_agent_stats *stats);
 
 #endif

@@ -233,7 +233,7 @@ static uint64_t ring_bytes(const struct vm *vm)
 {
 	if (!vm->session)
 		return 0;
-	if (vm->member && vm->member->content_until)
+	if (vm->session->ring.content_until)
 		return sizeof(struct ps_ring_map);
 	return offsetof(struct ps_ring_map, content);
 }

@@ -128,3 +128,27 @@ TEST("a memfd opened anew for reading cannot be written, mapped for writing, cut
 	CHECK_OK(sys_file_size(fd, &size, &allocated, NULL));
 	CHECK_EQ(allocated, 0);
 }
+
+TEST("memory of a sealed memfd that is forgotten is free, reads as zeros, and can be used again")
+{
+	int fd = sys_memfd_new("ring", 4 * 4096);
+	uint64_t allocated = 0;
+	char *bytes;
+	void *map;
+
+	REQUIRE_OK(fd);
+	REQUIRE_OK(sys_memfd_seal(fd, SYS_SEALS_SIZE));
+	REQUIRE_OK(sys_map_shared(fd, 4 * 4096, &map));
+	bytes = map;
+	memset(bytes, 7, 4 * 4096);
+	CHECK_OK(sys_forget_shared(bytes + 4096, 2 * 4096));
+	CHECK_OK(sys_file_size(fd, NULL, &allocated, NULL));
+	CHECK_EQ(allocated, 2 * 4096);
+	CHECK_EQ(bytes[4095], 7);
+	CHECK_EQ(bytes[4096], 0);
+	CHECK_EQ(bytes[3 * 4096 - 1], 0);
+	CHECK_EQ(bytes[3 * 4096], 7);
+	bytes[4096] = 5;
+	CHECK_EQ(bytes[4096], 5);
+	sys_unmap(map, 4 * 4096);
+}

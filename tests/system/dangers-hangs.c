@@ -130,15 +130,21 @@ TEST_SECONDS("15 writes are settled when the process may have no more memory", 6
 
 /* ---- slow ------------------------------------------------------------------------------------ */
 
-TEST_SECONDS("16 guest memory is still populated with huge pages under the agent", 60)
+static void need_huge_pages(void)
 {
-	struct fakevmm a;
 	char text[64] = "";
-	uint32_t huge;
 
 	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
 	if (!*text || strstr(text, "[never]"))
 		SKIP("this kernel has no transparent huge pages, or they are off");
+}
+
+TEST_SECONDS("16 guest memory is still populated with huge pages under the agent", 60)
+{
+	struct fakevmm a;
+	uint32_t huge;
+
+	need_huge_pages();
 	start();
 	REQUIRE_EQ(t_setting_put(&d, "Mem.AllocGuestLargePage", "1"), 200);
 	fv_start(&a, &d, called("a"));
@@ -158,12 +164,9 @@ TEST_SECONDS("16 guest memory is still populated with huge pages under the agent
 TEST_SECONDS("16 huge pages with nothing to share in them stay, and are shown", 60)
 {
 	struct fakevmm a;
-	char text[64] = "";
 	double want;
 
-	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
-	if (!*text || strstr(text, "[never]"))
-		SKIP("this kernel has no transparent huge pages, or they are off");
+	need_huge_pages();
 	start(); /* at Mem.AllocGuestLargePage 0 */
 	fv_start(&a, &d, called("a"));
 	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
