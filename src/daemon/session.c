@@ -377,6 +377,8 @@ static int find_vm(struct session *s, int *pidfd, const struct ps_msg_hello *hel
 		return -EPIPE;
 	} else {
 		vm = NULL;
+		if (!(hello->flags & PS_HELLO_HOLDS_OLD))
+			vm_end_former(d, s->user, s->pid);
 	}
 	if (vm) {
 		if (vm->member) {

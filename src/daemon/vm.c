@@ -11,6 +11,13 @@
  * its agent comes back and later says OLD_GONE. What it holds meanwhile is its user's charge; and
  * since a process could come again and again under another uuid, leaving a ghost each time, there
  * is a cap on the VMs of one process and of one user.
+ *
+ * A process that executes another program keeps its pidfd, but not its memory: what it mapped went
+ * with the old program. A process has one agent, and an agent one uuid for life, so a HELLO of the
+ * same process under another uuid, from one that maps nothing yet, says that its ghosts are of
+ * programs before. (An agent that lies there loses its own pages, nobody else's: it has the store
+ * of its domain anyway, and no other.) A program without an agent says nothing: then the ghost
+ * stays for as long as the process.
  */
 #include "daemon/vm.h"
 
@@ -28,7 +35,7 @@
 #include "sys/events.h"
 #include "sys/unsafe.h"
 
-#define VMS_PER_PROCESS 128u /* one is the rule; exec() makes another, a simulator plays many */
+#define VMS_PER_PROCESS 128u /* one is the rule; a simulator plays many */
 #define VMS_PER_USER 1024u
 #define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u
@@ -71,6 +78,17 @@ static void name_vm(struct vm *vm, const char *wanted)
 	snprintf(vm->name, sizeof(vm->name), "%s", base);
 	for (unsigned int n = 2; vm_by_name(vm->daemon, vm->name); n++)
 		snprintf(vm->name, sizeof(vm->name), "%.50s.%u", base, n);
+}
+
+void vm_end_former(struct daemon *d, const struct user *user, pid_t pid)
+{
+	list_for_each(vm, &d->vms, struct vm, link) {
+		if (vm->pid != pid || vm->user != user || vm->session || vm->ended)
+			continue;
+		log_info("%s: process %d executed another program: its frames are given back",
+			 vm->name, (int)pid);
+		vm_end(vm);
+	}
 }
 
 bool vm_has_room(struct daemon *d, const struct user *user, pid_t pid, char *why)

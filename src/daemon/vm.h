@@ -75,6 +75,9 @@ struct vm {
 /* The VM of that process, or NULL. */
 struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE]);
 struct vm *vm_by_name(struct daemon *d, const char *name);
+/* A new agent says HELLO from that process, and maps nothing yet: the ghosts of it are of programs
+ * that it executed before, and end. */
+void vm_end_former(struct daemon *d, const struct user *user, pid_t pid);
 /* True if its process has ended. */
 bool vm_process_ended(const struct vm *vm);
 

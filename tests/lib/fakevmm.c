@@ -132,6 +132,16 @@ uint64_t fv_pfn(struct fakevmm *v, uint32_t region, uint32_t page)
 	return pm_pfn(entry);
 }
 
+void fv_exec(struct fakevmm *v)
+{
+	fv_do(v, FV_EXEC, 0, 0, 0, 0, 0);
+	v->nregions = 0;
+	/* that of the memory that it had */
+	if (v->pagemap >= 0)
+		close(v->pagemap);
+	v->pagemap = -1;
+}
+
 static void forget(struct fakevmm *v)
 {
 	close(v->sock);

@@ -46,6 +46,7 @@ enum fv_op {
 	FV_FIXED_READ, /* READ_FIXED of pool content key into page */
 	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
+	FV_EXEC, /* after the answer it executes itself anew: fv_exec() */
 	FV_END,
 };
 
@@ -98,6 +99,8 @@ bool fv_wait_shared(struct fakevmm *v, uint32_t region, uint32_t pages, double s
 /* Page frame number of a page, 0 if it is not present. */
 uint64_t fv_pfn(struct fakevmm *v, uint32_t region, uint32_t page);
 
+/* It executes itself anew: the same process, a new program, without a region. */
+void fv_exec(struct fakevmm *v);
 void fv_end(struct fakevmm *v);	 /* it ends by itself, well */
 void fv_kill(struct fakevmm *v); /* SIGKILL, and waits */
 bool fv_alive(struct fakevmm *v);

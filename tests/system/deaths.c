@@ -285,6 +285,35 @@ TEST_SECONDS("VMs killed while they share leave the others right and nothing beh
 	scene_end(&s);
 }
 
+/* Its process lives, so its frames would count as mapped, and its old life never leave a domain. */
+TEST_SECONDS("a VMM that executes itself anew leaves nothing of its former life", 90)
+{
+	static struct fakevmm a, b;
+	static struct t_daemon d;
+
+	t_daemon_fresh(&d);
+	CHECK_EQ(t_setting_put(&d, "Mem.ShareForceSalting", "0"), 200);
+	fv_start(&a, &d, (struct t_vm_opts){.name = "a"});
+	fv_start(&b, &d, (struct t_vm_opts){.name = "b"});
+	fv_map(&b, 512, FV_MAP_NOHUGE);
+	fv_pool(&b, 0, 0, MODEL_POOL, 0);
+	for (int life = 0; life < 3; life++) {
+		if (life)
+			fv_exec(&a);
+		fv_map(&a, 512, FV_MAP_NOHUGE);
+		fv_pool(&a, 0, 0, MODEL_POOL, 0);
+		REQUIRE(fv_wait_shared(&a, 0, MODEL_POOL, SHARED_MS * 0.001));
+		CHECK_EQ(t_api_number(&d, "/v1/status", "vms"), 2);
+	}
+	/* a change waits for all that hold frames where they may not: also for a former life */
+	CHECK_EQ(t_setting_put(&d, "Mem.ShareForceSalting", "2"), 200);
+	fv_check(&a, 0);
+	fv_check(&b, 0);
+	fv_end(&a);
+	fv_end(&b);
+	t_daemon_free(&d);
+}
+
 TEST_SECONDS("VMs that stand still while they share hold up nobody", 90)
 {
 	static struct scene s;
