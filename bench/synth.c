@@ -21,6 +21,7 @@
 #include "synth.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -289,10 +290,18 @@ static uint32_t number(const char *text, uint32_t least)
 	return (uint32_t)n;
 }
 
+static void *another(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
 int main(int argc, char **argv)
 {
 	static struct synth s;
 	char line[LINE_BYTES];
+	pthread_t thread;
 	int r;
 
 	if (argc < 7 || argc > 8) {
@@ -309,6 +318,10 @@ int main(int argc, char **argv)
 	};
 	s.file = argc > 7 ? argv[7] : NULL;
 	r = synth_init(&s);
+	/* As every VMM has: for a process of one thread alone the kernel takes short cuts at each
+	 * system call on a descriptor, which would seem to end with the agent's threads. */
+	if (r == 0)
+		r = -pthread_create(&thread, NULL, another, NULL);
 	if (r < 0) {
 		fprintf(stderr, "synth: cannot start: %s\n", strerror(-r));
 		return 1;
