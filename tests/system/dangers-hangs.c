@@ -169,8 +169,11 @@ TEST_SECONDS("16 huge pages with nothing to share in them stay, and are shown", 
 	need_huge_pages();
 	start(); /* at Mem.AllocGuestLargePage 0 */
 	fv_start(&a, &d, called("a"));
-	fv_map(&a, 8 * 512, FV_MAP_DONTFORK);
+	/* offered when the huge pages are there: what is offered before gets small ones */
+	fv_map(&a, 8 * 512, FV_MAP_PLAIN);
+	fv_do(&a, FV_MADVISE, 0, 0, 8 * 512, 0, MADV_HUGEPAGE);
 	fv_do(&a, FV_UNIQUE, 0, 0, 8 * 512, 0, 0);
+	fv_do(&a, FV_MADVISE, 0, 0, 8 * 512, 0, MADV_MERGEABLE);
 	t_sleep(4);
 	want = pm_count(a.pagemap, a.base[0], 8 * 512).huge * (double)T_PAGE;
 	t_note("%.0f bytes in huge pages", want);
