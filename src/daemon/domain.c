@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/session.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
@@ -42,7 +43,9 @@
 #define DROP_SLICE 4096u   /* references given back in a turn */
 #define SWEEP_SLICE 16384u /* index entries looked at in a turn */
 #define PARKED_MIN 64u
-#define PARKED_MAX (1u << 18) /* hints that may wait for one VM: 4 MiB */
+#define PARKED_MAX (1u << 18)		 /* hints that may wait for one VM: 4 MiB */
+#define PARKED_MANY (PARKED_MAX / 4 * 3) /* from here on its agent rests from hashing ... */
+#define PARKED_FEW (PARKED_MAX / 4)	 /* ... until so few are left */
 #define RETRY_MIN (2 * MSEC)
 #define UNSAFE_PART 2048u /* frames */
 
@@ -253,6 +256,28 @@ struct member *domain_member(const struct domain *domain, uint32_t slot)
 	return m && m->state == MEMBER_ACTIVE ? m : NULL;
 }
 
+static void set_crowded(struct member *m, bool crowded)
+{
+	if (m->crowded == crowded)
+		return;
+	m->crowded = crowded;
+	if (!m->vm || !m->vm->session)
+		return;
+	m->vm->session->say_config = true;
+	session_mark(m->vm->session);
+}
+
+/* An agent hints an unchanged page once: a hint that is lost is lost for a pass, or for ever. So
+ * the agent is told to rest in time. Not where no frame can be made, for hints would wait there for
+ * nothing, and what can still be done then, zero pages, needs none. */
+static void judge_crowd(struct member *m)
+{
+	const struct daemon *d = m->domain->daemon;
+	bool may_make = m->domain->full_until <= d->now && !d->memory_short;
+
+	set_crowded(m, may_make && m->parked_count > (m->crowded ? PARKED_FEW : PARKED_MANY));
+}
+
 void member_silence(struct member *m)
 {
 	for (uint32_t i = 0; i < PS_CONTENT_SLOTS; i++) {
@@ -271,6 +296,7 @@ void member_silence(struct member *m)
 	m->want_deadline = 0;
 	m->user->entries -= m->parked_count;
 	m->parked_count = 0;
+	set_crowded(m, false);
 	m->parked_cap = 0;
 	free(m->parked);
 	m->parked = NULL;
@@ -324,6 +350,7 @@ bool member_park(struct member *m, uint32_t page, uint64_t hash)
 		(struct parked){.page = page, .hash = hash};
 	m->parked_count++;
 	m->user->entries++;
+	judge_crowd(m);
 	if (list_empty(&m->waiting)) {
 		list_add_tail(&d->waiting, &m->waiting);
 		m->retry_at = d->now + m->retry_ns;
@@ -345,6 +372,7 @@ bool member_unpark(struct member *m, struct parked *out)
 		m->parked = NULL;
 		m->parked_cap = m->parked_head = 0;
 	}
+	judge_crowd(m);
 	return true;
 }
 
@@ -477,6 +505,26 @@ void domains_tick(struct daemon *d)
 	}
 }
 
+/* How many bits of a hash are compared is settled when an index is made. A domain is made before
+ * its first VM has told its size, so an index that has nothing in it yet is made anew for that. */
+static void index_fit(struct domain *domain, uint64_t entries)
+{
+	struct index_stats now = index_stats(domain->index);
+	struct page_index *index;
+	uint64_t secret;
+
+	if (now.hints || now.frames || domain->index_for >= entries)
+		return;
+	if (sys_random(&secret, sizeof(secret)) < 0)
+		return;
+	index = index_new(entries, entries, secret);
+	if (!index)
+		return;
+	index_free(domain->index);
+	domain->index = index;
+	domain->index_for = entries;
+}
+
 void domains_resize(struct daemon *d)
 {
 	uint64_t budget = host_pages(d) * INDEX_FACTOR;
@@ -490,6 +538,8 @@ void domains_resize(struct daemon *d)
 		cap = pages;
 		if (d->size > budget)
 			cap = (uint64_t)((double)pages * (double)budget / (double)d->size);
-		index_set_cap(domain->index, cap > INDEX_ENTRIES_MIN ? cap : INDEX_ENTRIES_MIN);
+		cap = cap > INDEX_ENTRIES_MIN ? cap : INDEX_ENTRIES_MIN;
+		index_set_cap(domain->index, cap);
+		index_fit(domain, cap);
 	}
 }

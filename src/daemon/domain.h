@@ -29,6 +29,7 @@ struct domain {
 	uint32_t window;
 	struct frames *frames;
 	struct page_index *index;
+	uint64_t index_for;   /* entries that it was made for */
 	struct member **slot; /* by VM slot of the index; NULL: free */
 	uint32_t nslots;
 	uint32_t members;    /* those being dropped included */
@@ -83,6 +84,7 @@ struct member {
 
 	struct parked *parked; /* ring of parked_cap (a power of two) */
 	uint32_t parked_head, parked_count, parked_cap;
+	bool crowded; /* so many wait that its agent is to hint no more for now */
 	uint64_t retry_at, retry_ns;
 
 	uint32_t drop_page; /* DROPPING: how far */

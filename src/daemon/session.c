@@ -250,6 +250,8 @@ static struct ps_msg_config config_for(const struct session *s)
 					  (uint64_t)value[SETTING_SHARE_MAP_RESERVE] / 100),
 	};
 
+	if (s->vm->member && s->vm->member->crowded)
+		msg.pages_per_second = 0;
 	if (s->vm->enable && in.scan_ghz && in.rate_max)
 		msg.flags |= PS_CONFIG_SHARE;
 	if (value[SETTING_ALLOC_GUEST_LARGE_PAGE])

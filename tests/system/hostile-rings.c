@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define LIE_KEY 250u
+#define CROWD_PAGES 220000u /* hints that wait: more than a VM may have before it is told to rest */
 
 /* ---- rings ----------------------------------------------------------------------------------- */
 
@@ -222,6 +223,54 @@ static void be_deaf(void)
 		CHECK_IN("deaf", body);
 	}
 	peer_close(&p);
+}
+
+static void hint_all(struct peer *p)
+{
+	for (uint32_t page = 0; page < CROWD_PAGES; page++) {
+		while (!peer_up(p, PS_U_HINT, 0, 0, page, t_mix(page))) {
+			peer_ring(p);
+			t_sleep(0.001);
+		}
+	}
+	peer_ring(p);
+}
+
+/* Has its rate become none, or become some again? */
+static bool hears_rate(struct peer *p, bool none)
+{
+	double end = t_now() + PEER_MS * 0.001;
+
+	while ((p->config.pages_per_second == 0) != none && t_now() < end)
+		peer_hear(p, PS_MSG_CONFIG, 100);
+	return (p->config.pages_per_second == 0) == none;
+}
+
+/* One that gives no content keeps the twins of the other waiting. An agent hints a page that does
+ * not change once: what is too much to wait must not be hinted now, rather than be lost. */
+static void crowd(void)
+{
+	struct peer slow, other;
+
+	peer_join(&slow, &d, "slow", "crowd");
+	peer_join(&other, &d, "other", "crowd");
+	peer_region(&slow, PS_MSG_REGION_ADD, 0, CROWD_PAGES, 0);
+	peer_region(&other, PS_MSG_REGION_ADD, 0, CROWD_PAGES, 0);
+	CHECK(hears_rate(&other, false));
+	hint_all(&slow);
+	hint_all(&other);
+	CHECK(hears_rate(&other, true));
+	CHECK(hears_rate(&slow, false)); /* nothing of it waits */
+	peer_close(&slow);
+	CHECK(hears_rate(&other, false));
+	peer_close(&other);
+}
+
+TEST_SECONDS("an agent whose twins have to wait is told to rest, and to go on", 120)
+{
+	start();
+	attack(crowd);
+	others_fine();
 }
 
 TEST_SECONDS("an agent that reads nothing holds up nobody", 120)
