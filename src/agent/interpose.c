@@ -50,26 +50,48 @@ static int result(long r)
 	return -1;
 }
 
+static bool is_error(long r)
+{
+	return r < 0 && r >= -4095;
+}
+
 static void *pointer(long r)
 {
-	if (r >= 0 || r < -4095)
+	if (!is_error(r))
 		return (void *)r;
 	errno = (int)-r;
 	return MAP_FAILED;
 }
 
-/* The agent, both locks held, if the range concerns it; else NULL. */
-static struct agent *enter(const void *addr, size_t len)
+/* The agent, both locks held, if the range concerns it by one of those; else NULL. */
+static struct agent *enter_if(bool (*concerns)(struct agent *, const void *, size_t),
+			      const void *addr, size_t len)
 {
 	struct agent *a = agent_alive();
 
 	if (!a)
 		return NULL;
 	agent_lock(a);
-	if (touches(a, addr, len))
+	if (concerns(a, addr, len))
 		return a;
 	agent_unlock(a);
 	return NULL;
+}
+
+static struct agent *enter(const void *addr, size_t len)
+{
+	return enter_if(touches, addr, len);
+}
+
+static bool touches_any(struct agent *a, const void *addr, size_t len)
+{
+	return touches(a, addr, len) || touches_left(a, addr, len);
+}
+
+/* For calls after which a late write of a device has no place in the range. */
+static struct agent *enter_to_drop(const void *addr, size_t len)
+{
+	return enter_if(touches_any, addr, len);
 }
 
 static void leave(struct agent *a)
@@ -82,7 +104,7 @@ static void leave(struct agent *a)
 
 static int discard(void *addr, size_t len, int advice)
 {
-	struct agent *a = enter(addr, len);
+	struct agent *a = enter_to_drop(addr, len);
 	int r;
 
 	if (!a)
@@ -150,27 +172,30 @@ PUBLIC int madvise(void *addr, size_t len, int advice)
 
 PUBLIC int munmap(void *addr, size_t len)
 {
-	struct agent *a = ps_unsafe("no-remap") ? NULL : enter(addr, len);
+	struct agent *a = ps_unsafe("no-remap") ? NULL : enter_to_drop(addr, len);
 	int r;
 
 	if (!a)
 		return result(map_munmap(addr, len));
-	give_up_memory(a, addr, len, true);
+	unmapping_memory(a, addr, len);
 	r = map_munmap(addr, len);
+	unmapped_memory(a, addr, len, r);
 	leave(a);
 	return result(r);
 }
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, long offset)
 {
-	struct agent *a = flags & MAP_FIXED ? enter(addr, len) : NULL;
+	struct agent *a = flags & MAP_FIXED ? enter_to_drop(addr, len) : NULL;
 	long r;
 
 	if (a)
-		give_up_memory(a, addr, len, true);
+		unmapping_memory(a, addr, len);
 	r = map_mmap(addr, len, prot, flags, fd, offset);
-	if (a)
+	if (a) {
+		unmapped_memory(a, addr, len, is_error(r) ? (int)r : 0);
 		leave(a);
+	}
 	return pointer(r);
 }
 
@@ -182,6 +207,18 @@ PUBLIC void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 PUBLIC void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
 	return map(addr, len, prot, flags, fd, offset);
+}
+
+/* Where a mapping is to be moved: whatever is there goes, if the kernel does not refuse. */
+static void make_room(void *addr, size_t len)
+{
+	struct agent *a = enter_to_drop(addr, len);
+
+	if (!a)
+		return;
+	give_up_memory(a, addr, len);
+	forget_late(a, addr, len);
+	leave(a);
 }
 
 PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
@@ -197,17 +234,18 @@ PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		target = va_arg(list, void *);
 		va_end(list);
 		if (new_len)
-			withdraw_memory(target, new_len);
+			make_room(target, new_len);
 	}
-	a = ps_unsafe("no-remap") ? NULL : enter(old, old_len ? old_len : 1);
+	a = ps_unsafe("no-remap") ? NULL : enter_to_drop(old, old_len ? old_len : 1);
 	if (!a)
 		return pointer(map_mremap(old, old_len, new_len, flags, target));
 	whole = offered_whole(a, old, old_len);
-	give_up_memory(a, old, old_len ? old_len : 1, false);
+	give_up_memory(a, old, old_len ? old_len : 1);
+	forget_late(a, old, old_len ? old_len : 1);
 	r = map_mremap(old, old_len, new_len, flags, target);
 	leave(a);
 	if (whole) /* as VM_MERGEABLE stays with a mapping that moves */
-		offer_memory(r < 0 && r >= -4095 ? old : (void *)r, r < 0 ? old_len : new_len);
+		offer_memory(is_error(r) ? old : (void *)r, is_error(r) ? old_len : new_len);
 	return pointer(r);
 }
 
@@ -217,7 +255,7 @@ PUBLIC int mprotect(void *addr, size_t len, int prot)
 	int r;
 
 	if (a)
-		give_up_memory(a, addr, len, false);
+		give_up_memory(a, addr, len);
 	r = map_mprotect(addr, len, prot);
 	if (a)
 		leave(a);
@@ -284,10 +322,12 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	if (request == UFFDIO_REGISTER && arg) {
 		const struct uffdio_register *reg = arg;
 
-		a = enter((void *)(uintptr_t)reg->range.start, reg->range.len);
-		if (a)
-			give_up_memory(a, (void *)(uintptr_t)reg->range.start, reg->range.len,
-				       false);
+		a = enter_to_drop((void *)(uintptr_t)reg->range.start, reg->range.len);
+		if (a) {
+			give_up_memory(a, (void *)(uintptr_t)reg->range.start, reg->range.len);
+			/* a fault there may wait for the VMM, and we may not */
+			forget_late(a, (void *)(uintptr_t)reg->range.start, reg->range.len);
+		}
 	}
 	r = sys_ioctl_as_it_came(fd, request, arg);
 	if (a)

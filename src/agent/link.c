@@ -408,13 +408,9 @@ static void orphan_all(struct agent *a)
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
-		if (r->life == REGION_RETIRED)
-			region_free(a, r);
-		if (r->life == REGION_REFUSED)
-			r->announced = false;
+		r->announced = false;
 		if (r->life != REGION_MANAGED)
 			continue;
-		r->announced = false;
 		for (uint32_t page = r->first; page < r->end; page++)
 			orphan(r, page);
 	}

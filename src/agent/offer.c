@@ -9,6 +9,7 @@
 #include "agent/unshare.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
+#include "sys/vmas.h"
 
 /* The part of a range that lies in a region. */
 struct part {
@@ -18,8 +19,19 @@ struct part {
 	size_t len;
 };
 
-/* The next region, from slot *slot on, that the range touches. */
-static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slot, struct part *p)
+static bool is_left(const struct region *r)
+{
+	return r->life == REGION_RETIRED && r->quarantined;
+}
+
+static bool is_live(const struct region *r)
+{
+	return r->life != REGION_FREE && r->life != REGION_RETIRED;
+}
+
+/* The next region of that kind, from slot *slot on, that the range touches. */
+static bool next_of(struct agent *a, bool (*is)(const struct region *r), const void *addr,
+		    size_t len, size_t *slot, struct part *p)
 {
 	uintptr_t from = (uintptr_t)addr, to = from + len;
 
@@ -28,7 +40,7 @@ static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slo
 		uintptr_t start = from > r->start ? from : r->start;
 		uintptr_t end = to < r->start + r->len ? to : r->start + r->len;
 
-		if (r->life == REGION_FREE || r->life == REGION_RETIRED || start >= end)
+		if (!is(r) || start >= end)
 			continue;
 		*p = (struct part){
 			.r = r,
@@ -43,12 +55,25 @@ static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slo
 	return false;
 }
 
+static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slot, struct part *p)
+{
+	return next_of(a, is_live, addr, len, slot, p);
+}
+
 bool touches(struct agent *a, const void *addr, size_t len)
 {
 	size_t slot = 0;
 	struct part p;
 
 	return next_part(a, addr, len, &slot, &p);
+}
+
+bool touches_left(struct agent *a, const void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+
+	return next_of(a, is_left, addr, len, &slot, &p);
 }
 
 bool offered_whole(struct agent *a, const void *addr, size_t len)
@@ -85,19 +110,57 @@ int withdraw_memory(void *addr, size_t len)
 	if (!a)
 		return 0;
 	agent_lock(a);
-	give_up_memory(a, addr, len, false);
+	give_up_memory(a, addr, len);
 	agent_unlock(a);
 	sys_eventfd_ring(a->bell);
 	return 0;
 }
 
-void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed)
+void give_up_memory(struct agent *a, const void *addr, size_t len)
 {
 	size_t slot = 0;
 	struct part p;
 
 	while (next_part(a, addr, len, &slot, &p))
-		region_retire(a, p.r, doomed && p.len == p.r->len);
+		region_retire(a, p.r, false);
+}
+
+void forget_late(struct agent *a, const void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+
+	while (next_of(a, is_left, addr, len, &slot, &p))
+		quarantine_forget(a, p.r, p.page, p.n);
+}
+
+void unmapping_memory(struct agent *a, const void *addr, size_t len)
+{
+	size_t slot = 0;
+	struct part p;
+
+	while (next_part(a, addr, len, &slot, &p))
+		if (p.len != p.r->len)
+			region_retire(a, p.r, false);
+}
+
+/* The kernel refused before it did anything, as a rule: then all is as it was. */
+static bool is_gone(const struct part *p, int err)
+{
+	unsigned int what;
+
+	return !err || vmas_describe((uintptr_t)p->addr, p->len, &what) || (what & VMAS_HOLE);
+}
+
+void unmapped_memory(struct agent *a, const void *addr, size_t len, int err)
+{
+	size_t slot = 0;
+	struct part p;
+
+	while (next_part(a, addr, len, &slot, &p))
+		if (is_gone(&p, err))
+			region_retire(a, p.r, true);
+	forget_late(a, addr, len);
 }
 
 void offer_anew(struct agent *a, const void *addr, size_t len)
@@ -129,6 +192,7 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 	while (!err && next_part(a, addr, len, &slot, &p))
 		if (p.r->life == REGION_MANAGED)
 			err = unshare_discard(a, p.r, p.page, p.n);
+	forget_late(a, addr, len);
 	return err;
 }
 

@@ -20,12 +20,20 @@ int withdraw_memory(void *addr, size_t len);
 
 /* Does the range touch memory that we manage, or were offered? */
 bool touches(struct agent *a, const void *addr, size_t len);
+/* Or such that was withdrawn, and whose pages are still in quarantine? */
+bool touches_left(struct agent *a, const void *addr, size_t len);
 /* Is the range exactly one region? Under both locks. */
 bool offered_whole(struct agent *a, const void *addr, size_t len);
-/* The range is about to be changed in a way that we cannot follow (unmapped, protected, moved,
- * locked, registered by somebody else): regions in it are given up. Under both locks.
- * doomed: the whole of it will be gone, so content need not be kept. */
-void give_up_memory(struct agent *a, const void *addr, size_t len, bool doomed);
+/* The range is about to be changed in a way that we cannot follow (protected, moved, registered by
+ * somebody else): regions in it are given up. Under both locks. */
+void give_up_memory(struct agent *a, const void *addr, size_t len);
+/* The range is about to be unmapped, or mapped over: regions that reach beyond it are given up. Under
+ * both locks, which are held until unmapped_memory(). */
+void unmapping_memory(struct agent *a, const void *addr, size_t len);
+/* That was done, or was not: err is 0 or -errno. Regions in it are gone, if it is. */
+void unmapped_memory(struct agent *a, const void *addr, size_t len, int err);
+/* Devices' late writes have no place in the range any more. Under act. */
+void forget_late(struct agent *a, const void *addr, size_t len);
 /* The range is about to become something that may not be shareable: the regions in it are given up,
  * and offered anew; what they are is looked at when the lock `act` is free again, and shown. Under
  * both locks. */

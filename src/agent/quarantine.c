@@ -19,8 +19,14 @@
  *    device writes to discarded memory goes nowhere. (Where the discard could only zero it in
  *    place, such a write is put there, as one to memory that was never shared would be.)
  *
- * Limits: a reference held longer than the quarantine is not seen (the time is a setting); the
- * bytes that a device changed back to what they were cannot be told from no write, and need not.
+ *  - A region that the VMM withdrew is its own again, but its pages wait on: late writes are put
+ *    there as well, by a call that fails where a store would end the VMM (it may have protected
+ *    the memory meanwhile). What it unmaps, moves, discards, or gives to a userfaultfd of its own
+ *    is forgotten.
+ *
+ * Limits: a reference held longer than the quarantine is not seen (the time is a setting), nor one
+ * into memory that is moved while it is held; the bytes that a device changed back to what they
+ * were cannot be told from no write, and need not.
  */
 #include "agent/quarantine.h"
 
@@ -33,6 +39,7 @@
 #include "agent/say.h"
 #include "agent/unshare.h"
 #include "sys/mapping.h"
+#include "sys/proc.h"
 #include "sys/uffd.h"
 
 #define AREA_BYTES ((size_t)(QUARANTINE_SLOTS + 1) * PS_PAGE_SIZE)
@@ -95,13 +102,15 @@ void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32
 		.used = 1,
 	};
 	q->pages++;
+	r->quarantined++;
 	if (s)
 		s->quarantined++;
 	page_mark(&r->state[page], PAGE_QUARANTINED);
 }
 
-static void entry_drop(struct agent *a, struct quarantined *e)
+static void entry_drop(struct agent *a, struct region *r, struct quarantined *e)
 {
+	r->quarantined--;
 	if (e->frame != PS_FRAME_NONE)
 		a->stores.store[e->store].quarantined--;
 	a->quarantine.pages--;
@@ -119,12 +128,35 @@ static bool still(const char *slot, const char *was)
 	return was ? memcmp(slot, was, PS_PAGE_SIZE) == 0 : page_is_zero(slot);
 }
 
+/* The next bytes from *at on that the device changed: where, and how many; 0: none. */
+static uint32_t changed_bytes(const char *slot, const char *was, uint32_t *at)
+{
+	uint32_t n = 0;
+
+	while (*at < PS_PAGE_SIZE && slot[*at] == (was ? was[*at] : 0))
+		++*at;
+	while (*at + n < PS_PAGE_SIZE && slot[*at + n] != (was ? was[*at + n] : 0))
+		n++;
+	return n;
+}
+
 /* The guest wrote to the page since: only the bytes that the device changed are its own. */
 static void patch(volatile char *guest, const char *slot, const char *was)
 {
-	for (uint32_t i = 0; i < PS_PAGE_SIZE; i++)
-		if (slot[i] != (was ? was[i] : 0))
+	for (uint32_t at = 0, n; (n = changed_bytes(slot, was, &at)); at += n)
+		for (uint32_t i = at; i < at + n; i++)
 			guest[i] = slot[i];
+}
+
+/* The same for memory that is not ours any more. */
+static void patch_theirs(char *guest, const char *slot, const char *was)
+{
+	int err = 0;
+
+	for (uint32_t at = 0, n; !err && (n = changed_bytes(slot, was, &at)); at += n)
+		err = sys_write_own(guest + at, slot + at, n);
+	if (err)
+		agent_say("a late write found its memory withdrawn, and not writable", -err);
 }
 
 /* Most pages that come here are mapped frames, and stayed so. The guest's own mapping is compared
@@ -159,19 +191,22 @@ static void late_write(struct agent *a, struct region *r, uint32_t page, const c
 
 static void look(struct agent *a, struct quarantined *e, char *slot)
 {
+	const char *was = original(a, e);
 	uint32_t page;
-	struct region *r = region_of(a, e->page, &page);
+	struct region *r = region_of(a, e->page, &page); /* there is one while it has entries */
 
-	if (r && r->life == REGION_MANAGED) {
-		const char *was = original(a, e);
-
-		if (r->frame[page] == FRAME_DISCARDED)
-			r->frame[page] = PS_FRAME_NONE;
-		else if (!as_guest_has_it(r, page, slot) && !still(slot, was))
-			late_write(a, r, page, slot, was);
-		page_clear(&r->state[page], PAGE_QUARANTINED);
+	if (r->frame[page] == FRAME_DISCARDED) {
+		r->frame[page] = PS_FRAME_NONE;
+	} else if (r->life == REGION_RETIRED) {
+		if (!still(slot, was)) {
+			patch_theirs(region_page(r, page), slot, was);
+			a->stats.late_writes++;
+		}
+	} else if (!as_guest_has_it(r, page, slot) && !still(slot, was)) {
+		late_write(a, r, page, slot, was);
 	}
-	entry_drop(a, e);
+	page_clear(&r->state[page], PAGE_QUARANTINED);
+	entry_drop(a, r, e);
 }
 
 static bool due(const struct quarantined *e, uint32_t now_ms, uint32_t wait_ms)
@@ -217,15 +252,18 @@ uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
 	return age >= wait_ms ? 0 : wait_ms - age;
 }
 
-void quarantine_forget(struct agent *a, struct region *r)
+void quarantine_forget(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	struct quarantine *q = &a->quarantine;
+	uint32_t first = r->base + page;
 
-	for (uint32_t i = q->head; i != q->tail; i++) {
+	for (uint32_t i = q->head; r->quarantined && i != q->tail; i++) {
 		struct quarantined *e = &q->entry[i % QUARANTINE_SLOTS];
 
-		if (e->used && e->page >= r->base && e->page - r->base < r->end)
-			entry_drop(a, e);
+		if (!e->used || e->page < first || e->page - first >= n)
+			continue;
+		page_clear(&r->state[e->page - r->base], PAGE_QUARANTINED);
+		entry_drop(a, r, e);
 	}
 }
 

@@ -188,20 +188,21 @@ void region_adopt(struct agent *a, struct region *r)
 	r->announced = false;
 }
 
-void region_retire(struct agent *a, struct region *r, bool doomed)
+void region_retire(struct agent *a, struct region *r, bool gone)
 {
 	if (r->life != REGION_MANAGED) {
 		if (r->life != REGION_RETIRED)
 			*r = (struct region){0};
 		return;
 	}
-	if (!doomed) {
+	if (gone) {
+		quarantine_forget(a, r, 0, r->end);
+	} else {
 		unshare_all(a, r);
 		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		if (r->huge)
 			map_advise((void *)r->start, r->len, MADV_HUGEPAGE);
 	}
-	quarantine_forget(a, r);
 	nursery_free(r);
 	r->life = REGION_RETIRED;
 }

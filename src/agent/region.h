@@ -21,7 +21,9 @@ enum region_life {
 	REGION_OFFERED, /* the VMM opted it in; not looked at yet */
 	REGION_REFUSED, /* cannot take part; cause says why. Looked at again when offered again */
 	REGION_MANAGED, /* registered with the tracker; takes part */
-	REGION_RETIRED, /* no frame is mapped, not registered; the daemon is still to be told */
+	REGION_RETIRED, /* no frame is mapped, not registered; while pages of it are in quarantine,
+			   late writes of devices still find their way into what is the VMM's
+			   alone now; then the daemon is told */
 };
 
 struct block {
@@ -59,6 +61,7 @@ struct region {
 	uint32_t blocks;
 	char *nursery;		/* counterpart of page 0: see nursery.c; NULL until first needed */
 	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
+	uint32_t quarantined;	/* pages of it that are in quarantine */
 	size_t table_bytes;
 };
 
@@ -84,10 +87,11 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len);
  * Worker, under act and settle. */
 void region_adopt(struct agent *a, struct region *r);
 /* Unshares all, unregisters, and leaves the memory to the VMM and the kernel: MANAGED to RETIRED;
- * anything else to FREE. If the memory is about to be unmapped, `doomed`, pages are just
- * forgotten. Under act and settle. */
-void region_retire(struct agent *a, struct region *r, bool doomed);
-/* RETIRED to FREE, the daemon having been told. Worker, under act and settle. */
+ * anything else to FREE. If the memory is gone already, `gone`, pages are just forgotten. Under act
+ * and settle. */
+void region_retire(struct agent *a, struct region *r, bool gone);
+/* RETIRED to FREE, nothing of it in quarantine, the daemon having been told. Worker, under act and
+ * settle. */
 void region_free(struct agent *a, struct region *r);
 /* Huge pages off for one block, or for the whole region, before its pages are shared one by one:
  * an unshared page merges with its neighbours only where the nursery's flags are theirs. */

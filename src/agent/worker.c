@@ -82,6 +82,8 @@ static void serve_regions(struct agent *a)
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
+		if (r->life == REGION_RETIRED && r->quarantined)
+			continue;
 		if (!up) {
 			if (r->life == REGION_RETIRED && a->link.state == LINK_DOWN)
 				region_free(a, r);

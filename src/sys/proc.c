@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,6 +126,19 @@ int sys_comm(pid_t pid, char comm[SYS_COMM_MAX])
 		comm[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
 	comm[len] = '\0';
 	return 0;
+}
+
+int sys_write_own(void *to, const void *from, size_t len)
+{
+	struct iovec local = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};
+	struct iovec remote = {.iov_base = to, .iov_len = len};
+	ssize_t n;
+
+	SYS_INJECT();
+	n = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EFAULT;
 }
 
 int sys_self_cpu(uint64_t *ns)

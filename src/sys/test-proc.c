@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Facts of the host from recorded texts, and from this one. */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -45,6 +46,22 @@ TEST("this host's memory and this process's CPU time can be read")
 	CHECK_GT(cpu, 0);
 	CHECK_OK(sys_self_resident(&resident));
 	CHECK_GT(resident, 0);
+}
+
+TEST("a write into one's own memory is made, or refused, but never ends the process")
+{
+	static const char text[] = "late";
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	REQUIRE(page != MAP_FAILED);
+	CHECK_OK(sys_write_own(page + 4094, text, sizeof(text)));
+	CHECK_MEM(page + 4094, text, sizeof(text));
+	REQUIRE_SYS(mprotect(page, 4096, PROT_READ));
+	CHECK_EQ(sys_write_own(page, text, sizeof(text)), -EFAULT);
+	REQUIRE_SYS(munmap(page + 4096, 4096));
+	CHECK_EQ(sys_write_own(page + 4096, text, sizeof(text)), -EFAULT);
+	CHECK_EQ(page[0], 0);
+	munmap(page, 4096);
 }
 
 TEST("a process's name is shown without control characters")

@@ -21,8 +21,7 @@
 
 enum fv_op {
 	FV_MAP = 1, /* n pages, arg: FV_MAP_... ; value: the address */
-	FV_UNMAP,   /* the region; arg 1: and map it anew, in the same place if it is still free;
-		     * value: the address */
+	FV_UNMAP,   /* the region; arg FV_UNMAP_...; value: the address */
 	FV_POOL,    /* pages page..page+n-1 get pool contents key, key+1, ... (arg: step) */
 	FV_UNIQUE,  /* each gets a content of its own */
 	FV_ZERO,    /* written with zeros */
@@ -50,6 +49,8 @@ enum fv_op {
 	FV_END,
 };
 
+#define FV_UNMAP_AND_MAP 1 /* and map it anew, in the same place if it is still free */
+#define FV_UNMAP_WRONG 2   /* from an address that is no page's: the kernel refuses */
 #define FV_MAP_DONTFORK 1
 #define FV_MAP_NOHUGE 2
 #define FV_MAP_PLAIN 4 /* not offered for sharing */

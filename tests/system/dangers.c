@@ -32,6 +32,8 @@
  */
 #include "dangers.h"
 
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #define HAMMER_PAGES 6000u /* enough that most are left alone long enough to be shared */
@@ -163,6 +165,52 @@ TEST_SECONDS("2 a device that kept a plain reference writes late, and the guest 
 		REQUIRE_WITHIN(3 * QUARANTINE_MS, word_of(&a, page, 128) == value);
 		fv_check(&a, 0);
 	}
+	finish(&a, &b);
+}
+
+/* A page of a that is in quarantine, and the word that a device will write into it late. */
+static uint64_t taken_out(struct fakevmm *a, uint32_t page)
+{
+	fv_pool(a, 0, page, 1, page + 7);
+	fv_do(a, FV_LATE, 0, page, 1, 0, 0);
+	REQUIRE_WITHIN(SHARED_MS, page_shared(a, page));
+	return 0x6c61746500ull + page;
+}
+
+TEST_SECONDS("2 memory that the VMM withdraws meanwhile gets a late write as well, or drops it", 90)
+{
+	struct fakevmm a, b;
+	uint64_t value;
+
+	start();
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&b);
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	for (uint32_t page = 1; page < 4; page++) { /* 3: it is offered again before the write */
+		value = taken_out(&a, page);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+		if (page == 3)
+			fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+		REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_LATE, 0, page, 1, value, 1}).error);
+		REQUIRE_WITHIN(3 * QUARANTINE_MS, word_of(&a, page, 128) == value);
+		fv_check(&a, 0);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+	}
+	/* what it discards, or maps anew, is no longer what the device wrote to */
+	value = taken_out(&a, 5);
+	fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+	REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_LATE, 0, 5, 1, value, 1}).error);
+	fv_do(&a, FV_DISCARD, 0, 5, 1, 0, 0);
+	t_sleep(0.0015 * QUARANTINE_MS);
+	CHECK_EQ(word_of(&a, 5, 128), 0);
+	fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+	value = taken_out(&a, 6);
+	fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+	REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_LATE, 0, 6, 1, value, 1}).error);
+	a.base[0] = fv_do(&a, FV_UNMAP, 0, 0, 0, 0, 1);
+	t_sleep(0.0015 * QUARANTINE_MS);
+	fv_check(&a, 0);
 	finish(&a, &b);
 }
 
@@ -306,6 +354,24 @@ TEST_SECONDS("6 guest memory that moves or goes takes its content along, or leav
 		fv_pool(&a, 0, 0, PAGES, (uint32_t)turn + 9);
 		fv_check(&a, 0);
 	}
+	fv_check(&b, 0);
+	finish(&a, &b);
+}
+
+/* The agent must not have forgotten what the kernel then left in place. */
+TEST_SECONDS("6 guest memory that the kernel refuses to unmap keeps its frames", 60)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	wait_shared(&a);
+	CHECK_EQ(fv_try(&a, (struct fv_cmd){FV_UNMAP, 0, 0, 0, 0, FV_UNMAP_WRONG}).error, -EINVAL);
+	/* nobody else has the frames any more */
+	fv_do(&b, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	t_sleep(0.002 * QUARANTINE_MS);
+	fv_check(&a, 0);
 	fv_check(&b, 0);
 	finish(&a, &b);
 }

@@ -60,10 +60,12 @@ static int do_unmap(struct hregion *r, const struct fv_cmd *c, uint64_t *value)
 {
 	uint8_t *base = r->base;
 
+	if (c->arg == FV_UNMAP_WRONG)
+		return munmap(base - 8, (size_t)r->npages * T_PAGE + 8) ? -errno : -EIO;
 	if (munmap(base, (size_t)r->npages * T_PAGE))
 		return -errno;
 	r->base = NULL;
-	if (c->arg)
+	if (c->arg == FV_UNMAP_AND_MAP)
 		hammer_map(r, base);
 	hammer_zeroed(&vmm.h, r, 0, r->npages);
 	*value = (uintptr_t)r->base;
