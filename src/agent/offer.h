@@ -27,8 +27,8 @@ bool offered_whole(struct agent *a, const void *addr, size_t len);
 /* The range is about to be changed in a way that we cannot follow (protected, moved, registered by
  * somebody else): regions in it are given up. Under both locks. */
 void give_up_memory(struct agent *a, const void *addr, size_t len);
-/* The range is about to be unmapped, or mapped over: regions that reach beyond it are given up. Under
- * both locks, which are held until unmapped_memory(). */
+/* The range is about to be unmapped, or mapped over: regions that reach beyond it are given up.
+ * Under both locks, which are held until unmapped_memory(). */
 void unmapping_memory(struct agent *a, const void *addr, size_t len);
 /* That was done, or was not: err is 0 or -errno. Regions in it are gone, if it is. */
 void unmapped_memory(struct agent *a, const void *addr, size_t len, int err);

@@ -54,8 +54,8 @@ static inline uint32_t quarantine_age(uint32_t when, uint32_t now)
 uint32_t quarantine_run(struct agent *a, uint32_t now_ms, uint32_t wait_ms);
 /* Gives back its page tables, if nothing is in it. Under act. */
 void quarantine_tidy(struct quarantine *q);
-/* The memory of those pages of the region goes, or is no longer what it was: whatever a device writes
- * late has no place there. Under act. */
+/* The memory of those pages of the region goes, or is no longer what it was: whatever a device
+ * writes late has no place there. Under act. */
 void quarantine_forget(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 /* A page of scratch in the same mapping, for the worker's own moves. */
 char *quarantine_park(struct quarantine *q);

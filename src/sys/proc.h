@@ -36,8 +36,8 @@ int sys_self_cpu(uint64_t *ns);
 /* Resident anonymous memory of this process, bytes. */
 int sys_self_resident(uint64_t *bytes);
 
-/* Writes into this process's own memory at an address that may not be there, or not be writable: then
- * -EFAULT, not a signal. 0 or -errno. */
+/* Writes into this process's own memory at an address that may not be there, or not be writable:
+ * then -EFAULT, not a signal. 0 or -errno. */
 int sys_write_own(void *to, const void *from, size_t len);
 
 /* CLOCK_MONOTONIC in ns; 0 on the failure that cannot be. */
