@@ -5,6 +5,7 @@ MESON ?= meson
 MINUTES ?= 60
 PREFIX ?= /usr/local
 BENCH ?=
+KERNELS ?=
 
 # build/          release: what is installed, what the demo, the guests and system tests use
 # build-asan/     ASan + UBSan: unit tests. (A sanitized agent cannot be preloaded into a plain QEMU.)
@@ -17,7 +18,7 @@ ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=fals
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 .DEFAULT_GOAL := all
-.PHONY: help all check demo torture bench lint tsan inject install clean FORCE
+.PHONY: help all check demo torture bench lint tsan inject kernels install clean FORCE
 
 help:
 	@echo 'make            build everything into build/'
@@ -28,6 +29,7 @@ help:
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
+	@echo 'make kernels    system tests on a newer kernel, in QEMU; KERNELS="6.12 FILE ..."'
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
 	@echo
@@ -104,6 +106,11 @@ inject:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build-inject/built build-unsafe/built
 	@INJECT_ALL=1 scripts/run-tests build-inject:inject build-unsafe:inject
+
+kernels:
+	@scripts/bootstrap kernels
+	@$(MAKE) $(QUIET) build/built
+	@exec scripts/kernel-test $(KERNELS)
 
 install:
 	@scripts/bootstrap build

@@ -45,6 +45,9 @@ static int sprout(struct agent *a, struct region *r, uint32_t page, char **seed)
 {
 	char *addr = region_page(r, page);
 	char *park = quarantine_park(&a->quarantine);
+	/* The next page is gated as well: the page that comes back gives its mapping an anon_vma
+	 * again, and the kernel takes the neighbour's only where the flags are the same. */
+	uint32_t gated = page + 1 < r->end ? 2 : 1;
 	long moved;
 	int err;
 
@@ -53,7 +56,7 @@ static int sprout(struct agent *a, struct region *r, uint32_t page, char **seed)
 	if (!err)
 		err = map_advise(addr, PS_PAGE_SIZE, MADV_POPULATE_WRITE);
 	if (!err)
-		err = region_gate(a, r, page, 1);
+		err = region_gate(a, r, page, gated);
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->settle);
@@ -65,7 +68,7 @@ static int sprout(struct agent *a, struct region *r, uint32_t page, char **seed)
 	if (moved == (long)PS_PAGE_SIZE)
 		over_put_back(a, addr, park, PS_PAGE_SIZE);
 	page_set(&r->state[page], PAGE_NEW);
-	region_ungate(a, r, page, 1);
+	region_ungate(a, r, page, gated);
 	if (moved < 0)
 		return (int)moved;
 	return *seed ? 0 : -ENOMEM;

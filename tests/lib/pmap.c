@@ -134,6 +134,24 @@ long pm_mappings(pid_t pid)
 	return lines;
 }
 
+long pm_mappings_in(pid_t pid, uint64_t base, uint32_t npages)
+{
+	uint64_t from, to, end = base + (uint64_t)npages * T_PAGE;
+	char path[64], line[512];
+	long lines = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			lines += from < end && to > base;
+	fclose(f);
+	return lines;
+}
+
 long pm_field_kib(pid_t pid, const char *file, const char *name)
 {
 	char path[96], line[256];

@@ -32,6 +32,8 @@ uint32_t pm_present(int fd, uintptr_t *at, uintptr_t end, struct page_region *ra
 
 /* Mappings (lines of /proc/PID/maps), -1 if it has gone. */
 long pm_mappings(pid_t pid);
+/* The same, of those that touch so many pages from base on. */
+long pm_mappings_in(pid_t pid, uint64_t base, uint32_t npages);
 /* A "Name:  123 kB" field of /proc/PID/status, /proc/PID/smaps_rollup, ... in KiB; -1 if none. */
 long pm_field_kib(pid_t pid, const char *file, const char *name);
 /* Bytes that the memfds open in a process hold (stores, rings), 512-byte blocks counted. */

@@ -220,6 +220,24 @@ TEST_SECONDS(
 	finish(&a, &b);
 }
 
+/* Kernels before 6.17 move, and a VMM may expect to move, one mapping only. */
+TEST_SECONDS("18 memory that is withdrawn is one mapping again", 90)
+{
+	struct fakevmm a, b;
+
+	start();
+	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	for (int turn = 0; turn < 3; turn++) {
+		wait_shared(&a);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+		CHECK_EQ(pm_mappings_in(a.pid, a.base[0], PAGES), 1);
+		fv_check(&a, 0);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+	}
+	finish(&a, &b);
+}
+
 TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 {
 	struct fakevmm a;
