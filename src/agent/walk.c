@@ -13,7 +13,8 @@
  *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
  *
  * A block in which nothing was written, and nothing waits, is passed over by a scan for written
- * pages alone, which costs half as much.
+ * pages alone, which costs half as much. One that stays so is visited in every 2nd, 4th, 8th look
+ * only, so that a write after a long rest is noticed after about a quarter of that rest.
  *
  * How fast: a look begins no sooner than the look period after the one before, or a quarter of it
  * where much of the memory is new: nothing of that can be shared before the next look. Hashing
@@ -325,6 +326,27 @@ static bool quiet(const struct agent *a, const struct region *r, const struct vi
 			     (uintptr_t)region_page(r, v->end)) == 1;
 }
 
+/* Has the block rested for so long that this look may pass it over? The turns are those of
+ * is_due(), so that a page that is armed seldom is not missed, and of the full looks. */
+static bool at_rest(const struct visit *v)
+{
+	unsigned int shift = 0;
+
+	if (v->b->restless || v->b->untracked || v->a->walk.drop_old)
+		return false;
+	while (shift < WALK_REST_SHIFT && v->b->calm >= WALK_REST_VISITS << shift)
+		shift++;
+	return (v->a->walk.look + v->first / PS_BLOCK_PAGES) & ((1u << shift) - 1);
+}
+
+static void judge_rest(struct block *b, bool calm)
+{
+	if (!calm)
+		b->calm = 0;
+	else if (b->calm < UINT8_MAX)
+		b->calm++;
+}
+
 /* Returns false if it has to be visited again in this look: it was not finished. */
 static bool visit(struct agent *a, struct region *r, uint32_t block)
 {
@@ -342,8 +364,13 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 
 	v.first = v.first < r->first ? r->first : v.first;
 	v.end = v.end > r->end ? r->end : v.end;
+	if (at_rest(&v)) {
+		a->walk.present += v.b->grant;
+		return true;
+	}
 	a->stats.looked += v.end - v.first;
 	if (quiet(a, r, &v)) {
+		judge_rest(v.b, true);
 		a->walk.present += v.b->grant;
 		return true;
 	}
@@ -359,6 +386,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	flush_zeros(&v);
 	look_frames(&v);
 	v.b->restless = v.restless;
+	judge_rest(v.b, !v.restless && !v.b->large);
 	a->walk.present += v.b->grant;
 	return !v.starved;
 }

@@ -18,6 +18,8 @@
 #define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
 #define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
 #define WALK_FULL_LOOKS 16u   /* a quiet block is counted anew in every 16th look */
+#define WALK_REST_SHIFT 3u    /* a block at rest is visited in every 8th look at least */
+#define WALK_REST_VISITS 4u   /* quiet visits until it is passed over once; twice as many: ... */
 #define WALK_RANGES 600	      /* of one PAGEMAP_SCAN: a block never needs more */
 
 struct agent;

@@ -221,6 +221,38 @@ TEST_SECONDS(
 }
 
 /* Kernels before 6.17 move, and a VMM may expect to move, one mapping only. */
+static double looked_in(double seconds)
+{
+	double before = t_api_number(&d, "/v1/vms/a", "counters/looked");
+
+	t_sleep(seconds);
+	return t_api_number(&d, "/v1/vms/a", "counters/looked") - before;
+}
+
+/* Looking costs CPU for ever, so what rests is looked at seldom, though never no more. */
+TEST_SECONDS("memory that rests is looked at less and less, and its writes are noticed", 150)
+{
+	struct fakevmm a, b;
+	double first, later;
+
+	start();
+	fv_start(&a, &d, called("a"));
+	fv_map(&a, 16 * PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&a, FV_UNIQUE, 0, 0, 16 * PAGES, 0, 0);
+	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	t_sleep(1);
+	first = looked_in(8);
+	t_sleep(45);
+	later = looked_in(8);
+	t_note("pages looked at in 8 s: %.0f, then %.0f", first, later);
+	CHECK_GT(later, 0);
+	CHECK_LT(later, first / 3);
+	fv_pool(&a, 0, 1000, PAGES, 0);
+	REQUIRE_WITHIN(SHARED_MS, fv_shared(&a, 0) > PAGES / 2);
+	fv_check(&a, 0);
+	finish(&a, &b);
+}
+
 TEST_SECONDS("18 memory that is withdrawn is one mapping again", 90)
 {
 	struct fakevmm a, b;
