@@ -83,11 +83,6 @@ static struct agent *enter(const void *addr, size_t len)
 	return enter_if(touches, addr, len);
 }
 
-static bool touches_any(struct agent *a, const void *addr, size_t len)
-{
-	return touches(a, addr, len) || touches_left(a, addr, len);
-}
-
 /* For calls after which a late write of a device has no place in the range. */
 static struct agent *enter_to_drop(const void *addr, size_t len)
 {

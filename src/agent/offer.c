@@ -29,6 +29,11 @@ static bool is_live(const struct region *r)
 	return r->life != REGION_FREE && r->life != REGION_RETIRED;
 }
 
+static bool is_either(const struct region *r)
+{
+	return is_live(r) || is_left(r);
+}
+
 /* The next region of that kind, from slot *slot on, that the range touches. */
 static bool next_of(struct agent *a, bool (*is)(const struct region *r), const void *addr,
 		    size_t len, size_t *slot, struct part *p)
@@ -68,12 +73,12 @@ bool touches(struct agent *a, const void *addr, size_t len)
 	return next_part(a, addr, len, &slot, &p);
 }
 
-bool touches_left(struct agent *a, const void *addr, size_t len)
+bool touches_any(struct agent *a, const void *addr, size_t len)
 {
 	size_t slot = 0;
 	struct part p;
 
-	return next_of(a, is_left, addr, len, &slot, &p);
+	return next_of(a, is_either, addr, len, &slot, &p);
 }
 
 bool offered_whole(struct agent *a, const void *addr, size_t len)
@@ -144,12 +149,16 @@ void unmapping_memory(struct agent *a, const void *addr, size_t len)
 			region_retire(a, p.r, false);
 }
 
-/* The kernel refused before it did anything, as a rule: then all is as it was. */
-static bool is_gone(const struct part *p, int err)
+/* The kernel refuses before it does anything, as a rule: then all is as it was. Where that cannot
+ * be seen, the region is given up with all that it maps, which is right if it is there. */
+static void refused(struct agent *a, struct region *r)
 {
 	unsigned int what;
 
-	return !err || vmas_describe((uintptr_t)p->addr, p->len, &what) || (what & VMAS_HOLE);
+	if (vmas_describe(r->start, r->len, &what))
+		region_retire(a, r, false);
+	else if (what & VMAS_HOLE)
+		region_retire(a, r, true);
 }
 
 void unmapped_memory(struct agent *a, const void *addr, size_t len, int err)
@@ -157,10 +166,14 @@ void unmapped_memory(struct agent *a, const void *addr, size_t len, int err)
 	size_t slot = 0;
 	struct part p;
 
-	while (next_part(a, addr, len, &slot, &p))
-		if (is_gone(&p, err))
+	while (next_part(a, addr, len, &slot, &p)) {
+		if (err)
+			refused(a, p.r);
+		else
 			region_retire(a, p.r, true);
-	forget_late(a, addr, len);
+	}
+	if (!err)
+		forget_late(a, addr, len);
 }
 
 void offer_anew(struct agent *a, const void *addr, size_t len)

@@ -21,7 +21,7 @@ int withdraw_memory(void *addr, size_t len);
 /* Does the range touch memory that we manage, or were offered? */
 bool touches(struct agent *a, const void *addr, size_t len);
 /* Or such that was withdrawn, and whose pages are still in quarantine? */
-bool touches_left(struct agent *a, const void *addr, size_t len);
+bool touches_any(struct agent *a, const void *addr, size_t len);
 /* Is the range exactly one region? Under both locks. */
 bool offered_whole(struct agent *a, const void *addr, size_t len);
 /* The range is about to be changed in a way that we cannot follow (protected, moved, registered by

@@ -149,7 +149,7 @@ static void patch(volatile char *guest, const char *slot, const char *was)
 }
 
 /* The same for memory that is not ours any more. */
-static void patch_theirs(char *guest, const char *slot, const char *was)
+static void patch_theirs(struct agent *a, char *guest, const char *slot, const char *was)
 {
 	int err = 0;
 
@@ -157,6 +157,8 @@ static void patch_theirs(char *guest, const char *slot, const char *was)
 		err = sys_write_own(guest + at, slot + at, n);
 	if (err)
 		agent_say("a late write found its memory withdrawn, and not writable", -err);
+	else
+		a->stats.late_writes++;
 }
 
 /* Most pages that come here are mapped frames, and stayed so. The guest's own mapping is compared
@@ -198,10 +200,8 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 	if (r->frame[page] == FRAME_DISCARDED) {
 		r->frame[page] = PS_FRAME_NONE;
 	} else if (r->life == REGION_RETIRED) {
-		if (!still(slot, was)) {
-			patch_theirs(region_page(r, page), slot, was);
-			a->stats.late_writes++;
-		}
+		if (!still(slot, was))
+			patch_theirs(a, region_page(r, page), slot, was);
 	} else if (!as_guest_has_it(r, page, slot) && !still(slot, was)) {
 		late_write(a, r, page, slot, was);
 	}

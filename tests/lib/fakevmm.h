@@ -30,6 +30,7 @@ enum fv_op {
 	FV_CHECK,   /* every byte */
 	FV_READ,    /* reads one word of each; value: ns of the slowest */
 	FV_MADVISE, /* arg: advice */
+	FV_PROTECT, /* mprotect; arg: protection */
 	FV_LOCK,    /* mlock of the region */
 	FV_MOVE,    /* mremap to another place; value: the address */
 	FV_FORK,    /* a forked child checks every region, writes, checks again */

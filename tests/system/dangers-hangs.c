@@ -220,7 +220,6 @@ TEST_SECONDS(
 	finish(&a, &b);
 }
 
-/* Kernels before 6.17 move, and a VMM may expect to move, one mapping only. */
 static double looked_in(double seconds)
 {
 	double before = t_api_number(&d, "/v1/vms/a", "counters/looked");
@@ -253,6 +252,7 @@ TEST_SECONDS("memory that rests is looked at less and less, and its writes are n
 	finish(&a, &b);
 }
 
+/* Kernels before 6.17 move, and a VMM may expect to move, one mapping only. */
 TEST_SECONDS("18 memory that is withdrawn is one mapping again", 90)
 {
 	struct fakevmm a, b;

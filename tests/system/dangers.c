@@ -34,6 +34,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #define HAMMER_PAGES 6000u /* enough that most are left alone long enough to be shared */
@@ -197,6 +198,16 @@ TEST_SECONDS("2 memory that the VMM withdraws meanwhile gets a late write as wel
 		fv_check(&a, 0);
 		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
 	}
+	/* nor is the VMM ended by one into what it has made read-only */
+	value = taken_out(&a, 4);
+	fv_do(&a, FV_PROTECT, 0, 0, PAGES, 0, PROT_READ);
+	REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_LATE, 0, 4, 1, value, 1}).error);
+	t_sleep(0.0015 * QUARANTINE_MS);
+	CHECK_NE(word_of(&a, 4, 128), value);
+	fv_do(&a, FV_PROTECT, 0, 0, PAGES, 0, PROT_READ | PROT_WRITE);
+	fv_pool(&a, 0, 4, 1, 9);
+	fv_check(&a, 0);
+	fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
 	/* what it discards, or maps anew, is no longer what the device wrote to */
 	value = taken_out(&a, 5);
 	fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
@@ -359,19 +370,34 @@ TEST_SECONDS("6 guest memory that moves or goes takes its content along, or leav
 }
 
 /* The agent must not have forgotten what the kernel then left in place. */
-TEST_SECONDS("6 guest memory that the kernel refuses to unmap keeps its frames", 60)
+static void refused_unmap(const struct rlimit *files)
 {
+	static const struct fv_cmd wrong = {FV_UNMAP, 0, 0, 0, 0, FV_UNMAP_WRONG};
 	struct fakevmm a, b;
 
 	start();
 	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	wait_shared(&a);
-	CHECK_EQ(fv_try(&a, (struct fv_cmd){FV_UNMAP, 0, 0, 0, 0, FV_UNMAP_WRONG}).error, -EINVAL);
+	if (files)
+		REQUIRE_SYS(prlimit(a.pid, RLIMIT_NOFILE, files, NULL));
+	CHECK_EQ(fv_try(&a, wrong).error, -EINVAL);
 	/* nobody else has the frames any more */
 	fv_do(&b, FV_UNIQUE, 0, 0, PAGES, 0, 0);
 	t_sleep(0.002 * QUARANTINE_MS);
 	fv_check(&a, 0);
 	fv_check(&b, 0);
 	finish(&a, &b);
+}
+
+TEST_SECONDS("6 guest memory that the kernel refuses to unmap keeps its frames", 60)
+{
+	refused_unmap(NULL);
+}
+
+TEST_SECONDS("6 nor is it lost when no descriptor is left to see that it is still there", 60)
+{
+	static const struct rlimit none = {0, 0};
+
+	refused_unmap(&none);
 }

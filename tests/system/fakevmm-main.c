@@ -228,6 +228,8 @@ static int on_region(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		return do_check(r, c);
 	case FV_MADVISE:
 		return madvise(at(r, c->page), (size_t)c->n * T_PAGE, (int)c->arg) ? -errno : 0;
+	case FV_PROTECT:
+		return mprotect(at(r, c->page), (size_t)c->n * T_PAGE, (int)c->arg) ? -errno : 0;
 	case FV_LOCK:
 		return mlock(r->base, (size_t)r->npages * T_PAGE) ? -errno : 0;
 	case FV_MOVE:
