@@ -73,6 +73,17 @@ uint32_t link_up_room(const struct link *l)
 	return used > PS_RING_ENTRIES ? 0 : PS_RING_ENTRIES - used;
 }
 
+/* Room for the answers to orders taken so far, and to one more, whatever it asks. */
+static bool may_answer(const struct link *l)
+{
+	return link_up_room(l) > l->orders + 1;
+}
+
+bool link_is_full(const struct link *l)
+{
+	return l->state == LINK_UP && !may_answer(l);
+}
+
 bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
 	     uint64_t arg)
 {
@@ -168,8 +179,7 @@ static bool take_orders(struct agent *a)
 	uint32_t tail = __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE);
 	bool good = tail - l->down_head <= PS_RING_ENTRIES;
 
-	while (good && l->down_head != tail && l->orders < LINK_ORDERS_MAX &&
-	       link_up_room(l) > l->orders + 1) {
+	while (good && l->down_head != tail && l->orders < LINK_ORDERS_MAX && may_answer(l)) {
 		struct ps_entry e = l->map->down.entry[l->down_head % PS_RING_ENTRIES];
 
 		if (e.op == PS_D_WANT)

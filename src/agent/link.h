@@ -65,6 +65,8 @@ bool link_no_old(struct agent *a);
 
 /* Room in the up ring; 0 when there is no daemon. */
 uint32_t link_up_room(const struct link *l);
+/* Is there no room to answer even one order? Then none is taken. */
+bool link_is_full(const struct link *l);
 /* One entry; without room, or without a daemon, it is dropped and false returned. */
 bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
 	     uint64_t arg);

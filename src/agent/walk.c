@@ -14,7 +14,7 @@
  *
  * A block in which nothing was written, and nothing waits, is passed over by a scan for written
  * pages alone, which costs half as much. One that stays so is visited in every 2nd, 4th, 8th look
- * only, so that a write after a long rest is noticed after about a quarter of that rest.
+ * only, so that a write after a long rest is noticed after about a third of that rest.
  *
  * How fast: a look begins no sooner than the look period after the one before, or a quarter of it
  * where much of the memory is new: nothing of that can be shared before the next look. Hashing
@@ -424,7 +424,7 @@ static struct region *position(struct agent *a)
 }
 
 /* Returns false when the look is over or starved. */
-static bool next_block(struct agent *a, bool *starved)
+static bool next_block(struct agent *a)
 {
 	struct region *r;
 	bool more = false;
@@ -435,7 +435,7 @@ static bool next_block(struct agent *a, bool *starved)
 		a->walk.block++;
 		more = true;
 	} else if (r) {
-		*starved = true;
+		a->walk.starved = true;
 	}
 	pthread_mutex_unlock(&a->act);
 	return more;
@@ -455,10 +455,25 @@ static void judge_old(struct agent *a, uint64_t now)
 	w->drop_old = a->link.holds_old && now - w->old_since > grace;
 }
 
+/* ns until a starved look can go on: half a block of it, for each attempt scans the whole block
+ * anew. 0: now. Room in the ring comes without a word; it is looked for again and again. */
+static uint64_t starving(const struct agent *a, uint64_t now)
+{
+	uint64_t wait;
+
+	if (!a->walk.starved)
+		return 0;
+	wait = rate_wait(&a->walk.bucket, now, WALK_STARVED_PAGES);
+	if (!wait && link_up_room(&a->link) >= WALK_STARVED_PAGES)
+		return 0;
+	return wait > WALK_STARVED_NS ? wait : WALK_STARVED_NS;
+}
+
 uint64_t walk_step(struct agent *a, uint64_t now)
 {
 	struct walk *w = &a->walk;
-	bool starved = false, more = true;
+	uint64_t wait = starving(a, now);
+	bool more = true;
 
 	if (!(a->link.config.flags & PS_CONFIG_SHARE) || !store_current(a) || a->gave_up)
 		return UINT64_MAX;
@@ -471,15 +486,15 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->region = w->block = 0;
 		w->armed = w->present = 0;
 	}
+	if (wait)
+		return wait;
+	w->starved = false;
 	for (uint32_t i = 0; more && i < WALK_SLICE_BLOCKS; i++)
-		more = next_block(a, &starved);
+		more = next_block(a);
 	if (more)
 		return 0;
-	if (starved) {
-		uint64_t wait = rate_wait(&w->bucket, now, PS_BLOCK_PAGES / 2);
-
-		return wait > 1000000 ? wait : 1000000;
-	}
+	if (w->starved)
+		return WALK_STARVED_NS;
 	w->under_way = false;
 	a->stats.pass++;
 	judge_old(a, now);
@@ -490,6 +505,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 void walk_restart(struct agent *a)
 {
 	a->walk.under_way = false;
+	a->walk.starved = false;
 	a->walk.look = 0;
 	a->walk.soon = false;
 	a->walk.old_since = 0;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "policy/rate.h"
+#include "wire/wire.h"
 
 #define WALK_LOOK_MIN_NS 1000000000ull /* two looks are so far apart, or a quarter of it */
 #define WALK_LOOK_MAX_NS 60000000000ull
@@ -19,8 +20,11 @@
 #define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
 #define WALK_FULL_LOOKS 16u   /* a quiet block is counted anew in every 16th look */
 #define WALK_REST_SHIFT 3u    /* a block at rest is visited in every 8th look at least */
-#define WALK_REST_VISITS 4u   /* quiet visits until it is passed over once; twice as many: ... */
-#define WALK_RANGES 600	      /* of one PAGEMAP_SCAN: a block never needs more */
+#define WALK_REST_VISITS 2u   /* quiet visits until it is passed over once; twice as many: ... */
+#define WALK_STARVED_PAGES \
+	(PS_BLOCK_PAGES / 2) /* tokens and room in the ring for so many: a starved look goes on */
+#define WALK_STARVED_NS 5000000ull /* looked for so often, where nobody knows better */
+#define WALK_RANGES 600		   /* of one PAGEMAP_SCAN: a block never needs more */
 
 struct agent;
 
@@ -29,8 +33,9 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
-	bool soon;	    /* the next look comes sooner */
-	uint64_t armed;	    /* pages, in this look */
+	bool starved;	/* the look under way stopped for want of tokens, or of room in the ring */
+	bool soon;	/* the next look comes sooner */
+	uint64_t armed; /* pages, in this look */
 	uint64_t present;   /* pages, in the blocks visited in this look */
 	bool drop_old;	    /* frames of earlier stores are copied out in this look */
 	uint64_t old_since; /* ns: end of the first look; 0: not yet */

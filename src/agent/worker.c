@@ -37,6 +37,7 @@
 #define SLEEP_MAX_NS 5000000000ull
 #define SLEEP_MIN_NS 20000ull
 #define NAP_NS 500000ull
+#define NAP_FULL_NS 10000000ull /* the daemon makes no room, perhaps for long */
 #define TIDY_NS 2000000000ull
 
 /* ---- regions ------------------------------------------------------------------------------ */
@@ -403,17 +404,23 @@ static bool is_busy(struct pace *p, const struct link *l)
 }
 
 /* Sleeps until wait ns have passed or somebody calls. While much goes to and fro it naps: orders
- * gather meanwhile, whole runs of them, and nobody has to ring. Returns who called. */
+ * gather meanwhile, whole runs of them, and nobody has to ring. It naps too while the daemon has to
+ * make room for answers: the room comes without a word. Returns who called. */
 static unsigned int rest(struct agent *a, uint64_t wait, struct pace *pace)
 {
 	int fds[] = {a->bell, a->link.sock, a->link.down_bell};
 	unsigned int ready = 0;
+	uint64_t nap = 0;
 
 	link_ring(&a->link);
 	if (wait < SLEEP_MIN_NS)
 		return 0;
-	if (is_busy(pace, &a->link)) {
-		sys_wait_readable(fds, 2, (long)(least(wait, NAP_NS) / 1000), &ready);
+	if (is_busy(pace, &a->link))
+		nap = NAP_NS;
+	else if (link_is_full(&a->link))
+		nap = NAP_FULL_NS;
+	if (nap) {
+		sys_wait_readable(fds, 2, (long)(least(wait, nap) / 1000), &ready);
 	} else {
 		if (!link_sleep(&a->link, true))
 			sys_wait_readable(fds, 3, (long)(least(wait, SLEEP_MAX_NS) / 1000), &ready);
