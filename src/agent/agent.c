@@ -84,6 +84,11 @@ static int give_birth(struct agent *a)
 	return err;
 }
 
+void agent_note_stack(struct agent *a, enum agent_thread thread, char *top)
+{
+	__atomic_store_n(&a->stack[thread], top, __ATOMIC_RELEASE);
+}
+
 /* A fork copies our mappings unless they are DONTFORK; see agent_before_fork(). */
 static void child(void)
 {

@@ -36,7 +36,8 @@
 #include "wire/wire.h"
 
 #define AGENT_STACK_BYTES (256u << 10)
-#define AGENT_THREADS 3u
+#define AGENT_STACK_SEEN (128u << 10) /* deeper than any of ours goes */
+enum agent_thread { AGENT_WORKER, AGENT_SETTLER, AGENT_GATEKEEPER, AGENT_THREADS };
 
 struct agent {
 	pthread_mutex_t act;
@@ -64,6 +65,7 @@ struct agent {
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
 	pthread_t worker, settler, gatekeeper;
+	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */
@@ -76,6 +78,8 @@ struct agent {
 /* The agent of this process: made if need be (NULL: it cannot be), or only if it lives. */
 struct agent *agent_get(void);
 struct agent *agent_alive(void);
+/* Where the calling thread's stack begins: what the agent says of its own memory. */
+void agent_note_stack(struct agent *a, enum agent_thread thread, char *top);
 /* Both locks. */
 void agent_lock(struct agent *a);
 void agent_unlock(struct agent *a);

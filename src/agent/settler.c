@@ -87,6 +87,7 @@ void *settler_main(void *arg)
 {
 	struct agent *a = arg;
 
+	agent_note_stack(a, AGENT_SETTLER, __builtin_frame_address(0));
 	serve(a, a->guard, settle_write);
 	return NULL;
 }
@@ -95,6 +96,7 @@ void *gatekeeper_main(void *arg)
 {
 	struct agent *a = arg;
 
+	agent_note_stack(a, AGENT_GATEKEEPER, __builtin_frame_address(0));
 	serve(a, a->tracker, settle_missing);
 	return NULL;
 }

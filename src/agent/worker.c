@@ -24,6 +24,7 @@
 #include "agent/share.h"
 #include "agent/unshare.h"
 #include "sys/events.h"
+#include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
 #include "sys/vmas.h"
@@ -297,12 +298,28 @@ static void add_region(struct ps_agent_stats *s, const struct region *r)
 	}
 }
 
+/* What our threads have ever touched of their stacks. */
+static size_t stack_bytes(const struct agent *a)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < AGENT_THREADS; i++) {
+		uintptr_t top = (uintptr_t)__atomic_load_n(&a->stack[i], __ATOMIC_ACQUIRE);
+
+		top &= ~(uintptr_t)(PS_PAGE_SIZE - 1);
+		if (top)
+			bytes += map_resident((void *)(top + PS_PAGE_SIZE - AGENT_STACK_SEEN),
+					      AGENT_STACK_SEEN);
+	}
+	return bytes;
+}
+
 static void figures(struct agent *a)
 {
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
-	s->agent_bytes = sizeof(*a) + AGENT_THREADS * AGENT_STACK_BYTES; /* rings: the daemon's */
+	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
@@ -448,6 +465,7 @@ void *worker_main(void *arg)
 	struct pace pace = {0};
 	struct tidy tidy = {0};
 
+	agent_note_stack(a, AGENT_WORKER, __builtin_frame_address(0));
 	for (;;) {
 		uint64_t now = sys_now(), wait;
 

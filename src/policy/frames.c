@@ -7,7 +7,7 @@
  * that block of the VM whose content came first. So pages that lie side by side in the first VM
  * get frames side by side, and with them in every other VM that holds the same file or kernel in
  * the same order: one mapping for many pages. Slots that are never filled cost nothing in the
- * store (a memfd keeps holes) and little here (chunks of 64 slots exist when one of them is used).
+ * store (a memfd keeps holes) and little here (chunks of 16 slots exist when one of them is used).
  *
  * Which frame a page gets, the first that is free of:
  *	1. the one after the frame of the page before it (near): that run goes on, for sure;
@@ -25,10 +25,11 @@
  * Limits: at most max frames not FREE, numbers below window, FRAMES_REFS_MAX references each.
  *
  * Cost: 12 bytes a frame (64-bit hash, state and references in 32 bits), 14 with its chunk's and
- * extent's heads when full. A lone frame in a block of its own costs about 900: that is what the
- * layout pays where sharing is thin, and never more than a quarter of the frame itself.
+ * extent's heads when full. A lone frame in a block of its own costs about 500: that is what the
+ * layout pays where sharing is thin, and never more than an eighth of the frame itself.
  *
- * Rejected: dealing out numbers one after the other (runs break where two VMs are scanned in
+ * Rejected: chunks of 64 slots (32 bytes a frame where half of the memory is shared, in runs of
+ * 16), dealing out numbers one after the other (runs break where two VMs are scanned in
  * turn), one flat array for the window (12 bytes for each page of the host, shared or not), and
  * 16-bit counts with an overflow table as ESX has (saves 2 bytes, costs a second place to look).
  */
@@ -37,7 +38,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CHUNK_SLOTS 64u
+#define CHUNK_SLOTS 16u
 #define EXTENT_SLOTS PS_BLOCK_PAGES
 #define EXTENT_CHUNKS (EXTENT_SLOTS / CHUNK_SLOTS)
 #define EXTENT_NONE UINT32_MAX

@@ -70,6 +70,11 @@ void *map_private(void *addr, int fd, size_t len)
 		   len);
 }
 
+const void *map_readable(int fd, size_t len)
+{
+	return own(raw_mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd), len);
+}
+
 void *map_shared(int fd, size_t len)
 {
 	return own(raw_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd), len);
@@ -200,6 +205,22 @@ int map_lock(const void *addr, size_t len, unsigned int flags)
 int map_lock_all(int flags)
 {
 	return syscall(SYS_mlockall, flags) < 0 ? -errno : 0;
+}
+
+size_t map_resident(const void *addr, size_t len)
+{
+	unsigned char there[MAP_WHOLE_PAGES];
+	size_t pages = 0;
+
+	for (size_t done = 0, step; done < len; done += step) {
+		step = len - done < sizeof(there) * PAGE_BYTES ? len - done :
+								 sizeof(there) * PAGE_BYTES;
+		if (mincore((char *)addr + done, step, there) < 0)
+			return 0;
+		for (size_t i = 0; i < (step + PAGE_BYTES - 1) / PAGE_BYTES; i++)
+			pages += there[i] & 1;
+	}
+	return pages * PAGE_BYTES;
 }
 
 int map_leave_ksm(void)

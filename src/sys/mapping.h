@@ -18,6 +18,8 @@ void *map_anon(void *addr, size_t len);
 /* A private, writable, unpopulated mapping of a file at addr (replacing what is there); not
  * inherited by fork, not in core dumps. NULL on failure. */
 void *map_private(void *addr, int fd, size_t len);
+/* The same, only to be read. */
+const void *map_readable(int fd, size_t len);
 /* Memory of fd, shared and writable. NULL on failure. */
 void *map_shared(int fd, size_t len);
 void map_free(void *addr, size_t len);
@@ -37,6 +39,8 @@ bool map_whole(void *addr, size_t len);
 void *map_away(void *src, size_t len);
 /* Moves a mapping to dst, replacing what is there, and gives it new_len bytes. 0 or -errno. */
 int map_grow(void *dst, size_t new_len, void *src, size_t old_len);
+/* Bytes of the range, which is mapped, that are in memory; 0 if it cannot be told. */
+size_t map_resident(const void *addr, size_t len);
 /* madvise. 0 or -errno. */
 int map_advise(void *addr, size_t len, int advice);
 /* The caller's own request, as it came (interposed calls pass on with these). -errno or the
