@@ -3,7 +3,7 @@
  * share: from the guest's own page to a frame.
  *
  * The way of a run (pages that follow each other, frames that follow each other):
- *  1. prepare: the frames are populated and write-protected in the store's window (store.c).
+ *  1. prepare: the frames are write-protected in the store's window (store.c).
  *  2. gate: the run is registered MISSING with the tracker: from now on, who finds nothing, waits.
  *  3. take out: UFFDIO_MOVE to the quarantine. Pinned pages refuse. After this nobody can change
  *     what was taken out, but for a device with a plain reference (quarantine.c).
@@ -11,7 +11,8 @@
  *     and map would be lost.
  *  5. map: one mremap() of the window over the run. The frames arrive write-protected; there is no
  *     moment in which a write could break them unseen. What was not equal goes back.
- *  6. wake who waits; take the gate off what went back.
+ *  6. wake who waits; take the gate off what went back. Have the frames there at once, so that
+ *     the guest need not fault on its first look at each of them.
  *
  * From 3 to 6 the guest waits if it touches the run: tens of microseconds.
  *
@@ -88,7 +89,7 @@ static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
 static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	struct region *r = b->r;
-	int err = over_map(b->a, region_page(r, page), store_frame(b->s, frame),
+	int err = over_map(b->a, region_page(r, page), store_window(b->s, frame),
 			   (size_t)n * PS_PAGE_SIZE);
 
 	if (err)
@@ -99,6 +100,16 @@ static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n
 	}
 	b->a->stats.shares += n;
 	return 0;
+}
+
+/* Step 6 for n frames that were mapped: who waited goes on, and finds them present. */
+static void show_frames(struct batch *b, int uffd, uint32_t page, uint32_t n)
+{
+	char *addr = region_page(b->r, page);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+
+	uffd_wake(uffd, addr, len);
+	map_advise(addr, len, MADV_POPULATE_READ);
 }
 
 /* Equal pages that were taken out: maps frames, or zero pages, and leaves them in quarantine. */
@@ -115,7 +126,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		return cause_of(err);
 	}
 	if (b->s) /* who waited at the gate; a zero page wakes by itself */
-		uffd_wake(b->a->tracker, region_page(b->r, page), len);
+		show_frames(b, b->a->tracker, page, n);
 	if (ps_unsafe("no-quarantine")) {
 		map_advise(slot, len, MADV_DONTNEED);
 		return PS_CAUSE_NONE;
@@ -293,8 +304,7 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		if (ok[i])
 			cause = cause_of(map_frames(b, page + i, frame + i, k));
 		if (ok[i]) /* who wrote to an old frame meanwhile */
-			uffd_wake(b->a->guard, region_page(b->r, page + i),
-				  (size_t)k * PS_PAGE_SIZE);
+			show_frames(b, b->a->guard, page + i, k);
 		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
 			page_set(&b->r->state[page + q], PAGE_OLD);
 		answer_all(b, page + i, frame + i, k, cause);

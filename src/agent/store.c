@@ -9,6 +9,7 @@
 #include "sys/thread.h"
 #include "sys/uffd.h"
 
+/* Of the window, and of the view. */
 static size_t window_bytes(const struct store *s)
 {
 	return (size_t)s->frames * PS_PAGE_SIZE;
@@ -17,6 +18,12 @@ static size_t window_bytes(const struct store *s)
 struct store *store_current(struct agent *a)
 {
 	return a->stores.current == STORE_NONE ? NULL : &a->stores.store[a->stores.current];
+}
+
+static void unmap(struct store *s)
+{
+	map_free(s->window, window_bytes(s));
+	map_free((char *)s->view, window_bytes(s));
 }
 
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
@@ -37,11 +44,12 @@ int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
 	if (i == STORES_MAX)
 		return -EAGAIN;
 	s.window = map_private(NULL, fd, window_bytes(&s));
-	if (!s.window)
-		return -ENOMEM;
-	err = uffd_register(a->guard, s.window, window_bytes(&s), UFFDIO_REGISTER_MODE_WP);
+	s.view = map_readable(fd, window_bytes(&s));
+	err = -ENOMEM;
+	if (s.window && s.view)
+		err = uffd_register(a->guard, s.window, window_bytes(&s), UFFDIO_REGISTER_MODE_WP);
 	if (err) {
-		map_free(s.window, window_bytes(&s));
+		unmap(&s);
 		return err;
 	}
 	a->stores.store[i] = s;
@@ -62,20 +70,17 @@ void store_sweep(struct agent *a)
 
 		if (!s->window || i == a->stores.current || s->quarantined)
 			continue;
-		map_free(s->window, window_bytes(s));
+		unmap(s);
 		*s = (struct store){0};
 	}
 }
 
 int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
 {
-	char *at = store_frame(s, frame);
+	char *at = store_window(s, frame);
 	size_t len = (size_t)n * PS_PAGE_SIZE;
 	int err;
 
-	err = map_advise(at, len, MADV_POPULATE_READ);
-	if (err)
-		return err;
 	/* -EAGAIN: an event of an earlier mremap() is being read this moment. */
 	while ((err = uffd_protect(a->guard, at, len, 1)) == -EAGAIN)
 		sys_yield();
@@ -87,7 +92,9 @@ void store_tidy(struct agent *a)
 	for (uint32_t i = 0; i < STORES_MAX; i++) {
 		struct store *s = &a->stores.store[i];
 
-		if (s->window)
-			map_advise(s->window, window_bytes(s), MADV_DONTNEED);
+		if (!s->window)
+			continue;
+		map_advise(s->window, window_bytes(s), MADV_DONTNEED);
+		map_advise((char *)s->view, window_bytes(s), MADV_DONTNEED);
 	}
 }

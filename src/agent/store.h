@@ -2,9 +2,13 @@
 /*
  * store: this agent's view of the stores whose frames it maps.
  *
- * The window is one private mapping of a whole store. It is where mapped runs are prepared, and
- * where a frame's content can always be read. Pages leave it for the guest by mremap() with
- * MREMAP_DONTUNMAP, so it never splits.
+ * The window is one private mapping of a whole store, from which runs of frames leave for the guest
+ * by mremap() with MREMAP_DONTUNMAP, so it never splits. Nobody reads in it: what leaves it is
+ * page table entries that say "write-protected" and no more. To move entries that map a page takes
+ * an interrupt to every processor that the VMM runs on; to move those takes none.
+ *
+ * The view is a second mapping, to read frames in: nothing in it is ever moved or protected, so
+ * the kernel maps sixteen pages at a fault.
  *
  * A store outlives its daemon for as long as something is mapped from it; the window outlives the
  * session for as long as the quarantine holds pages whose frame is in it.
@@ -24,7 +28,8 @@
 struct agent;
 
 struct store {
-	char *window;	     /* NULL: the slot is free */
+	char *window; /* NULL: the slot is free */
+	const char *view;
 	uint64_t generation; /* as in PS_MSG_DOMAIN */
 	uint64_t seed;
 	uint32_t frames;
@@ -47,12 +52,19 @@ void store_tidy(struct agent *a);
 /* The current store, or NULL. */
 struct store *store_current(struct agent *a);
 
-/* Makes the window ready to give n frames away: populated, write-protected. 0 or -errno. */
+/* Makes the window ready to give n frames away: write-protected. 0 or -errno. */
 int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n);
 
-static inline char *store_frame(const struct store *s, uint32_t frame)
+/* Where a frame leaves for the guest. */
+static inline char *store_window(const struct store *s, uint32_t frame)
 {
 	return s->window + (size_t)frame * PS_PAGE_SIZE;
+}
+
+/* Where its content is read. */
+static inline const char *store_frame(const struct store *s, uint32_t frame)
+{
+	return s->view + (size_t)frame * PS_PAGE_SIZE;
 }
 
 #endif
