@@ -26,6 +26,16 @@ def reached(run, key):
     return run["reached"][key] if run["reached"] else None
 
 
+def quiet(run, key):
+    """A figure of the pass over quiet memory; None for a brief run."""
+    return run["quiet"][key] if "quiet" in run else None
+
+
+def metadata(run, key="total"):
+    """Bytes; None for a brief run."""
+    return run["metadata"].get(key, 0) if "metadata" in run else None
+
+
 def saved_part(run):
     return run["frames"]["saved"] / run["ideal_after"] if run["ideal_after"] else None
 
@@ -95,14 +105,14 @@ def judge_reached(table, part, runs, cpu_limit):
 
 def judge_quiet(table, part, runs):
     table.most(f"{part}: a pass over unchanged memory / ksmd's", 1 / 100,
-               ratio_of(runs, lambda run: run["quiet"]["cpu_s_per_pass"]), form="{:.4f}")
+               ratio_of(runs, lambda run: quiet(run, "cpu_s_per_pass")), form="{:.4f}")
 
 
 def judge_change(table, runs):
     table.most("a3: CPU a second while a tenth changes / ksmd's", 1 / 10,
-               ratio_of(runs, lambda run: run["quiet"]["core"]))
+               ratio_of(runs, lambda run: quiet(run, "core")))
     table.most("a3: CPU a pass while a tenth changes / ksmd's", 1 / 10,
-               ratio_of(runs, lambda run: run["quiet"]["cpu_s_per_pass"]))
+               ratio_of(runs, lambda run: quiet(run, "cpu_s_per_pass")))
 
 
 def judge_write(table, part, runs, bare, where, words):
@@ -128,7 +138,8 @@ def judge_load(table, part, runs):
 
 
 def disturbed(runs):
-    wrong = any(counters.slabs_disturbed(run["metadata"]) for run in of(runs, "pshare"))
+    wrong = any(counters.slabs_disturbed(run["metadata"]) for run in of(runs, "pshare")
+                if "metadata" in run)
     return "others' mappings came and went: slab counts are disturbed" if wrong else ""
 
 
@@ -154,7 +165,7 @@ def judge(parts):
                         "first_write_one_core_ns", ", one core")
     if "b" in runs:
         table.most("b: metadata, part of managed memory", 0.005,
-                   median([run["metadata"]["total"] / run["managed"]
+                   median([ratio(metadata(run), run["managed"])
                            for run in of(runs["b"], "pshare")]), form="{:.4f}",
                    note=disturbed(runs["b"]))
     for name in ("a1", "a2", "b"):

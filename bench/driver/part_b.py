@@ -1,37 +1,49 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """(b) Identical Debian guests in one domain: idle after boot, then working."""
+import dataclasses
 import time
 
 from driver import contender as contenders
 from driver import counters, guests, phases, proc
 
+WARM_LOADS = 1      # an emulator translates what it has not run before
+WORK_SETTLE_S = 6  # after the work, until what is saved is counted
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Times in seconds, but for the *_ms."""
+    guests: int
+    mib: int             # of each
+    load_ms: int
+    cap_s: float
+    rest_s: float        # before a pass over quiet memory is measured
+    window_s: float      # how long it is watched then
+    work_ms: int
+    brief: bool = False  # converging, counting, verifying, and no more
+
 
 class Run:
-    def __init__(self, image, contender, size, number, load_ms, cap_s, settle_s, window_s,
-                 work_ms):
+    def __init__(self, image, contender, plan):
         self.image = image
         self.contender = contender
-        self.mib = size
-        self.number = number
-        self.load_ms = load_ms
-        self.cap_s = cap_s
-        self.settle_s = settle_s
-        self.window_s = window_s
-        self.work_ms = work_ms
-        self.result = {"contender": contender.name, "mib": size * number, "guests": number,
-                       "accelerator": image.accel}
+        self.plan = plan
+        self.mib = plan.mib
+        self.result = {"contender": contender.name, "mib": plan.mib * plan.guests,
+                       "guests": plan.guests, "accelerator": image.accel}
 
     def go(self):
         self.contender.start()
         self.guests = guests.Guests(self.image, self.contender, self.mib)
         sampler = None
         try:
-            self.result["boot_s"] = self.guests.boot(self.number)
+            self.result["boot_s"] = self.guests.boot(self.plan.guests)
             self._before()
             sampler = proc.Sampler(self.image.build, self.contender, self.guests.pids())
             self._converge(sampler)
-            self._idle(sampler)
-            self._work(sampler)
+            self._idle()
+            if not self.plan.brief:
+                self._work(sampler)
             self.result["wrong_pages"] = self.guests.verify()
         finally:
             if sampler:
@@ -41,10 +53,12 @@ class Run:
         return self.result
 
     def _load(self):
-        return self.guests.all[0].ask("load", self.load_ms)
+        return self.guests.all[0].ask("load", self.plan.load_ms)
 
     def _before(self):
         result, named = self.result, self.guests.named()
+        for _ in range(WARM_LOADS):
+            self._load()
         result["load_before"] = self._load()
         cpu, start = contenders.vm_cpu_s(self.guests.pids()), time.monotonic()
         time.sleep(2)
@@ -63,7 +77,7 @@ class Run:
         load = phases.Load(self._load, sampler.now)
         wanted = result["ideal"] - result["saved_before"]
         try:
-            result["end"] = phases.settle(self.contender, sampler, vms, wanted, self.cap_s,
+            result["end"] = phases.settle(self.contender, sampler, vms, wanted, self.plan.cap_s,
                                           self.guests.alive)
         finally:
             loads = load.end()
@@ -92,12 +106,13 @@ class Run:
                                           emulated=self.image.accel != "kvm"),
         }
 
-    def _idle(self, sampler):
-        result = self.result
-        result["quiet"] = phases.quiet_pass(self.contender, self.guests.pids(), self.settle_s, 8,
-                                            self.window_s)
+    def _idle(self):
+        result, plan = self.result, self.plan
+        if not plan.brief:
+            result["quiet"] = phases.quiet_pass(self.contender, self.guests.pids(), plan.rest_s,
+                                                plan.window_s)
         result.update(self._count())
-        result["managed"] = self.mib * self.number * (1 << 20)
+        result["managed"] = plan.mib * plan.guests * (1 << 20)
         result["books"] = self.contender.books()
 
     def _work(self, sampler):
@@ -106,7 +121,7 @@ class Run:
         cpu, vm_cpu = (contenders.share_cpu_s(self.contender, vms), contenders.vm_cpu_s(vms))
         start = time.monotonic()
         for job in ("build", "database"):
-            answers = guests.ask_all(self.guests.all, job, self.work_ms)
+            answers = guests.ask_all(self.guests.all, job, self.plan.work_ms)
             work[job] = sum(answer[job] for answer in answers)
         walk = time.monotonic()
         answers = guests.ask_all(self.guests.all, "reread")
@@ -117,7 +132,7 @@ class Run:
         work["vm_core"] = (contenders.vm_cpu_s(vms) - vm_cpu) / seconds
         before = sampler.last()["saved"]
         wanted = before + self.result["ideal"] - self.result["frames"]["saved"]
-        phases.settle(self.contender, sampler, vms, max(wanted, 1), self.settle_s,
+        phases.settle(self.contender, sampler, vms, max(wanted, 1), WORK_SETTLE_S,
                       self.guests.alive, core=False)
         work.update(self._count())
         self.result["work"] = work

@@ -89,14 +89,13 @@ def settle(contender, sampler, vms, ideal, cap_s, alive=lambda: True, core=True)
     return how
 
 
-def quiet_pass(contender, vms, before_s, passes_before, window_s):
-    """CPU of passes over memory that does not change, once they have become what they stay.
+def quiet_pass(contender, vms, rest_s, window_s):
+    """CPU of passes over memory that does not change, after rest_s in which they became cheaper.
 
-    From the end of a pass on, for window_s. Nobody asks anything meanwhile: answering would count.
+    Both contenders pass over more and more of what rests. From the end of a pass on, for window_s.
+    Nobody asks anything meanwhile: answering would count.
     """
-    end, first = time.monotonic() + before_s, contender.passes()
-    while time.monotonic() < end and contender.passes() - first < passes_before:
-        time.sleep(0.2)
+    time.sleep(rest_s)
     mark = contender.passes()
     end = time.monotonic() + window_s
     while contender.passes() == mark and time.monotonic() < end:

@@ -28,8 +28,12 @@ def speed(run, when, kind):
     return run.get(f"load_{when}", {}).get(kind)
 
 
-def per_page(run):
-    return run["metadata"]["total"] / (run["managed"] / 4096)
+def per_page(run, kind="total"):
+    return goals.ratio(goals.metadata(run, kind), run["managed"] / 4096)
+
+
+def times(value, factor):
+    return None if value is None else value * factor
 
 
 ROWS = [
@@ -38,13 +42,12 @@ ROWS = [
     ("saved / ideal", goals.saved_part, "{:.4f}"),
     ("time until 95 %, s", lambda run: goals.reached(run, "t"), "{:.2f}"),
     ("CPU until 95 %, s", lambda run: goals.reached(run, "share"), "{:.3f}"),
-    ("a quiet pass, CPU ms", lambda run: (run["quiet"]["cpu_s_per_pass"] or 0) * 1000 or None,
+    ("a quiet pass, CPU ms", lambda run: times(goals.quiet(run, "cpu_s_per_pass"), 1000),
      "{:.2f}"),
-    ("CPU for good, % of a core", lambda run: run["quiet"]["core"] * 100, "{:.2f}"),
+    ("CPU for good, % of a core", lambda run: times(goals.quiet(run, "core"), 100), "{:.2f}"),
     ("metadata, bytes a page", per_page, "{:.1f}"),
-    ("metadata, % of managed", lambda run: 100 * run["metadata"]["total"] / run["managed"],
-     "{:.3f}"),
-    ("mappings more", lambda run: run["metadata"]["mappings"], "{:.0f}"),
+    ("metadata, % of managed", lambda run: times(per_page(run), 100 / 4096), "{:.3f}"),
+    ("mappings more", lambda run: goals.metadata(run, "mappings"), "{:.0f}"),
 ]
 for _key, _words in (("first_read_ns", "first read"), ("first_write_ns", "first write"),
                      ("first_write_one_core_ns", "first write, one core,")):
@@ -96,22 +99,23 @@ def runs_table(title, part):
 
 def metadata_table(part):
     names = names_of(part["runs"])
-    kinds = list(dict.fromkeys(kind for run in part["runs"] for kind in run["metadata"]))
+    kinds = list(dict.fromkeys(kind for run in part["runs"] for kind in run.get("metadata", [])))
     rows = []
     for kind in kinds:
         if kind == "mappings":
             continue
-        rows.append([kind, *(both([run["metadata"].get(kind, 0) / (run["managed"] / 4096)
-                                   for run in goals.of(part["runs"], name)], "{:.2f}")
+        rows.append([kind, *(both([per_page(run, kind) for run in goals.of(part["runs"], name)],
+                                  "{:.2f}")
                              for name in names)])
     print("  metadata, bytes for each managed page")
     table(["", *names], rows)
-    if any(counters.slabs_disturbed(run["metadata"]) for run in part["runs"]):
+    if any(counters.slabs_disturbed(run["metadata"]) for run in part["runs"] if "metadata" in run):
         print("  (others' mappings came and went meanwhile: slab counts are disturbed)\n")
 
 
 def work_table(part):
     names = names_of(part["runs"])
+    worked = [run for run in part["runs"] if "work" in run]
     rows = []
     for words, key, factor in (("a build, files a second", "build", 1),
                                ("a database, operations a second", "database", 1),
@@ -119,10 +123,10 @@ def work_table(part):
                                ("CPU of sharing, % of a core", "core", 100),
                                ("CPU of the VMs, % of a core", "vm_core", 100)):
         rows.append([words, *(both([run["work"][key] * factor
-                                    for run in goals.of(part["runs"], name)], "{:.4g}")
+                                    for run in goals.of(worked, name)], "{:.4g}")
                               for name in names)])
     rows.append(["saved / ideal afterwards",
-                 *(both([goals.saved_part(run["work"]) for run in goals.of(part["runs"], name)],
+                 *(both([goals.saved_part(run["work"]) for run in goals.of(worked, name)],
                         "{:.4f}") for name in names)])
     print("  all guests working: a build, a database, a file walk")
     table(["", *names], rows)
@@ -144,7 +148,7 @@ def growth_table(part):
         rows.append([
             run["contender"], f"{run['mib'] / 1024:g}", show(goals.saved_part(run), "{:.3f}"),
             show(goals.reached(run, "t"), "{:.1f}"), show(goals.reached(run, "share"), "{:.2f}"),
-            show((run["quiet"]["cpu_s_per_pass"] or 0) * 1000 or None, "{:.2f}"),
+            show(times(goals.quiet(run, "cpu_s_per_pass"), 1000), "{:.2f}"),
             show(meta.get("daemon", 0) / (1 << 20), "{:.1f}"),
             show(meta["vm processes"] / (1 << 20), "{:.1f}"),
             show(per_page(run), "{:.1f}"),

@@ -27,8 +27,9 @@ class Plan:
     touches: int = 0     # timed first reads, and as many first writes
     apart_us: int = 50
     twins: int = 0
-    settle_s: float = 12  # until passes over unchanged memory have become what they stay
-    window_s: float = 6   # how long they are watched then
+    rest_s: float = 8    # before a pass over quiet memory is measured (REST_S: all are at rest)
+    window_s: float = 6  # how long it is watched then
+    brief: bool = False  # converging, counting, verifying, and no more
     file: str = ""
 
 
@@ -147,8 +148,8 @@ class Run:
         plan, result, contender = self.plan, self.result, self.contender
         if plan.load_ms:
             result["load_after"] = self._load()
-        result["quiet"] = phases.quiet_pass(contender, self.pids(), plan.settle_s, 8,
-                                            plan.window_s)
+        if not plan.brief:
+            result["quiet"] = phases.quiet_pass(contender, self.pids(), plan.rest_s, plan.window_s)
         if plan.change:
             self.result["changed"] = sum(a["changed"] for a in all_ask(self.vms, "still"))
         if plan.twins:
@@ -158,10 +159,12 @@ class Run:
         result["frames"] = {key: frames[key] for key in ("saved", "shared", "zero", "frames")}
         result["sampled"] = self.sampler.last()["saved"] + result["saved_before"]
         result["ideal_after"] = counters.count_ideal(self.build, self.mib, named)["ideal"]
-        after = counters.footprint(self.build, self.mib, named, frames)
-        result["metadata"] = counters.metadata(contender, named, frames, self.footprint, after)
         result["managed"] = plan.mib * (1 << 20)
         result["books"] = contender.books()
+        if plan.brief:
+            return
+        after = counters.footprint(self.build, self.mib, named, frames)
+        result["metadata"] = counters.metadata(contender, named, frames, self.footprint, after)
         if plan.touches:
             self._touch()
 
