@@ -37,6 +37,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#define FORKS 4u
 #define HAMMER_PAGES 6000u /* enough that most are left alone long enough to be shared */
 
 struct t_daemon d;
@@ -332,10 +333,13 @@ TEST_SECONDS("6 a fork of the VMM sees what the VMM had", 90)
 	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	vm_up(&a, called("a"), FV_MAP_NOHUGE);
 	wait_shared(&b);
-	for (uint32_t i = 0; i < 120; i++) {
-		/* part of it is on its way into sharing at any time */
-		fv_pool(&a, 0, (i * 97) % (PAGES / 2), PAGES / 4, i);
-		t_sleep(0.001 * (i % 40));
+	for (uint32_t i = 0; i < FORKS; i++) {
+		/* New contents can be taken out again, which a fork prevents; in steps, they are
+		 * taken out one by one, for long. The fork comes while that goes on. */
+		fv_do(&a, FV_POOL, 0, 0, PAGES, 0, 5 + 2 * i);
+		if (!fv_wait_shared(&a, 0, 1, SHARED_MS * 0.001))
+			FAIL("fork %u: nothing was shared within %d ms", i, SHARED_MS);
+		t_sleep(0.001 * i);
 		fv_do(&a, FV_FORK, 0, 0, 0, 0, 0);
 		fv_check(&a, 0);
 	}
