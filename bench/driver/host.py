@@ -15,6 +15,7 @@ import subprocess
 
 KSM = pathlib.Path("/sys/kernel/mm/ksm")
 MAX_MAP_COUNT = pathlib.Path("/proc/sys/vm/max_map_count")
+WARM_MIB = 256         # beside frames: page tables, what the VMs themselves need meanwhile
 SPARE_MIB = 1024        # of free memory stays free when it is warmed
 MADV_POPULATE_WRITE = 23  # Python 3.11 has no name for it
 MAPPINGS = 4 << 20  # lone pages of 2 GiB need two for each; a VMM of 16 GiB some more
@@ -127,13 +128,15 @@ def available_mib():
     return 0
 
 
-def warm(mib):
-    """Touches so much free memory and frees it again.
+def warm_for(managed_mib):
+    """Touches as much free memory as frames for so much managed memory can take, and frees it.
 
-    Where this machine is a VM itself, memory that was never used has to be had from its host at
-    the first touch: some 12 us a page here, more than all else that is measured. Only who needs
-    new pages would pay that: pshare for frames, KSM for nothing.
+    Where this machine is a VM itself, memory that is free has to be had from its host at the first
+    touch: some 10 us a page here, more than all else that is measured. Only who needs new pages
+    would pay that: pshare for frames, KSM for nothing. It has to be done just before: a VM that
+    reports its free pages to its host (virtio-balloon) has lost them again within seconds.
     """
+    mib = managed_mib // 2 + WARM_MIB
     mib = min(mib, available_mib() - SPARE_MIB)
     if mib > 0:
         with mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:

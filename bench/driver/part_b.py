@@ -4,7 +4,7 @@ import dataclasses
 import time
 
 from driver import contender as contenders
-from driver import counters, guests, phases, proc
+from driver import counters, guests, host, phases, proc
 
 WARM_LOADS = 1      # an emulator translates what it has not run before
 WORK_SETTLE_S = 6  # after the work, until what is saved is counted
@@ -69,6 +69,7 @@ class Run:
         frames = counters.count_frames(build, self.mib, named)
         result["saved_before"] = frames["saved"]
         self.footprint = counters.footprint(build, self.mib, named, frames)
+        host.warm_for(self.plan.mib * self.plan.guests)
 
     def _converge(self, sampler):
         result, vms = self.result, self.guests.pids()

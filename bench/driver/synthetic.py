@@ -117,6 +117,7 @@ class Run:
         self.footprint = counters.footprint(self.build, self.mib, self.named(), frames)
         if plan.load_ms:
             result["load_before"] = self._load()
+        host.warm_for(plan.mib)
         if plan.change:
             all_ask(self.vms, f"change {plan.change_ms}")
 
