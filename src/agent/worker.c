@@ -40,6 +40,7 @@
 #define NAP_NS 500000ull
 #define NAP_FULL_NS 10000000ull /* the daemon makes no room, perhaps for long */
 #define TIDY_NS 2000000000ull
+#define TIDY_BUSY_NS 20000000000ull
 
 /* ---- regions ------------------------------------------------------------------------------ */
 
@@ -369,23 +370,29 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 /* ---- page tables -------------------------------------------------------------------------- */
 
 struct tidy {
-	uint64_t next;	/* ns */
-	uint64_t moved; /* pages, until the last time */
+	uint64_t next;	 /* ns */
+	uint64_t latest; /* ns: then, however busy */
+	uint64_t seen;	 /* pages moved, when it was last looked */
+	uint64_t moved;	 /* pages moved, when it was last done */
 };
 
 /* Frames leave the window for the guest, pages leave the nursery: empty page tables stay behind, as
  * large as what was shared. The kernel takes them back (6.14 and newer) when a range that holds
- * nothing is discarded. */
+ * nothing is discarded. Not while more is moved: it would make them anew. */
 static void serve_tables(struct agent *a, uint64_t now, struct tidy *tidy)
 {
 	uint64_t moved = a->stats.shares + a->unshares + a->discards;
+	bool busy;
 
 	if (now < tidy->next)
 		return;
 	tidy->next = now + TIDY_NS;
-	if (moved == tidy->moved)
+	busy = moved != tidy->seen;
+	tidy->seen = moved;
+	if (moved == tidy->moved || (busy && now < tidy->latest))
 		return;
 	tidy->moved = moved;
+	tidy->latest = now + TIDY_BUSY_NS;
 	pthread_mutex_lock(&a->act);
 	store_tidy(a);
 	quarantine_tidy(&a->quarantine);

@@ -359,6 +359,11 @@ bool member_park(struct member *m, uint32_t page, uint64_t hash)
 	return true;
 }
 
+const struct parked *member_parked(const struct member *m, uint32_t n)
+{
+	return n < m->parked_count ? &m->parked[(m->parked_head + n) & (m->parked_cap - 1)] : NULL;
+}
+
 bool member_unpark(struct member *m, struct parked *out)
 {
 	if (!m->parked_count)

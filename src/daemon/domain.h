@@ -108,6 +108,8 @@ bool user_has_room(const struct daemon *d, const struct user *user);
 /* Hints that wait. True if it was kept. */
 bool member_park(struct member *m, uint32_t page, uint64_t hash);
 bool member_unpark(struct member *m, struct parked *out);
+/* The one that n others wait before, or NULL. Until the next call. */
+const struct parked *member_parked(const struct member *m, uint32_t n);
 
 /* Takes the page's entry out and gives its reference back. */
 void member_drop_page(struct member *m, uint32_t page);

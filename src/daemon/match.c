@@ -199,6 +199,17 @@ static void offer_or_park(struct member *m, uint32_t page, uint64_t hash)
 		(void)member_park(m, page, hash);
 }
 
+/* Of a hash that comes some hashes later. */
+enum fetch { FETCH_ENTRY = 4, FETCH_BUCKET = 8 };
+
+static void fetch(const struct member *m, uint64_t hash, enum fetch what)
+{
+	if (what == FETCH_BUCKET)
+		index_fetch_bucket(m->domain->index, hash);
+	else
+		index_fetch_entry(m->domain->index, hash);
+}
+
 static void hint_entry(struct member *m, const struct ps_entry *entry)
 {
 	COUNT(m->vm, hints);
@@ -366,6 +377,20 @@ static void unshared_entry(struct member *m, const struct ps_entry *entry)
 	member_drop_page(m, entry->page);
 }
 
+static void expect_entry(const struct member *m, const struct ps_entry *entry, enum fetch what)
+{
+	if (entry->op == PS_U_HINT || entry->op == PS_U_CONTENT)
+		fetch(m, entry->arg, what);
+}
+
+void match_expect(const struct member *m, const struct ps_entry *next, uint32_t n)
+{
+	if (n > FETCH_BUCKET)
+		expect_entry(m, &next[FETCH_BUCKET], FETCH_BUCKET);
+	if (n > FETCH_ENTRY)
+		expect_entry(m, &next[FETCH_ENTRY], FETCH_ENTRY);
+}
+
 void match_entry(struct member *m, const struct ps_entry *entry)
 {
 	switch (entry->op) {
@@ -389,6 +414,14 @@ void match_entry(struct member *m, const struct ps_entry *entry)
 	}
 }
 
+static void expect_parked(const struct member *m, enum fetch what)
+{
+	const struct parked *hint = member_parked(m, what);
+
+	if (hint)
+		fetch(m, hint->hash, what);
+}
+
 void match_retry(struct member *m)
 {
 	struct daemon *d = m->domain->daemon;
@@ -399,6 +432,8 @@ void match_retry(struct member *m)
 	if (m->state != MEMBER_ACTIVE)
 		return;
 	for (uint32_t i = 0; i < n && blocked < RETRY_BLOCKED && member_unpark(m, &hint); i++) {
+		expect_parked(m, FETCH_BUCKET);
+		expect_parked(m, FETCH_ENTRY);
 		if (offer(m, hint.page, hint.hash) == -EAGAIN) {
 			(void)member_park(m, hint.page, hint.hash);
 			blocked++;

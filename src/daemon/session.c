@@ -627,6 +627,8 @@ static void take_entries(struct session *s, uint32_t max)
 	for (int i = 0; i < n; i++) {
 		struct member *m = s->vm->member;
 
+		if (m)
+			match_expect(m, &entries[i], (uint32_t)(n - i));
 		if (s->stale)
 			s->stale--;
 		else if (m)

@@ -185,11 +185,17 @@ static uint32_t tag_at(const struct page_index *index, const struct bucket *buck
 	return entry_tag(*entry_at(index, bucket, at));
 }
 
-/* The place of the tag, or where it would be. Tags are evenly spread: begin where it should be. */
+/* Where the tag should be: tags are evenly spread. */
+static uint32_t bucket_guess(const struct bucket *bucket, uint32_t tag)
+{
+	return (uint64_t)tag * bucket->n >> TAG_BITS;
+}
+
+/* The place of the tag, or where it would be. */
 static uint32_t bucket_find(const struct page_index *index, const struct bucket *bucket,
 			    uint32_t tag)
 {
-	uint32_t at = (uint64_t)tag * bucket->n >> TAG_BITS;
+	uint32_t at = bucket_guess(bucket, tag);
 
 	while (at < bucket->n && tag_at(index, bucket, at) < tag)
 		at++;
@@ -376,6 +382,23 @@ void index_set_cap(struct page_index *index, uint64_t cap)
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */
+
+void index_fetch_bucket(const struct page_index *index, uint64_t hash)
+{
+	struct place place = place_of(index, hash);
+
+	__builtin_prefetch(place.bucket);
+	__builtin_prefetch(place.bucket + 1); /* it is larger than a line of the cache */
+}
+
+void index_fetch_entry(const struct page_index *index, uint64_t hash)
+{
+	struct place place = place_of(index, hash);
+	uint32_t at = bucket_guess(place.bucket, place.tag);
+
+	if (at < place.bucket->n)
+		__builtin_prefetch(entry_at(index, place.bucket, at));
+}
 
 struct index_entry index_lookup(const struct page_index *index, uint64_t hash)
 {

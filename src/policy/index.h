@@ -32,6 +32,10 @@ struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret);
 struct page_index *index_free(struct page_index *index); /* takes NULL, returns NULL */
 void index_set_cap(struct page_index *index, uint64_t cap);
 
+/* For who has many hashes to look up: what the processor will need for this one is on its way to
+ * its cache, first of its bucket, then (some lookups later) of the entry. Both change nothing. */
+void index_fetch_bucket(const struct page_index *index, uint64_t hash);
+void index_fetch_entry(const struct page_index *index, uint64_t hash);
 struct index_entry index_lookup(const struct page_index *index, uint64_t hash);
 
 /* Puts a hint, in place of any hint there was for that hash. 0; -EEXIST: a frame is there, nothing
