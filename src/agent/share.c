@@ -102,16 +102,16 @@ static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n
 	return 0;
 }
 
-/* Step 6 for n frames that were mapped. Who waited may be faster than we: then, or where a kernel
- * wants another registration for that call, they are faulted in. */
+/* Step 6 for n frames that were mapped: who waited goes on, and finds them present. Rejected:
+ * UFFDIO_CONTINUE, which takes a third of that time, but gives each mapping an anon_vma (a fifth
+ * more metadata), which every later split has to copy: 3 us of a first write. */
 static void show_frames(struct batch *b, int uffd, uint32_t page, uint32_t n)
 {
 	char *addr = region_page(b->r, page);
 	size_t len = (size_t)n * PS_PAGE_SIZE;
 
 	uffd_wake(uffd, addr, len);
-	if (uffd_continue_protected(b->a->guard, addr, len))
-		map_advise(addr, len, MADV_POPULATE_READ);
+	map_advise(addr, len, MADV_POPULATE_READ);
 }
 
 /* Equal pages that were taken out: maps frames, or zero pages, and leaves them in quarantine. */

@@ -10,8 +10,6 @@
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 
-#define CONTINUE_MODE_WP (1ull << 1) /* Linux 6.3; Debian 12's headers do not name it */
-
 /* The raw ioctl: the agent interposes the function ioctl() in its VMM. */
 static int uffd_ioctl(int fd, unsigned long request, void *arg)
 {
@@ -81,17 +79,6 @@ int uffd_zeropage(int fd, void *addr, size_t len)
 
 	SYS_INJECT();
 	return uffd_ioctl(fd, UFFDIO_ZEROPAGE, &arg);
-}
-
-int uffd_continue_protected(int fd, void *addr, size_t len)
-{
-	struct uffdio_continue arg = {
-		.range = {(uintptr_t)addr, len},
-		.mode = UFFDIO_CONTINUE_MODE_DONTWAKE | CONTINUE_MODE_WP,
-	};
-
-	SYS_INJECT();
-	return uffd_ioctl(fd, UFFDIO_CONTINUE, &arg);
 }
 
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode)

@@ -29,10 +29,6 @@ int uffd_wake(int fd, void *addr, size_t len);
 int uffd_protect(int fd, void *addr, size_t len, int on);
 /* Zero page at each page of the range; wakes. -EEXIST: something is there. */
 int uffd_zeropage(int fd, void *addr, size_t len);
-/* Maps the pages that the range's file has, write-protected; wakes nobody. A third of what
- * MADV_POPULATE_READ takes. -EEXIST: something is there; what was before it is mapped. -EFAULT: the
- * file has a hole. */
-int uffd_continue_protected(int fd, void *addr, size_t len);
 /* Moves pages. Returns the bytes moved, which may be fewer than len (then the page behind them is
  * the one that did not want to), or -errno when none was: see primitives 1 for the meaning. */
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode);
