@@ -41,6 +41,7 @@
 #define NAP_FULL_NS 10000000ull /* the daemon makes no room, perhaps for long */
 #define TIDY_NS 2000000000ull
 #define TIDY_BUSY_NS 20000000000ull
+#define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
 
 /* ---- regions ------------------------------------------------------------------------------ */
 
@@ -378,7 +379,7 @@ struct tidy {
 
 /* Frames leave the window for the guest, pages leave the nursery: empty page tables stay behind, as
  * large as what was shared. The kernel takes them back (6.14 and newer) when a range that holds
- * nothing is discarded. Not while more is moved: it would make them anew. */
+ * nothing is discarded. Not while much is moved: that would make them anew. */
 static void serve_tables(struct agent *a, uint64_t now, struct tidy *tidy)
 {
 	uint64_t moved = a->stats.shares + a->unshares + a->discards;
@@ -387,7 +388,7 @@ static void serve_tables(struct agent *a, uint64_t now, struct tidy *tidy)
 	if (now < tidy->next)
 		return;
 	tidy->next = now + TIDY_NS;
-	busy = moved != tidy->seen;
+	busy = moved - tidy->seen > TIDY_BUSY_PAGES;
 	tidy->seen = moved;
 	if (moved == tidy->moved || (busy && now < tidy->latest))
 		return;
