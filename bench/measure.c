@@ -12,7 +12,6 @@
 
 #include "sys/cleanup.h"
 
-#define CALIBRATE_NS 20000000u
 #define PATH_BYTES 128
 #define TEXT_BYTES 256
 #define SEEN_MAX 256u
@@ -20,78 +19,6 @@
 #define PM_PRESENT (1ull << 63)
 #define PM_FILE (1ull << 61)	  /* a page of a file or of shared memory */
 #define PM_EXCLUSIVE (1ull << 56) /* mapped once */
-
-/* ---- time ---------------------------------------------------------------------------------- */
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-double tick_ns(void)
-{
-	static double known;
-
-	if (known == 0) {
-		uint64_t ns = now_ns(), ticks = tick(), end = ns + CALIBRATE_NS;
-
-		while (now_ns() < end)
-			continue;
-		ticks = tick() - ticks;
-		known = (double)(now_ns() - ns) / (double)ticks;
-	}
-	return known;
-}
-
-void spin_ns(uint64_t ns)
-{
-	uint64_t end = now_ns() + ns;
-
-	while (now_ns() < end)
-		continue;
-}
-
-/* ---- latencies ----------------------------------------------------------------------------- */
-
-int latency_init(struct latency *l, size_t room)
-{
-	*l = (struct latency){.ns = calloc(room ? room : 1, sizeof(*l->ns)), .room = room};
-	return l->ns ? 0 : -ENOMEM;
-}
-
-void latency_deinit(struct latency *l)
-{
-	free(l->ns);
-	*l = (struct latency){0};
-}
-
-void latency_add(struct latency *l, double ns)
-{
-	if (l->count < l->room)
-		l->ns[l->count++] = ns;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double quantile(const struct latency *l, double part)
-{
-	return l->count ? l->ns[(size_t)(part * (double)(l->count - 1))] : 0;
-}
-
-void latency_print(struct latency *l, FILE *out)
-{
-	qsort(l->ns, l->count, sizeof(*l->ns), by_size);
-	fprintf(out, " n=%zu p50=%.0f p99=%.0f p999=%.0f max=%.0f", l->count, quantile(l, 0.5),
-		quantile(l, 0.99), quantile(l, 0.999), quantile(l, 1));
-}
 
 /* ---- processes ----------------------------------------------------------------------------- */
 

@@ -12,45 +12,9 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "guest/latency.h"
+
 #define MEASURE_PAGE 4096u
-
-/* ---- time ---------------------------------------------------------------------------------- */
-
-uint64_t now_ns(void); /* CLOCK_MONOTONIC */
-
-/* The time of one instruction's effect: in cycles of the time stamp counter where there is one
- * (rdtscp waits for what is before it, lfence holds back what is behind it), in ns elsewhere. */
-static inline uint64_t tick(void)
-{
-#ifdef __x86_64__
-	uint32_t aux;
-	uint64_t t = __builtin_ia32_rdtscp(&aux);
-
-	__builtin_ia32_lfence();
-	return t;
-#else
-	return now_ns();
-#endif
-}
-
-/* ns of one tick, found out against the clock in 20 ms at the first call. */
-double tick_ns(void);
-/* Waits without sleeping: the core stays awake and warm. */
-void spin_ns(uint64_t ns);
-
-/* ---- latencies ----------------------------------------------------------------------------- */
-
-struct latency {
-	double *ns;
-	size_t count, room;
-};
-
-int latency_init(struct latency *l, size_t room); /* 0 or -ENOMEM */
-void latency_deinit(struct latency *l);
-/* More than room are dropped. */
-void latency_add(struct latency *l, double ns);
-/* " n=N p50=NS p99=NS p999=NS max=NS", no newline. Sorts. */
-void latency_print(struct latency *l, FILE *out);
 
 /* ---- processes ----------------------------------------------------------------------------- */
 

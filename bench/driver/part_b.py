@@ -43,6 +43,7 @@ class Run:
             self._converge(sampler)
             self._idle()
             if not self.plan.brief:
+                self._touch()
                 self._work(sampler)
             self.result["wrong_pages"] = self.guests.verify()
         finally:
@@ -115,6 +116,11 @@ class Run:
         result.update(self._count())
         result["managed"] = plan.mib * plan.guests * (1 << 20)
         result["books"] = self.contender.books()
+
+    def _touch(self):
+        """First touches as a guest's program sees them, the emulator's part included."""
+        self.result["first_read_ns"] = self.guests.all[-1].ask("read")
+        self.result["first_write_ns"] = self.guests.all[-1].ask("write")
 
     def _work(self, sampler):
         """A build, a database, a file walk, in all guests at once; then what is saved again."""

@@ -16,6 +16,7 @@
  *	flip		turns one bit of its memory over, for a test that verify sees it
  *	stats		where the guest's memory is
  *	load MS		memory, system calls and disk reads in turns: how many of each a second
+ *	read, write	touches what the loads leave alone, page by page: how long it takes, in ns
  *	build MS, database MS	work as people do it: how much of it was done
  *	poweroff
  *
@@ -164,6 +165,16 @@ static void do_stats(const char *tag, FILE *out)
 	fprintf(out, " processes=%zu\n", procs_count());
 }
 
+/* The file that every guest has. */
+static struct area *untouched(void)
+{
+	size_t i = 0;
+
+	while (!areas[i].path || areas[i].kind != AREA_SAME)
+		i++;
+	return &areas[i];
+}
+
 /* Loads read what every guest has: the first area, and never write to it. */
 static void do_load(const char *tag, const char *command, unsigned int ms, FILE *out)
 {
@@ -174,6 +185,9 @@ static void do_load(const char *tag, const char *command, unsigned int ms, FILE 
 
 	if (answer && !strcmp(command, "load"))
 		r = load_run(areas[0].memory, areas[0].pages * MODEL_PAGE, ms, answer);
+	else if (answer && (!strcmp(command, "read") || !strcmp(command, "write")))
+		r = load_touch(untouched()->memory, untouched()->pages * MODEL_PAGE,
+			       *command == 'w', answer);
 	else if (answer)
 		r = load_job(command, ms, answer);
 	if (answer)
@@ -207,7 +221,8 @@ static void obey(char *line, FILE *out)
 	else if (!strcmp(command, "stats"))
 		do_stats(tag, out);
 	else if (!strcmp(command, "load") || !strcmp(command, "build") ||
-		 !strcmp(command, "database"))
+		 !strcmp(command, "database") || !strcmp(command, "read") ||
+		 !strcmp(command, "write"))
 		do_load(tag, command, argument ? (unsigned int)strtoul(argument, NULL, 10) : 1000,
 			out);
 	else if (!strcmp(command, "poweroff"))

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/latency.h"
 #include "model.h"
 #include "sys/cleanup.h"
 
@@ -23,18 +24,12 @@
 #define IO_BYTES (64u << 10)
 #define DISK_BYTES (128u << 20) /* of the disk that are read */
 
+#define TOUCH_APART_NS 50000u /* so that who settles a touch is asleep again at the next one */
+
 #define DB_FILE "/run/records"
 #define DB_RECORDS 32768u
 #define DB_RECORD 256u
 #define DB_BATCH 64 /* updates between two fdatasync() */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t next_random(void)
 {
@@ -133,6 +128,49 @@ int load_run(const uint8_t *memory, size_t bytes, unsigned int ms, FILE *out)
 	take_turns(&l, ms, out);
 	munmap(own, OWN_BYTES + IO_BYTES);
 	return l.failed ? -EIO : 0;
+}
+
+/* ---- touches ------------------------------------------------------------------------ */
+
+/* A write is of what is there already: content stays right, and yet it is a write. */
+static double touch(uint8_t *page, bool write)
+{
+	volatile uint64_t *word = (volatile uint64_t *)(void *)page;
+	uint64_t content = write ? *word : 0, start, end;
+
+	start = tick();
+	if (write)
+		*word = content;
+	else
+		(void)*word;
+	end = tick();
+	return (double)(end - start) * tick_ns();
+}
+
+int load_touch(uint8_t *memory, size_t bytes, bool write, FILE *out)
+{
+	size_t pages = bytes / MODEL_PAGE, *order = calloc(pages ? pages : 1, sizeof(*order));
+	struct latency l;
+
+	if (!order || latency_init(&l, pages) < 0) {
+		free(order);
+		return -ENOMEM;
+	}
+	tick_ns();
+	for (size_t i = 0; i < pages; i++) {
+		size_t k = next_random() % (i + 1); /* shuffled while it grows */
+
+		order[i] = order[k];
+		order[k] = i;
+	}
+	for (size_t i = 0; i < pages; i++) {
+		spin_ns(TOUCH_APART_NS);
+		latency_add(&l, touch(memory + order[i] * MODEL_PAGE, write));
+	}
+	latency_print(&l, out);
+	latency_deinit(&l);
+	free(order);
+	return 0;
 }
 
 /* ---- jobs -------------------------------------------------------------------------- */
