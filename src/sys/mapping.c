@@ -212,14 +212,10 @@ size_t map_resident(const void *addr, size_t len)
 	unsigned char there[MAP_WHOLE_PAGES];
 	size_t pages = 0;
 
-	for (size_t done = 0, step; done < len; done += step) {
-		step = len - done < sizeof(there) * PAGE_BYTES ? len - done :
-								 sizeof(there) * PAGE_BYTES;
-		if (mincore((char *)addr + done, step, there) < 0)
-			return 0;
-		for (size_t i = 0; i < (step + PAGE_BYTES - 1) / PAGE_BYTES; i++)
-			pages += there[i] & 1;
-	}
+	if (len > sizeof(there) * PAGE_BYTES || syscall(SYS_mincore, addr, len, there) < 0)
+		return 0;
+	for (size_t i = 0; i < len / PAGE_BYTES; i++)
+		pages += there[i] & 1;
 	return pages * PAGE_BYTES;
 }
 

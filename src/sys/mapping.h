@@ -39,7 +39,8 @@ bool map_whole(void *addr, size_t len);
 void *map_away(void *src, size_t len);
 /* Moves a mapping to dst, replacing what is there, and gives it new_len bytes. 0 or -errno. */
 int map_grow(void *dst, size_t new_len, void *src, size_t old_len);
-/* Bytes of the range, which is mapped, that are in memory; 0 if it cannot be told. */
+/* Bytes of the range that are in memory; 0 if it cannot be told: not all of it is mapped, or it is
+ * larger than MAP_WHOLE_PAGES. */
 size_t map_resident(const void *addr, size_t len);
 /* madvise. 0 or -errno. */
 int map_advise(void *addr, size_t len, int advice);
