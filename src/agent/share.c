@@ -305,10 +305,10 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 			k++;
 		if (ok[i])
 			cause = cause_of(map_frames(b, page + i, frame + i, k));
-		if (ok[i]) /* who wrote to an old frame meanwhile */
-			show_frames(b, b->a->guard, page + i, k);
 		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
 			page_set(&b->r->state[page + q], PAGE_OLD);
+		if (ok[i]) /* who wrote to an old frame meanwhile */
+			show_frames(b, b->a->guard, page + i, k);
 		answer_all(b, page + i, frame + i, k, cause);
 	}
 }
@@ -343,13 +343,16 @@ static uint32_t same_state(const struct region *r, uint32_t page, uint32_t n)
 static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
 {
 	uint32_t i = 0;
+	int err;
 
 	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest)) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}
-	if (store_prepare(b->a, b->s, run->frame, run->len)) {
-		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_NO_MEMORY);
+	err = store_prepare(b->a, b->s, run->frame, run->len);
+	if (err) {
+		refuse_all(b, run->page, run->frame, run->len,
+			   err == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_ERROR);
 		return;
 	}
 	while (i < run->len) {

@@ -9,6 +9,8 @@
 #include "sys/thread.h"
 #include "sys/uffd.h"
 
+#define PREPARE_TRIES 100000u
+
 /* Of the window, and of the view. */
 static size_t window_bytes(const struct store *s)
 {
@@ -79,11 +81,14 @@ int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
 {
 	char *at = store_window(s, frame);
 	size_t len = (size_t)n * PS_PAGE_SIZE;
-	int err;
+	int err = -EAGAIN;
 
 	/* -EAGAIN: an event of an earlier mremap() is being read this moment. */
-	while ((err = uffd_protect(a->guard, at, len, 1)) == -EAGAIN)
-		sys_yield();
+	for (unsigned int tries = 0; err == -EAGAIN && tries < PREPARE_TRIES; tries++) {
+		err = uffd_protect(a->guard, at, len, 1);
+		if (err == -EAGAIN)
+			sys_yield();
+	}
 	return err;
 }
 
