@@ -252,18 +252,9 @@ static uint32_t choose(struct synth *s, uint32_t *chosen, uint32_t n)
 static double touch(struct synth *s, uint32_t page, bool write)
 {
 	volatile uint64_t *word = (volatile uint64_t *)(void *)synth_page(s, page);
-	uint64_t content = layout_word(&s->layout, page, s->generation[page]), start, end;
 
-	if (write) {
-		start = tick();
-		*word = content;
-		end = tick();
-	} else {
-		start = tick();
-		(void)*word;
-		end = tick();
-	}
-	return (double)(end - start) * tick_ns();
+	return write ? touch_write(word, layout_word(&s->layout, page, s->generation[page])) :
+		       touch_read(word);
 }
 
 int do_touch(struct synth *s, bool write, uint32_t n, unsigned int apart_us, FILE *out)

@@ -99,14 +99,16 @@ class Run:
         build, named = self.image.build, self.guests.named()
         frames = counters.count_frames(build, self.mib, named)
         ideal = counters.count_ideal(build, self.mib, named)
-        after = counters.footprint(build, self.mib, named, frames)
-        return {
+        found = {
             "frames": {key: frames[key] for key in ("saved", "shared", "zero", "frames")},
             "ideal_after": ideal["ideal"],
             "pages": ideal["pages"],
-            "metadata": counters.metadata(self.contender, named, frames, self.footprint, after,
-                                          emulated=self.image.accel != "kvm"),
         }
+        if not self.plan.brief:
+            after = counters.footprint(build, self.mib, named, frames)
+            found["metadata"] = counters.metadata(self.contender, named, frames, self.footprint,
+                                                  after, emulated=self.image.accel != "kvm")
+        return found
 
     def _idle(self):
         result, plan = self.result, self.plan

@@ -27,7 +27,7 @@ class Plan:
     touches: int = 0     # timed first reads, and as many first writes
     apart_us: int = 50
     twins: int = 0
-    rest_s: float = 8    # before a pass over quiet memory is measured (REST_S: all are at rest)
+    rest_s: float = 8    # before a pass over quiet memory is measured
     window_s: float = 6  # how long it is watched then
     brief: bool = False  # converging, counting, verifying, and no more
     file: str = ""

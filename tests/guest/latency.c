@@ -38,6 +38,22 @@ void spin_ns(uint64_t ns)
 		continue;
 }
 
+double touch_read(const volatile uint64_t *word)
+{
+	uint64_t start = tick();
+
+	(void)*word;
+	return (double)(tick() - start) * tick_ns();
+}
+
+double touch_write(volatile uint64_t *word, uint64_t value)
+{
+	uint64_t start = tick();
+
+	*word = value;
+	return (double)(tick() - start) * tick_ns();
+}
+
 int latency_init(struct latency *l, size_t room)
 {
 	*l = (struct latency){.ns = calloc(room ? room : 1, sizeof(*l->ns)), .room = room};

@@ -30,6 +30,10 @@ double tick_ns(void);
 /* Waits without sleeping: the core stays awake and warm. */
 void spin_ns(uint64_t ns);
 
+/* How long it takes to read a word, or to write one, in ns. tick_ns() must have been called. */
+double touch_read(const volatile uint64_t *word);
+double touch_write(volatile uint64_t *word, uint64_t value);
+
 struct latency {
 	double *ns;
 	size_t count, room;

@@ -136,15 +136,8 @@ int load_run(const uint8_t *memory, size_t bytes, unsigned int ms, FILE *out)
 static double touch(uint8_t *page, bool write)
 {
 	volatile uint64_t *word = (volatile uint64_t *)(void *)page;
-	uint64_t content = write ? *word : 0, start, end;
 
-	start = tick();
-	if (write)
-		*word = content;
-	else
-		(void)*word;
-	end = tick();
-	return (double)(end - start) * tick_ns();
+	return write ? touch_write(word, *word) : touch_read(word);
 }
 
 int load_touch(uint8_t *memory, size_t bytes, bool write, FILE *out)
