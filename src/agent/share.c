@@ -340,12 +340,12 @@ static uint32_t same_state(const struct region *r, uint32_t page, uint32_t n)
 	return k;
 }
 
-static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
+static void share_run(struct batch *b, const struct run *run)
 {
 	uint32_t i = 0;
 	int err;
 
-	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest)) {
+	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : share_shortest(b->a))) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}
@@ -355,6 +355,7 @@ static void share_run(struct batch *b, const struct run *run, uint32_t shortest)
 			   err == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_ERROR);
 		return;
 	}
+	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run->cost);
 	while (i < run->len) {
 		enum page_state state = page_state(&b->r->state[run->page + i]);
 		uint32_t k = same_state(b->r, run->page + i, run->len - i);
@@ -384,9 +385,10 @@ static void price(const struct region *r, struct run *run)
 				       runs_side_after(run, last, after));
 }
 
-uint64_t share_mappings(const struct agent *a)
+uint32_t share_shortest(const struct agent *a)
 {
-	return a->budget.baseline + a->stats.mappings;
+	return runs_shortest(a->budget.baseline + a->stats.mappings, a->budget.limit,
+			     a->link.config.map_reserve);
 }
 
 /* Drops what cannot be done now; the rest, in order, into kept. */
@@ -423,7 +425,6 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 	};
 	struct run_order kept[PS_BLOCK_PAGES];
 	struct run runs[PS_BLOCK_PAGES];
-	uint32_t shortest;
 	size_t count;
 	int err;
 
@@ -444,12 +445,8 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 	for (size_t i = 0; i < count; i++)
 		price(r, &runs[i]);
 	runs_sort(runs, count);
-	for (size_t i = 0; i < count; i++) {
-		shortest = runs_shortest(share_mappings(a), a->budget.limit,
-					 a->link.config.map_reserve);
-		share_run(&b, &runs[i], shortest);
-		a->stats.mappings = (uint64_t)((int64_t)a->stats.mappings + runs[i].cost);
-	}
+	for (size_t i = 0; i < count; i++)
+		share_run(&b, &runs[i]);
 }
 
 static bool has(const uint64_t *map, uint32_t i)

@@ -19,7 +19,8 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
  * place. */
 void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map);
 
-/* Mappings of this process now, as far as known without counting. */
-uint64_t share_mappings(const struct agent *a);
+/* The shortest run that is worth its mappings now, as far as known without counting them:
+ * runs_shortest(). 1: every page is; 0: none. */
+uint32_t share_shortest(const struct agent *a);
 
 #endif

@@ -24,7 +24,9 @@
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
  * arming it costs the guest a fault each time and never gave anything. The same for a page whose
- * sharing was refused.
+ * sharing was refused; while mappings are so few that a lone page is refused, what was refused
+ * again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try costs a hash, a
+ * frame that is filled for nothing, and an answer.)
  *
  * Frames of an earlier daemon's store (OLD) are hinted in the first look, and mapped over when
  * their twin is found in another VM. One that has none, or whose mapping is refused, would keep
@@ -59,12 +61,24 @@ struct visit {
 	bool restless; /* some page waits for the next look, written or not */
 };
 
+/* Blocks take turns, so that what rests does not all come back in one look. */
+static uint64_t turn(const struct visit *v)
+{
+	return v->a->walk.look + v->first / PS_BLOCK_PAGES;
+}
+
 static bool is_due(const struct visit *v, uint8_t state)
 {
 	unsigned int v2 = (state & PAGE_VOLATILE) >> PAGE_VOLATILE_SHIFT;
 
-	/* Blocks take turns, so that what rests does not all come back in one look. */
-	return ((v->a->walk.look + v->first / PS_BLOCK_PAGES) & ((1u << v2) - 1)) == 0;
+	return turn(v) % (1u << v2) == 0;
+}
+
+/* Was it refused again and again, and would be once more? Its turn comes in a full look. */
+static bool is_hopeless(const struct visit *v, uint8_t state)
+{
+	return v->a->walk.crowded && (state & PAGE_VOLATILE) == PAGE_VOLATILE &&
+	       turn(v) % WALK_CROWDED_LOOKS != 0;
 }
 
 static void add_zero(struct visit *v, uint32_t page)
@@ -135,6 +149,8 @@ static void look_clean(struct visit *v, uint32_t page)
 		page_calm(&v->r->state[page]);
 		break;
 	case PAGE_NEW:
+		if (is_hopeless(v, byte))
+			return;
 		if (!is_due(v, byte)) {
 			v->restless = true;
 			return;
@@ -319,8 +335,7 @@ static void look_frames(struct visit *v)
  * WALK_FULL_LOOKS th look is made all the same: what the VMM discarded shows only there. */
 static bool quiet(const struct agent *a, const struct region *r, const struct visit *v)
 {
-	if (v->b->restless || a->walk.drop_old ||
-	    (a->walk.look + v->first / PS_BLOCK_PAGES) % WALK_FULL_LOOKS == 0)
+	if (v->b->restless || a->walk.drop_old || turn(v) % WALK_FULL_LOOKS == 0)
 		return false;
 	return pagemap_quiet(a->pagemap, (uintptr_t)region_page(r, v->first),
 			     (uintptr_t)region_page(r, v->end)) == 1;
@@ -336,7 +351,7 @@ static bool at_rest(const struct visit *v)
 		return false;
 	while (shift < WALK_REST_SHIFT && v->b->calm >= WALK_REST_VISITS << shift)
 		shift++;
-	return (v->a->walk.look + v->first / PS_BLOCK_PAGES) & ((1u << shift) - 1);
+	return turn(v) % (1u << shift) != 0;
 }
 
 static void judge_rest(struct block *b, bool calm)
@@ -485,6 +500,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->look++;
 		w->region = w->block = 0;
 		w->armed = w->present = 0;
+		w->crowded = share_shortest(a) != 1;
 	}
 	if (wait)
 		return wait;

@@ -15,12 +15,13 @@
 #define WALK_LOOK_MAX_NS 60000000000ull
 #define WALK_NEW_PART 4u /* so much of it armed in one look: most of the memory is new */
 #define WALK_OLD_MIN_NS \
-	20000000000ull	      /* frames of earlier stores wait for twins at least so long */
-#define WALK_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
-#define WALK_LARGE_LOOKS 16u  /* parts of huge pages are hashed in every 16th look */
-#define WALK_FULL_LOOKS 16u   /* a quiet block is counted anew in every 16th look */
-#define WALK_REST_SHIFT 3u    /* a block at rest is visited in every 8th look at least */
-#define WALK_REST_VISITS 2u   /* quiet visits until it is passed over once; twice as many: ... */
+	20000000000ull		/* frames of earlier stores wait for twins at least so long */
+#define WALK_SLICE_BLOCKS 64u	/* then the worker sees to its other duties */
+#define WALK_LARGE_LOOKS 16u	/* parts of huge pages are hashed in every 16th look */
+#define WALK_FULL_LOOKS 16u	/* a quiet block is counted anew in every 16th look */
+#define WALK_REST_SHIFT 3u	/* a block at rest is visited in every 8th look at least */
+#define WALK_REST_VISITS 2u	/* quiet visits until it is passed over once; twice as many: ... */
+#define WALK_CROWDED_LOOKS 256u /* a multiple of WALK_FULL_LOOKS: where mappings are few */
 #define WALK_STARVED_PAGES \
 	(PS_BLOCK_PAGES / 2) /* tokens and room in the ring for so many: a starved look goes on */
 #define WALK_STARVED_NS 5000000ull /* looked for so often, where nobody knows better */
@@ -33,6 +34,7 @@ struct walk {
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
 	bool under_way;
+	bool crowded;	/* mappings are so few that a lone page is refused */
 	bool starved;	/* the look under way stopped for want of tokens, or of room in the ring */
 	bool soon;	/* the next look comes sooner */
 	uint64_t armed; /* pages, in this look */

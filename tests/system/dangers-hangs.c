@@ -362,6 +362,7 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 	struct fakevmm a;
 	long max, most = 0, before = -1, now, first;
 	uint32_t pages = 60000, still = 0;
+	double refused;
 	char text[32];
 
 	t_slurp("/proc/sys/vm/max_map_count", text, sizeof(text));
@@ -390,6 +391,13 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 	       t_api_number(&d, "/v1/vms/a", "mappings"));
 	CHECK_GT(t_api_number(&d, "/v1/vms/a", "mappings"), 0.9 * (double)(now - first));
 	CHECK_LT(t_api_number(&d, "/v1/vms/a", "mappings"), 1.1 * (double)(now - first));
+	t_sleep(8); /* each was refused in its 1st, 2nd, 4th look: in one of 256 from now on */
+	refused = t_api_number(&d, "/v1/vms/a", "counters/refused/mappings");
+	CHECK_GT(refused, pages / 8);
+	t_sleep(8);
+	refused = t_api_number(&d, "/v1/vms/a", "counters/refused/mappings") - refused;
+	t_note("%.0f were tried again in 8 s", refused);
+	CHECK_LT(refused, pages / 16);
 	fv_check(&a, 0);
 	fv_do(&a, FV_PATCH, 0, 0, pages, 24, 5);
 	fv_check(&a, 0);
