@@ -100,12 +100,12 @@ def quiet_pass(contender, vms, rest_s, window_s):
     end = time.monotonic() + window_s
     while contender.passes() == mark and time.monotonic() < end:
         time.sleep(0.02)
+    first, start = contender.passes(), time.monotonic()
     cpu, vm_cpu = contenders.share_cpu_s(contender, vms), contenders.vm_cpu_s(vms)
-    start, first = time.monotonic(), contender.passes()
     time.sleep(window_s)
-    done, seconds = contender.passes() - first, time.monotonic() - start
     cpu = contenders.share_cpu_s(contender, vms) - cpu
     vm_cpu = contenders.vm_cpu_s(vms) - vm_cpu
+    seconds, done = time.monotonic() - start, contender.passes() - first
     return {
         "passes": done,
         "seconds": seconds,
