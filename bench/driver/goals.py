@@ -132,9 +132,13 @@ def judge_load(table, part, runs):
     base = runs if part != "b" else of(runs, "ksm") or runs
     for when, limit in (("after", 0.99), ("while", 0.95)):
         found = slowest(of(runs, "pshare"), base, when)
+        theirs = slowest(of(runs, "ksm"), base, when)
         words = "after settling" if when == "after" else "while converging"
+        note = f"the most lost: {found[1]}" if found else ""
+        if found and theirs:
+            note += f"; with KSM {theirs[0]:.3f}"
         table.least(f"{part}: throughput {words} / without sharing", limit,
-                    found[0] if found else None, f"the most lost: {found[1]}" if found else "")
+                    found[0] if found else None, note)
 
 
 def disturbed(runs):
