@@ -470,6 +470,22 @@ static void judge_old(struct agent *a, uint64_t now)
 	w->drop_old = a->link.holds_old && now - w->old_since > grace;
 }
 
+/* At the beginning of a look. When there is room again, what was refused is to be found at once. */
+static void judge_crowd(struct agent *a)
+{
+	bool was = a->walk.crowded;
+
+	a->walk.crowded = share_shortest(a) != 1;
+	if (!was || a->walk.crowded)
+		return;
+	pthread_mutex_lock(&a->act);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		if (a->region[i].life == REGION_MANAGED)
+			for (uint32_t b = 0; b < a->region[i].blocks; b++)
+				a->region[i].block[b].restless = 1;
+	pthread_mutex_unlock(&a->act);
+}
+
 /* ns until a starved look can go on: half a block of it, for each attempt scans the whole block
  * anew. 0: now. Room in the ring comes without a word; it is looked for again and again. */
 static uint64_t starving(const struct agent *a, uint64_t now)
@@ -500,7 +516,7 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->look++;
 		w->region = w->block = 0;
 		w->armed = w->present = 0;
-		w->crowded = share_shortest(a) != 1;
+		judge_crowd(a);
 	}
 	if (wait)
 		return wait;
