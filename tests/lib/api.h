@@ -36,7 +36,7 @@ void t_daemon_free(struct t_daemon *d);
 int t_http(const struct t_daemon *d, const char *method, const char *path, const char *send,
 	   char *body, size_t size);
 
-/* A number of the API: GET path, then a dotted way through the JSON; -1 if there is none. */
+/* A number of the API: GET path, then a way through the JSON, "a/b/c"; -1 if there is none. */
 double t_api_number(const struct t_daemon *d, const char *path, const char *way);
 
 /* PUT of a setting with a JSON value as text ("2", "true", "\"x\""). The status code. */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/fakevmm.h"
+#include "sys/probe.h"
 
 #define VMS 3u
 #define PAGES 4096u
@@ -31,6 +32,7 @@ struct scene {
 	struct t_daemon d;
 	struct fakevmm v[VMS];
 	uint64_t rng;
+	uint32_t small; /* FV_MAP_NOHUGE where this kernel cannot share what was huge */
 };
 
 static void daemon_up(struct scene *s)
@@ -46,16 +48,24 @@ static void vm_up(struct scene *s, uint32_t i)
 
 	snprintf(name, sizeof(name), "vm-%u", born++);
 	fv_start(&s->v[i], &s->d, (struct t_vm_opts){.name = name, .salt = "one"});
-	fv_map(&s->v[i], PAGES, FV_MAP_DONTFORK);
+	fv_map(&s->v[i], PAGES, FV_MAP_DONTFORK | s->small);
 	fv_do(&s->v[i], FV_HAMMER, 0, 0, 0, 0, THREADS);
+}
+
+static void scene_make(struct scene *s)
+{
+	const char *why;
+
+	memset(s, 0, sizeof(*s));
+	t_need_product();
+	s->rng = test_seed();
+	s->small = sys_probe_move_loops(&why) == SYS_PROBE_FINE ? 0 : FV_MAP_NOHUGE;
+	t_daemon_init(&s->d);
 }
 
 static void scene_start(struct scene *s)
 {
-	memset(s, 0, sizeof(*s));
-	t_need_product();
-	s->rng = test_seed();
-	t_daemon_init(&s->d);
+	scene_make(s);
 	daemon_up(s);
 	for (uint32_t i = 0; i < VMS; i++)
 		vm_up(s, i);
@@ -186,8 +196,7 @@ TEST_SECONDS("what nobody else has any more does not keep a dead daemon's store"
 {
 	static struct scene s;
 
-	t_need_product();
-	t_daemon_init(&s.d);
+	scene_make(&s);
 	daemon_up(&s);
 	for (uint32_t i = 0; i < 2; i++) {
 		fv_start(&s.v[i], &s.d, (struct t_vm_opts){.name = i ? "b" : "a", .salt = "lone"});
@@ -254,8 +263,7 @@ TEST_SECONDS("a guest starts without a daemon, and is picked up when one appears
 {
 	static struct scene s;
 
-	t_need_product();
-	t_daemon_init(&s.d);
+	scene_make(&s);
 	vm_up(&s, 0);
 	vm_up(&s, 1);
 	t_sleep(1);
@@ -364,10 +372,7 @@ static void daemon_limited(void (*limit)(void *), rlim_t value)
 {
 	static struct scene s;
 
-	memset(&s, 0, sizeof(s));
-	t_need_product();
-	s.rng = test_seed();
-	t_daemon_init(&s.d);
+	scene_make(&s);
 	t_daemon_start(&s.d, NULL, limit, &value);
 	t_daemon_full_speed(&s.d);
 	for (uint32_t i = 0; i < VMS; i++)
@@ -485,8 +490,7 @@ TEST_SECONDS("a daemon that runs into its memory limit takes no guest along", 60
 	t_need_product();
 	if (!cgroup_make(dir, sizeof(dir), "6291456"))
 		SKIP("no memory cgroup can be made here");
-	s.rng = test_seed();
-	t_daemon_init(&s.d);
+	scene_make(&s);
 	t_daemon_start(&s.d, NULL, enter_self, dir);
 	t_daemon_full_speed(&s.d);
 	for (uint32_t i = 0; i < VMS; i++)
@@ -514,8 +518,7 @@ TEST_SECONDS("a VM close to its memory limit is not killed by being shared", 60)
 	t_need_product();
 	if (!cgroup_make(dir, sizeof(dir), "33554432"))
 		SKIP("no memory cgroup can be made here");
-	s.rng = test_seed();
-	t_daemon_init(&s.d);
+	scene_make(&s);
 	daemon_up(&s);
 	vm_up(&s, 0);
 	vm_up(&s, 1);
