@@ -9,7 +9,7 @@
 #include "sys/thread.h"
 #include "sys/uffd.h"
 
-#define PREPARE_TRIES 100000u
+#define PREPARE_TRIES 100000u /* 0.1 s at least; an event is read in tens of microseconds */
 
 /* Of the window, and of the view. */
 static size_t window_bytes(const struct store *s)
