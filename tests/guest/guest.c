@@ -165,14 +165,13 @@ static void do_stats(const char *tag, FILE *out)
 	fprintf(out, " processes=%zu\n", procs_count());
 }
 
-/* The file that every guest has. */
+/* The file that every guest has; NULL: none. */
 static struct area *untouched(void)
 {
-	size_t i = 0;
-
-	while (!areas[i].path || areas[i].kind != AREA_SAME)
-		i++;
-	return &areas[i];
+	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)
+		if (areas[i].path && areas[i].kind == AREA_SAME)
+			return &areas[i];
+	return NULL;
 }
 
 /* Loads read what every guest has: the first area, and never write to it. */
@@ -180,14 +179,14 @@ static void do_load(const char *tag, const char *command, unsigned int ms, FILE 
 {
 	char *text = NULL;
 	size_t size;
+	struct area *area = untouched();
 	FILE *answer = open_memstream(&text, &size);
 	int r = -ENOMEM;
 
 	if (answer && !strcmp(command, "load"))
 		r = load_run(areas[0].memory, areas[0].pages * MODEL_PAGE, ms, answer);
-	else if (answer && (!strcmp(command, "read") || !strcmp(command, "write")))
-		r = load_touch(untouched()->memory, untouched()->pages * MODEL_PAGE,
-			       *command == 'w', answer);
+	else if (answer && area && (!strcmp(command, "read") || !strcmp(command, "write")))
+		r = load_touch(area->memory, area->pages * MODEL_PAGE, *command == 'w', answer);
 	else if (answer)
 		r = load_job(command, ms, answer);
 	if (answer)
