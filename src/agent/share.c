@@ -340,12 +340,18 @@ static uint32_t same_state(const struct region *r, uint32_t page, uint32_t n)
 	return k;
 }
 
+static uint32_t shortest_run(const struct agent *a)
+{
+	return runs_shortest(a->budget.baseline + a->stats.mappings, a->budget.limit,
+			     a->link.config.map_reserve);
+}
+
 static void share_run(struct batch *b, const struct run *run)
 {
 	uint32_t i = 0;
 	int err;
 
-	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : share_shortest(b->a))) {
+	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(b->a))) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}
@@ -385,10 +391,10 @@ static void price(const struct region *r, struct run *run)
 				       runs_side_after(run, last, after));
 }
 
-uint32_t share_shortest(const struct agent *a)
+bool share_crowded(const struct agent *a, bool was)
 {
-	return runs_shortest(a->budget.baseline + a->stats.mappings, a->budget.limit,
-			     a->link.config.map_reserve);
+	return runs_crowded(was, a->budget.baseline + a->stats.mappings, a->budget.limit,
+			    a->link.config.map_reserve);
 }
 
 /* Drops what cannot be done now; the rest, in order, into kept. */

@@ -5,6 +5,7 @@
 #ifndef PSHARE_AGENT_SHARE_H
 #define PSHARE_AGENT_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/region.h"
@@ -19,8 +20,8 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
  * place. */
 void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map);
 
-/* The shortest run that is worth its mappings now, as far as known without counting them:
- * runs_shortest(). 1: every page is; 0: none. */
-uint32_t share_shortest(const struct agent *a);
+/* Are mappings, as far as known without counting them, so few that a lone page is refused? was:
+ * what it said last (runs_crowded()). */
+bool share_crowded(const struct agent *a, bool was);
 
 #endif

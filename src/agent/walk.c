@@ -475,7 +475,7 @@ static void judge_crowd(struct agent *a)
 {
 	bool was = a->walk.crowded;
 
-	a->walk.crowded = share_shortest(a) != 1;
+	a->walk.crowded = share_crowded(a, was);
 	if (!was || a->walk.crowded)
 		return;
 	pthread_mutex_lock(&a->act);

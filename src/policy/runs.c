@@ -18,12 +18,17 @@
  * process that has filled its map with lone pages can still share what is worth most. The reserve
  * stays untouched: the VMM, and an unshare in the middle of a run, need mappings too.
  *
+ * Crowded is a process in which a lone page is refused. The walk goes by it, and looks at every
+ * block anew when it ends; so it ends at a lower mark than it began, and a VM that gains and loses
+ * some mappings about the half does not begin again and again.
+ *
  * Rejected: choosing the best runs of the whole VM at once (orders come block by block, and a walk
  * over all of them for each choice costs more than it gains); qsort(), which may allocate.
  */
 #include "policy/runs.h"
 
 #define RUN_COST_MIDDLE (2 * RUN_SIDE_SPLIT)
+#define RUN_MARGIN 32 /* one part of the limit: so much more is free when crowding has ended */
 
 static bool run_continues(const struct run *run, const struct run_order *order)
 {
@@ -114,6 +119,15 @@ uint32_t runs_shortest(uint64_t in_use, uint64_t max_map_count, uint64_t reserve
 	while (len < PS_BLOCK_PAGES && left < budget / 2 / len)
 		len *= 2;
 	return len;
+}
+
+bool runs_crowded(bool was, uint64_t in_use, uint64_t max_map_count, uint64_t reserve)
+{
+	uint64_t margin = was ? max_map_count / RUN_MARGIN : 0;
+
+	if (in_use > max_map_count)
+		return true;
+	return runs_shortest(in_use + margin, max_map_count, reserve) != 1;
 }
 
 bool runs_worth(const struct run *run, uint32_t shortest)

@@ -52,6 +52,10 @@ void runs_sort(struct run *runs, size_t n);
  * kernel's limit and reserve of them to be left alone. 1 .. PS_BLOCK_PAGES; 0: none left. */
 uint32_t runs_shortest(uint64_t in_use, uint64_t max_map_count, uint64_t reserve);
 
+/* Are mappings so few that a run of one page is refused? Once they are (was), it stays so until a
+ * margin is free beyond what a lone page needs. The arguments are those of runs_shortest(). */
+bool runs_crowded(bool was, uint64_t in_use, uint64_t max_map_count, uint64_t reserve);
+
 /* Is that run worth it? A run of no cost always is; one that costs 1 need be half as long. */
 bool runs_worth(const struct run *run, uint32_t shortest);
 

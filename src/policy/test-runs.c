@@ -210,6 +210,19 @@ TEST("at the end of the budget, or past it, no run is left")
 	CHECK_EQ(runs_shortest(0, 0, 0), 0);
 }
 
+TEST("crowding begins where a lone page is refused, and ends at a lower mark")
+{
+	CHECK(!runs_crowded(false, 500, 1000, 0));
+	CHECK(runs_crowded(false, 501, 1000, 0));
+	CHECK(runs_crowded(true, 501, 1000, 0));
+	CHECK(runs_crowded(true, 470, 1000, 0));
+	CHECK(!runs_crowded(true, 469, 1000, 0));
+	CHECK(!runs_crowded(false, 470, 1000, 0));
+	CHECK(runs_crowded(true, UINT64_MAX, 65530, 0));
+	CHECK(runs_crowded(false, 0, 0, 0));
+	CHECK(runs_crowded(true, 0, 100, UINT64_MAX));
+}
+
 TEST("the fuller the budget, the longer the run must be")
 {
 	uint32_t last = 1;
