@@ -117,7 +117,7 @@ def work_table(part):
     names = names_of(part["runs"])
     worked = [run for run in part["runs"] if "work" in run]
     rows = []
-    for words, key, factor in (("a build, files a second", "build", 1),
+    for words, key, factor in (("a build, KiB of source a second", "build", 1 / 1024),
                                ("a database, operations a second", "database", 1),
                                ("a file walk, MiB a second", "walk", 1),
                                ("CPU of sharing, % of a core", "core", 100),
