@@ -129,7 +129,7 @@ def judge_write(table, part, runs, bare, where, words):
         limit = WRITE_US[key] * (trip / 1000 / BARE_US if trip else 1)
         note = f"bare round trip {trip / 1000:.1f} us" if trip else "bare: not measured"
         if trip and max(one["p50"] for one in bare) > UNSTEADY * trip:
-            note += f", once {max(one['p50'] for one in bare) / 1000:.1f}: others were at work"
+            note += f", once {max(one['p50'] for one in bare) / 1000:.1f}: not steady"
         table.most(f"{part}: first write to a shared page{words}, {key}, us", limit,
                    value / 1000 if value is not None else None, note, "{:.1f}")
 

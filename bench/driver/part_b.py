@@ -130,7 +130,8 @@ class Run:
         cpu, vm_cpu = (contenders.share_cpu_s(self.contender, vms), contenders.vm_cpu_s(vms))
         start = time.monotonic()
         for job in ("build", "database"):
-            # by this host's clock: guests that do not work at the same time are each faster
+            # By this host's clock, with what comes before the work (the interpreter's start, the
+            # making of the database): guests that do not work at the same time are each faster.
             begun = time.monotonic()
             answers = guests.ask_all(self.guests.all, job, self.plan.work_ms)
             work[job] = sum(answer["done"] for answer in answers) / (time.monotonic() - begun)

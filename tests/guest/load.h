@@ -17,9 +17,8 @@ int load_run(const uint8_t *memory, size_t bytes, unsigned int ms, FILE *out);
  * max=. What is written is what is there. 0 or -errno. */
 int load_touch(uint8_t *memory, size_t bytes, bool write, FILE *out);
 
-/* Work as people do it, for ms: "build" compiles Python's library (counted in bytes of source),
- * "database" reads and updates records in a file with an index (in records). done= and, under the
- * job's name, how much a second. 0 or -errno. */
+/* Work as people do it, for ms: "build" compiles Python's library, "database" reads and updates
+ * records in a file with an index. done=: bytes of source; records. 0 or -errno. */
 int load_job(const char *name, unsigned int ms, FILE *out);
 
 #endif
