@@ -22,6 +22,7 @@
 #include "sys/uffd.h"
 
 #define OVER_TRIES 100000u
+#define OVER_TRIES_FINAL 16u /* of what no second try should mend: who waits is told soon */
 
 int over_map(struct agent *a, void *dst, void *src, size_t len)
 {
@@ -40,15 +41,23 @@ int over_map(struct agent *a, void *dst, void *src, size_t len)
 	return err;
 }
 
+static bool may_pass(long err)
+{
+	return err == -EAGAIN || err == -EBUSY || err == -ENOMEM || err == -EINTR;
+}
+
 void over_put_back(struct agent *a, char *dst, char *src, size_t len)
 {
 	long moved = 0;
 	size_t done = 0;
+	unsigned int final = 0;
 
 	for (unsigned int tries = 0; done < len && tries < OVER_TRIES; tries++) {
 		moved = uffd_move(a->tracker, dst + done, src + done, len - done, 0);
 		if (moved > 0)
 			done += (size_t)moved;
+		else if (!may_pass(moved) && ++final == OVER_TRIES_FINAL)
+			break;
 		else
 			sys_yield();
 	}

@@ -262,8 +262,11 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 /* Steps 2 to 6 for pages of the guest's own. */
 static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
-	int err = region_gate(b->a, b->r, page, n);
+	int err;
 
+	if (ps_unsafe("compare-before"))
+		ps_unsafe_pause();
+	err = region_gate(b->a, b->r, page, n);
 	if (err) {
 		refuse_all(b, page, frame, n, cause_of(err));
 		return;
