@@ -2,12 +2,11 @@
 """The goals, and what was measured beside each. Nothing here fails a run."""
 import statistics
 
-from driver import counters
+from driver import counters, throughput
 
 BARE_US = 10.0  # the bare round trip of the machine that the goal of a first write is stated for
 WRITE_US = {"p50": 12.0, "p99": 60.0}
 UNSTEADY = 1.5  # times the fastest bare round trip: a slower one is told
-KINDS = ("memory", "syscall", "io")
 
 
 def median(values):
@@ -37,24 +36,21 @@ def metadata(run, key="total"):
     return run["metadata"].get(key, 0) if "metadata" in run else None
 
 
+def twin_ms(run):
+    """The median until a new twin was shared; None where none was made, or none was shared."""
+    found = run.get("twin_ms", {})
+    return found["p50"] if found.get("n") else None
+
+
 def saved_part(run):
     return run["frames"]["saved"] / run["ideal_after"] if run["ideal_after"] else None
 
 
-def slowest(runs, base_runs, when):
-    """The load's speed of the kind that lost most, as a part of that without sharing.
-
-    Without sharing is: what base_runs did before sharing was allowed.
-    """
+def slowest(runs, when):
+    """(what was left of the speed of the kind of load that lost most, that kind); None."""
     parts = []
-    for kind in KINDS:
-        base = median([run["load_before"].get(kind) for run in base_runs
-                       if "load_before" in run])
-        if when == "after":
-            found = median([run["load_after"].get(kind) for run in runs if "load_after" in run])
-        else:
-            found = median([turn.get(kind) for run in runs for turn in run.get("load_while", [])])
-        part = ratio(found, base)
+    for kind in throughput.KINDS:
+        part = median([throughput.kept(run, when).get(kind) for run in runs])
         if part is not None:
             parts.append((part, kind))
     return min(parts) if parts else None
@@ -135,11 +131,9 @@ def judge_write(table, part, runs, bare, where, words):
 
 
 def judge_load(table, part, runs):
-    # in b an agent is in the VM from its start: there only KSM's runs are without one
-    base = runs if part != "b" else of(runs, "ksm") or runs
     for when, limit in (("after", 0.99), ("while", 0.95)):
-        found = slowest(of(runs, "pshare"), base, when)
-        theirs = slowest(of(runs, "ksm"), base, when)
+        found = slowest(of(runs, "pshare"), when)
+        theirs = slowest(of(runs, "ksm"), when)
         words = "after settling" if when == "after" else "while converging"
         note = f"the most lost: {found[1]}" if found else ""
         if found and theirs:

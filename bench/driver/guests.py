@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import time
 
-from driver import host, proc
+from driver import host, proc, throughput
 
 BOOT_S = 180
 ANSWER_S = 120
@@ -41,14 +41,15 @@ class Image:
 
 
 class Guest:
-    def __init__(self, image, contender, name, mib):
+    def __init__(self, image, contender, name, mib, more=()):
+        """more: words at the end of QEMU's command line."""
         self.image = image
         self.name = name
         self.log = image.run / f"{name}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(image.build / "bench/small"), *contender.wrap(name, held=True),
-                 *image.command(name, mib)],
+                 *image.command(name, mib), *more],
                 cwd=image.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid
 
@@ -72,6 +73,11 @@ class Guest:
 
     def close(self):
         proc.end(self.process)
+
+
+def bystander(image, mib):
+    """A guest like the others, that nobody may share; not up yet when this returns."""
+    return Guest(image, throughput.Bystander(), "bystander", mib, ("-machine", "mem-merge=off"))
 
 
 def ask_all(guests, command, argument=None, seconds=ANSWER_S):

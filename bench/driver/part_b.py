@@ -4,9 +4,9 @@ import dataclasses
 import time
 
 from driver import contender as contenders
-from driver import counters, guests, host, phases, proc
+from driver import counters, guests, host, phases, proc, throughput
 
-WARM_LOADS = 1      # an emulator translates what it has not run before
+WARM_TURNS = 1     # an emulator translates what it has not run before
 WORK_SETTLE_S = 6  # after the work, until what is saved is counted
 
 
@@ -15,7 +15,8 @@ class Plan:
     """Times in seconds, but for the *_ms."""
     guests: int
     mib: int             # of each
-    load_ms: int
+    load_ms: int         # of each turn
+    load_turns: int
     cap_s: float
     rest_s: float        # before a pass over quiet memory is measured
     window_s: float      # how long it is watched then
@@ -24,8 +25,10 @@ class Plan:
 
 
 class Run:
-    def __init__(self, image, contender, plan):
+    def __init__(self, image, contender, plan, bystander):
+        """bystander: a guest that may not share, and is there for several runs."""
         self.image = image
+        self.bystander = bystander
         self.contender = contender
         self.plan = plan
         self.mib = plan.mib
@@ -38,6 +41,7 @@ class Run:
         sampler = None
         try:
             self.result["boot_s"] = self.guests.boot(self.plan.guests)
+            self.bystander.ask("hello", seconds=guests.BOOT_S)
             self._before()
             sampler = proc.Sampler(self.image.build, self.contender, self.guests.pids())
             self._converge(sampler)
@@ -53,14 +57,16 @@ class Run:
             self.contender.stop()
         return self.result
 
-    def _load(self):
-        return self.guests.all[0].ask("load", self.plan.load_ms)
+    def _load(self, guest):
+        return guest.ask("load", self.plan.load_ms)
+
+    def _loads(self, turns):
+        return throughput.beside(self.guests.all, self._load, self.bystander, turns)
 
     def _before(self):
         result, named = self.result, self.guests.named()
-        for _ in range(WARM_LOADS):
-            self._load()
-        result["load_before"] = self._load()
+        self._loads(WARM_TURNS)
+        result["load_before"], result["beside_before"] = self._loads(self.plan.load_turns)
         cpu, start = contenders.vm_cpu_s(self.guests.pids()), time.monotonic()
         time.sleep(2)
         result["vm_core_before"] = ((contenders.vm_cpu_s(self.guests.pids()) - cpu) /
@@ -76,7 +82,7 @@ class Run:
         result, vms = self.result, self.guests.pids()
         start, begun = sampler.now(), len(sampler.samples)
         self.contender.release()
-        load = phases.Load(self._load, sampler.now)
+        load = phases.Load(lambda: self._load(self.guests.all[0]), sampler.now)
         wanted = result["ideal"] - result["saved_before"]
         try:
             result["end"] = phases.settle(self.contender, sampler, vms, wanted, self.plan.cap_s,
@@ -93,7 +99,7 @@ class Run:
         result["samples"] = [[round(s["t"], 3), s["saved"], round(s["share"], 4)] for s in samples]
         limit = reached["t"] + start if reached else float("inf")
         result["load_while"] = [turn for turn in loads if turn["start"] < limit]
-        result["load_after"] = self._load()
+        result["load_after"], result["beside_after"] = self._loads(self.plan.load_turns)
 
     def _count(self):
         build, named = self.image.build, self.guests.named()

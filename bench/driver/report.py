@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What was found, as tables for a terminal."""
-from driver import counters, goals
+from driver import counters, goals, throughput
 
 
 def show(value, form="{:.3g}", none="-"):
@@ -25,7 +25,7 @@ def latency(run, key, quantile):
 def speed(run, when, kind):
     if when == "while":
         return goals.median([turn.get(kind) for turn in run.get("load_while", [])])
-    return run.get(f"load_{when}", {}).get(kind)
+    return goals.median([vm.get(kind) for vm in run.get(f"load_{when}", [])])
 
 
 def per_page(run, kind="total"):
@@ -54,10 +54,12 @@ for _key, _words in (("first_read_ns", "first read"), ("first_write_ns", "first 
     for _q, _name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")):
         ROWS.append((f"{_words} {_name}, us",
                      lambda run, key=_key, q=_q: latency(run, key, q), "{:.2f}"))
-for _kind in goals.KINDS:
+for _kind in throughput.KINDS:
     for _when in ("before", "while", "after"):
         ROWS.append((f"{_kind} load {_when}, a second",
                      lambda run, when=_when, kind=_kind: speed(run, when, kind), "{:.4g}"))
+    ROWS.append((f"{_kind} load, after / before, beside a bystander",
+                 lambda run, kind=_kind: throughput.kept(run, "after").get(kind), "{:.3f}"))
 
 
 def names_of(runs):
@@ -152,7 +154,7 @@ def growth_table(part):
             show(meta.get("daemon", 0) / (1 << 20), "{:.1f}"),
             show(meta["vm processes"] / (1 << 20), "{:.1f}"),
             show(per_page(run), "{:.1f}"),
-            show(run["twin_ms"]["p50"] if run["twin_ms"].get("n") else None, "{:.0f}")])
+            show(goals.twin_ms(run), "{:.0f}")])
     print("d: growth")
     table(["", "GiB", "saved / ideal", "95 %, s", "CPU, s", "quiet pass, ms", "daemon, MiB",
            "agents, MiB", "bytes a page", "a new twin, ms"], rows)

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import time
 
-from driver import counters, host, phases, proc
+from driver import counters, host, phases, proc, throughput
 
 PAGE = 4096
 SCRATCH_PAGES = 1024  # of each VM, that are in no slot (bench/synth.h)
@@ -22,8 +22,8 @@ class Plan:
     change_ms: int = 1000
     seed: int = 1
     cap_s: float = 60
-    load_ms: int = 0     # 0: no loads
-    load_turn_ms: int = 900
+    load_ms: int = 0     # of each turn; 0: no loads
+    load_turns: int = 8
     touches: int = 0     # timed first reads, and as many first writes
     apart_us: int = 50
     twins: int = 0
@@ -39,16 +39,18 @@ def ideal_of(plan):
     return slots * plan.equal // 1000 * plan.run * (plan.vms - 1)
 
 
+def start_vm(build, contender, plan, number, name):
+    return proc.Talker(
+        [build / "bench/small", *contender.wrap(name), build / "bench/synth", plan.seed, number,
+         plan.mib // plan.vms * 256, plan.run, plan.equal, plan.change,
+         *([plan.file] if plan.file else [])], name)
+
+
 def start_vms(build, contender, plan):
-    mib = plan.mib // plan.vms
     vms = []
     try:
         for number in range(plan.vms):
-            name = f"vm{number}"
-            vms.append(proc.Talker(
-                [build / "bench/small", *contender.wrap(name), build / "bench/synth", plan.seed,
-                 number, mib * 256, plan.run, plan.equal, plan.change,
-                 *([plan.file] if plan.file else [])], name))
+            vms.append(start_vm(build, contender, plan, number, f"vm{number}"))
     except BaseException:
         for vm in vms:
             vm.close()
@@ -71,7 +73,7 @@ class Run:
         self.mib = plan.mib // plan.vms
         self.ideal = ideal
         self.vms = []
-        self.sampler = None
+        self.sampler = self.bystander = None
         self.result = {"contender": contender.name, "mib": plan.mib}
 
     def pids(self):
@@ -87,6 +89,10 @@ class Run:
         self.contender.start()
         try:
             self.vms = start_vms(self.build, self.contender, self.plan)
+            if self.plan.load_ms:
+                self.bystander = start_vm(self.build, throughput.Bystander(), self.plan,
+                                          self.plan.vms, "bystander")
+                self.bystander.ask("fill")
             self._before()
             self._converge()
             self._after()
@@ -94,13 +100,17 @@ class Run:
         finally:
             if self.sampler:
                 self.sampler.close()
-            for vm in self.vms:
-                vm.close()
+            for vm in [*self.vms, self.bystander]:
+                if vm:
+                    vm.close()
             self.contender.stop()
         return self.result
 
-    def _load(self):
-        return self.vms[0].ask(f"load {self.plan.load_ms}")
+    def _load(self, vm):
+        return vm.ask(f"load {self.plan.load_ms}")
+
+    def _loads(self):
+        return throughput.beside(self.vms, self._load, self.bystander, self.plan.load_turns)
 
     def _before(self):
         plan, result = self.plan, self.result
@@ -116,7 +126,7 @@ class Run:
         result["saved_before"] = frames["saved"]
         self.footprint = counters.footprint(self.build, self.mib, self.named(), frames)
         if plan.load_ms:
-            result["load_before"] = self._load()
+            result["load_before"], result["beside_before"] = self._loads()
         host.warm_for(plan.mib)
         if plan.change:
             all_ask(self.vms, f"change {plan.change_ms}")
@@ -129,8 +139,7 @@ class Run:
         all_ask(self.vms, "merge")
         load = None
         if plan.load_ms:
-            load = phases.Load(lambda: self.vms[0].ask(f"load {plan.load_turn_ms}"),
-                               self.sampler.now)
+            load = phases.Load(lambda: self._load(self.vms[0]), self.sampler.now)
         try:
             result["end"] = phases.settle(self.contender, self.sampler, self.pids(), self.ideal,
                                           plan.cap_s, self.alive)
@@ -148,7 +157,7 @@ class Run:
     def _after(self):
         plan, result, contender = self.plan, self.result, self.contender
         if plan.load_ms:
-            result["load_after"] = self._load()
+            result["load_after"], result["beside_after"] = self._loads()
         if not plan.brief:
             result["quiet"] = phases.quiet_pass(contender, self.pids(), plan.rest_s, plan.window_s)
         if plan.change:
