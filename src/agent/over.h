@@ -11,7 +11,8 @@ struct agent;
 int over_map(struct agent *a, void *dst, void *src, size_t len);
 
 /* Moves what was taken out from src back to the hole at dst, and goes on trying: it is nowhere
- * else. Who waits for it is woken. */
+ * else. Who waits for it is woken. Where the kernel refuses for good the agent says so and gives
+ * up: it shares nothing any more. */
 void over_put_back(struct agent *a, char *dst, char *src, size_t len);
 
 #endif
