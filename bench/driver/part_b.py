@@ -6,7 +6,7 @@ import time
 from driver import contender as contenders
 from driver import counters, guests, host, phases, proc, throughput
 
-WARM_TURNS = 1     # an emulator translates what it has not run before
+WARM_TURNS = 1  # an emulator translates what it has not run before
 WORK_SETTLE_S = 6  # after the work, until what is saved is counted
 
 

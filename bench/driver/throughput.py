@@ -14,7 +14,6 @@ KINDS = ("memory", "syscall", "io")
 
 class Bystander:
     """A contender that does nothing."""
-    name = "bystander"
 
     def wrap(self, name, held=False):
         return []

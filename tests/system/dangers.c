@@ -8,8 +8,8 @@
  * window of microseconds, the hook widens it (some milliseconds) so that the test meets it.
  *
  * name             danger  where   without the defence
- * compare-before        1  agent   a page is compared, time passes, it is taken out and the frame
- *                                  is mapped without another look
+ * compare-before        1  agent   a page is hashed, time passes, it is taken out and the frame is
+ *                                  mapped without another look
  * copy-pinned           2  agent   a page that MOVE refuses (EBUSY) is copied and mapped over
  * no-quarantine         2  agent   a page taken out is given back at once
  * no-discard            3  agent   MADV_DONTNEED goes to the kernel alone
@@ -158,7 +158,7 @@ static void swept(void)
 
 TEST_SECONDS("1 a write between compare and map is not lost", 120)
 {
-	hammered(5);
+	hammered(10);
 	swept();
 }
 
