@@ -47,8 +47,7 @@ static int open_fds(struct agent *a)
 			       UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	if (a->tracker < 0)
 		return a->tracker;
-	a->guard = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-			     UFFD_FEATURE_EVENT_REMAP);
+	a->guard = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
 	if (a->guard < 0)
 		return a->guard;
 	a->pagemap = pagemap_open();

@@ -4,21 +4,21 @@
  *
  * Threads
  *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
- *   settler  (settler.c) settles the write faults of shared pages; reads the events of mremap()
+ *   settler  (settler.c) settles write faults where frames are guarded; else there are none
  *   gatekeeper  (settler.c) sees to who waits at a gate that could not be taken off
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
  * Locks, in this order, never the other way:
  *   act     whoever changes mappings of guest RAM: the worker for one run, a VMM thread for one
- *           call. Held across mremap() calls whose event the settler must read.
- *   settle  the settler for one fault; others while the table of regions, or a page that has a
- *           frame, must not change. Never held across a call that makes an event: the settler, who
- *           would have to read it, may be waiting for this very lock.
+ *           call.
+ *   settle  the settler for one fault; others for moments, while the table of regions, or the
+ *           state of a page that may be guarded, changes.
  *
  * Two userfaultfds
  *   tracker  all guest RAM: asynchronous write-protect (what changed?). While a run of pages is
  *            out, that run is registered MISSING too (the gate): an access waits for a wake.
- *   guard    mapped frames, and the window from which they come: synchronous write-protect.
+ *   guard    pages in a store's mapping, while they are closed: synchronous write-protect. A
+ *            mapping of frames is registered with nothing otherwise.
  */
 #ifndef PSHARE_AGENT_AGENT_H
 #define PSHARE_AGENT_AGENT_H
@@ -30,7 +30,9 @@
 
 #include "agent/link.h"
 #include "agent/quarantine.h"
+#include "agent/pins.h"
 #include "agent/region.h"
+#include "agent/reshare.h"
 #include "agent/store.h"
 #include "agent/walk.h"
 #include "wire/wire.h"
@@ -67,12 +69,15 @@ struct agent {
 	pthread_t worker, settler, gatekeeper;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
+	struct reshare reshare;
+	uint64_t pins_next; /* ns: when to ask again how pins are told */
+	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */
 		uint32_t len;
 	} streak;
 	struct ps_agent_stats stats; /* the worker's copy; counters of others are atomics below */
-	_Atomic uint64_t faults, unshares, discards, stuck;
+	_Atomic uint64_t faults, unshares, discards, broken;
 };
 
 /* The agent of this process: made if need be (NULL: it cannot be), or only if it lives. */

@@ -22,8 +22,8 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/bringback.h"
 #include "agent/say.h"
-#include "agent/unshare.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
 #include "sys/mapping.h"
@@ -111,25 +111,6 @@ int birth_identity(struct agent *a)
 	return 0;
 }
 
-/* What is stuck lies in a mapping of the store, and those no child gets; it is a copy, the guest's
- * own by now, and belongs to the child too. */
-static void show_stuck(struct region *r)
-{
-	uint32_t page = r->first, n;
-
-	for (; page < r->end; page += n ? n : 1) {
-		int err = 0;
-
-		for (n = 0; page + n < r->end && page_state(&r->state[page + n]) == PAGE_STUCK;)
-			n++;
-		if (n)
-			err = map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE,
-					 MADV_DOFORK);
-		if (err)
-			agent_say("pages that are stuck are not in the forked child", -err);
-	}
-}
-
 void birth_prepare_fork(struct agent *a)
 {
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
@@ -137,7 +118,8 @@ void birth_prepare_fork(struct agent *a)
 
 		if (r->life != REGION_MANAGED || !r->forks)
 			continue;
-		unshare_all(a, r);
-		show_stuck(r);
+		pthread_mutex_unlock(&a->settle);
+		bring_back_all(a, r);
+		pthread_mutex_lock(&a->settle);
 	}
 }

@@ -104,8 +104,8 @@ static int discard(void *addr, size_t len, int advice)
 
 	if (!a)
 		return result(map_advise(addr, len, advice));
-	r = discard_memory(a, addr, len);
 	pthread_mutex_unlock(&a->settle); /* the guest's faults need not wait for a large discard */
+	r = discard_memory(a, addr, len);
 	if (!r)
 		r = advise_rest(a, addr, len, advice);
 	pthread_mutex_lock(&a->settle);

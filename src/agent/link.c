@@ -23,8 +23,9 @@
 
 #include "agent/agent.h"
 #include "agent/hash.h"
+#include "agent/reshare.h"
 #include "agent/say.h"
-#include "agent/unshare.h"
+#include "agent/uplink.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
@@ -60,61 +61,6 @@ void link_init(struct agent *a)
 	a->stores.current = STORE_NONE;
 }
 
-/* ---- rings -------------------------------------------------------------------------------- */
-
-uint32_t link_up_room(const struct link *l)
-{
-	uint32_t head, used;
-
-	if (l->state != LINK_UP)
-		return 0;
-	head = __atomic_load_n(&l->map->up.head, __ATOMIC_ACQUIRE);
-	used = l->up_tail - head;
-	return used > PS_RING_ENTRIES ? 0 : PS_RING_ENTRIES - used;
-}
-
-/* Room for the answers to orders taken so far, and to one more, whatever it asks. */
-static bool may_answer(const struct link *l)
-{
-	return link_up_room(l) > l->orders + 1;
-}
-
-bool link_is_full(const struct link *l)
-{
-	return l->state == LINK_UP && !may_answer(l);
-}
-
-bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
-	     uint64_t arg)
-{
-	if (!link_up_room(l))
-		return false;
-	l->map->up.entry[l->up_tail % PS_RING_ENTRIES] = (struct ps_entry){
-		.op = (uint8_t)op, .cause = cause, .slot = slot, .page = page, .arg = arg};
-	l->up_tail++;
-	__atomic_store_n(&l->map->up.tail, l->up_tail, __ATOMIC_RELEASE);
-	l->rung = true;
-	return true;
-}
-
-void link_ring(struct link *l)
-{
-	if (l->state != LINK_UP || !l->rung)
-		return;
-	l->rung = false;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&l->map->up.sleeping, __ATOMIC_RELAXED))
-		sys_eventfd_ring(l->up_bell);
-}
-
-bool link_sleep(struct link *l, bool sleeping)
-{
-	if (l->state != LINK_UP)
-		return false;
-	__atomic_store_n(&l->map->down.sleeping, sleeping, __ATOMIC_SEQ_CST);
-	return sleeping && __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE) != l->down_head;
-}
-
 /* ---- orders ------------------------------------------------------------------------------- */
 
 /* Why that page's content cannot be given now; NONE: it can. */
@@ -125,7 +71,8 @@ static enum ps_cause content_obstacle(struct agent *a, struct region *r, uint32_
 	if (!r || r->life != REGION_MANAGED || page < r->first || page >= r->end)
 		return PS_CAUSE_GONE;
 	state = page_state(&r->state[page]);
-	if (state != PAGE_HINTED && state != PAGE_TWIN && state != PAGE_OLD_HINTED)
+	if (state != PAGE_HINTED && state != PAGE_TWIN && state != PAGE_OLD_HINTED &&
+	    state != PAGE_BROKEN_HINTED)
 		return PS_CAUSE_CHANGED;
 	if (region_block(r, page)->large && (a->link.config.flags & PS_CONFIG_LARGE)) {
 		page_set(&r->state[page], PAGE_TWIN);
@@ -179,7 +126,7 @@ static bool take_orders(struct agent *a)
 	uint32_t tail = __atomic_load_n(&l->map->down.tail, __ATOMIC_ACQUIRE);
 	bool good = tail - l->down_head <= PS_RING_ENTRIES;
 
-	while (good && l->down_head != tail && l->orders < LINK_ORDERS_MAX && may_answer(l)) {
+	while (good && l->down_head != tail && l->orders < LINK_ORDERS_MAX && link_may_answer(l)) {
 		struct ps_entry e = l->map->down.entry[l->down_head % PS_RING_ENTRIES];
 
 		if (e.op == PS_D_WANT)
@@ -326,8 +273,7 @@ static bool is_old(const struct region *r, uint32_t page)
 {
 	enum page_state state = page_state(&r->state[page]);
 
-	return state == PAGE_OLD || state == PAGE_OLD_HINTED ||
-	       (state == PAGE_STUCK && r->frame[page] == PS_FRAME_NONE);
+	return state == PAGE_OLD || state == PAGE_OLD_HINTED;
 }
 
 static bool no_old(const struct agent *a)
@@ -404,8 +350,8 @@ static void orphan(struct region *r, uint32_t page)
 	case PAGE_TWIN:
 		page_set(state, PAGE_NEW);
 		break;
-	case PAGE_STUCK:
-		r->frame[page] = PS_FRAME_NONE;
+	case PAGE_BROKEN_HINTED:
+		page_set(state, PAGE_BROKEN);
 		break;
 	default:
 		break;
@@ -436,6 +382,7 @@ void link_drop(struct agent *a, const char *why)
 		pthread_mutex_lock(&a->act);
 		pthread_mutex_lock(&a->settle);
 		orphan_all(a);
+		reshare_forget(a);
 		store_leave(a);
 		pthread_mutex_unlock(&a->settle);
 		pthread_mutex_unlock(&a->act);

@@ -49,6 +49,7 @@ struct link {
 
 	struct link_order order[LINK_ORDERS_MAX]; /* not carried out yet */
 	uint32_t orders;
+	uint32_t waiting; /* orders on broken pages that wait for a batch (reshare.h) */
 };
 
 void link_init(struct agent *a);
@@ -63,17 +64,6 @@ void link_drop(struct agent *a, const char *why);
  * held. */
 bool link_no_old(struct agent *a);
 
-/* Room in the up ring; 0 when there is no daemon. */
-uint32_t link_up_room(const struct link *l);
-/* Is there no room to answer even one order? Then none is taken. */
-bool link_is_full(const struct link *l);
-/* One entry; without room, or without a daemon, it is dropped and false returned. */
-bool link_up(struct link *l, enum ps_up op, uint8_t cause, uint16_t slot, uint32_t page,
-	     uint64_t arg);
-/* Lets the daemon know of new entries, if it sleeps. */
-void link_ring(struct link *l);
-/* Tells the daemon that we are about to sleep; true: do not, something came meanwhile. */
-bool link_sleep(struct link *l, bool sleeping);
 /* Sends REGION_ADD, REGION_DEL, REGION_REFUSED. 0 or -errno. */
 int link_region(struct link *l, enum ps_msg_type type, uint32_t base, uint32_t npages,
 		uint32_t cause);

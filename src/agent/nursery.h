@@ -6,7 +6,8 @@
 
 #include "agent/region.h"
 
-/* Makes the region's nursery if it has none. Worker, under act. 0 or -errno. */
+/* Makes the region's nursery if it has none. Worker, under act. 0 or -errno; -EBUSY: every page
+ * that could be its first is pinned, or may not be moved on this kernel. */
 int nursery_make(struct agent *a, struct region *r);
 void nursery_free(struct region *r);
 /* Gives back its page tables: it is empty. Under act; takes settle for moments. */

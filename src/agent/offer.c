@@ -6,7 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/nursery.h"
-#include "agent/unshare.h"
+#include "agent/discard.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/vmas.h"
@@ -204,7 +204,7 @@ int discard_memory(struct agent *a, void *addr, size_t len)
 
 	while (!err && next_part(a, addr, len, &slot, &p))
 		if (p.r->life == REGION_MANAGED)
-			err = unshare_discard(a, p.r, p.page, p.n);
+			err = discard_pages(a, p.r, p.page, p.n);
 	forget_late(a, addr, len);
 	return err;
 }
@@ -219,7 +219,7 @@ static char *first_stuck(struct agent *a, char *from, char *end)
 		const uint8_t *state = p.r->life == REGION_MANAGED ? &p.r->state[p.page] : NULL;
 
 		for (uint32_t i = 0; state && i < p.n; i++) {
-			if (page_state(&state[i]) == PAGE_STUCK) {
+			if (page_is_broken(page_state(&state[i]))) {
 				end = region_page(p.r, p.page + i);
 				break;
 			}
@@ -233,7 +233,7 @@ int advise_rest(struct agent *a, void *addr, size_t len, int advice)
 	char *from = addr, *end = from + len, *at;
 	int err = 0;
 
-	if (!a->stuck || (uintptr_t)addr % PS_PAGE_SIZE)
+	if (!a->broken || (uintptr_t)addr % PS_PAGE_SIZE)
 		return map_advise(addr, len, advice);
 	for (; !err && from < end; from = at + PS_PAGE_SIZE) {
 		at = first_stuck(a, from, end);

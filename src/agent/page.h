@@ -4,8 +4,8 @@
  *
  * Who may change a state: the worker and a thread of the VMM inside an interposed call, holding
  * `act`, change any; the settler, holding `settle` alone, changes SHARED, OLD and OLD_HINTED to
- * NEW. So whoever holds `act` and needs one of those three to stay holds `settle` too, or claims
- * the page first (page_claim).
+ * NEW, and only where frames are guarded (guard.h). So whoever holds `act` and needs one of those
+ * three to stay claims the page first (page_claim, under `settle`).
  */
 #ifndef PSHARE_AGENT_PAGE_H
 #define PSHARE_AGENT_PAGE_H
@@ -13,7 +13,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "wire/wire.h"
+
 enum page_state {
+	/* ---- the guest's own page, in anonymous memory ---- */
+
 	/* Nothing is known. The guest reads and writes freely, in the kernel alone.
 	 * May: be armed. Leaves to: ARMED, HINTED (found armed and not written). */
 	PAGE_NEW,
@@ -27,21 +31,34 @@ enum page_state {
 	/* Part of a huge page and known to have a twin: what breaking would give.
 	 * Leaves to: NEW (written, or huge pages are no longer kept). */
 	PAGE_TWIN,
-	/* Taken out, or being replaced, by whoever holds `act`; microseconds. An access by the
-	 * guest waits for a wake; the settler only wakes. Leaves to: SHARED, NEW. */
+
+	/* ---- on its way ---- */
+
+	/* Taken out, or closed and being replaced, by whoever holds `act`; microseconds to
+	 * milliseconds. An access (where it is taken out) or a write (where it is closed) waits for
+	 * a wake; the settler leaves it alone. Leaves to: SHARED, BROKEN, NEW. */
 	PAGE_OUT,
-	/* A frame of the present store, mapped privately, write-protected synchronously. Reads are
-	 * free; a write wakes the settler. Leaves to: NEW (unshared, discarded), OLD (daemon
+
+	/* ---- in a mapping of a store ---- */
+
+	/* A frame of the present store, mapped privately. Reads are free; a write is the kernel's
+	 * own copy on write, found by the next look, or, where frames are guarded, wakes the
+	 * settler. Leaves to: BROKEN (found written), NEW (brought back, discarded), OLD (daemon
 	 * lost). */
 	PAGE_SHARED,
 	/* A frame of a store whose daemon is gone; like SHARED, but nobody counts references.
-	 * Leaves to: NEW, OLD_HINTED. */
+	 * Leaves to: BROKEN, NEW, OLD_HINTED. */
 	PAGE_OLD,
 	/* OLD, and hinted to the present daemon. Leaves to: OUT (an order: mapped over), NEW. */
 	PAGE_OLD_HINTED,
-	/* Copied in place inside a frame's mapping when no new mapping could be had: right content,
-	 * but never to be shared again. Leaves to: NEW (discarded). */
-	PAGE_STUCK,
+	/* Copied by the kernel when it was written: the guest's own page, inside the frame's
+	 * mapping. Reads and writes are free. The region's frame table has the low half of its hash
+	 * of the last look. Leaves to: BROKEN_HINTED (the same at two looks), OUT (a batch:
+	 * shared again or brought back), NEW (discarded). */
+	PAGE_BROKEN,
+	/* BROKEN, the same at two looks; the daemon has the hint.
+	 * Leaves to: BROKEN (written, refused), OUT (a batch), NEW (discarded). */
+	PAGE_BROKEN_HINTED,
 };
 
 #define PAGE_STATE 0x0fu
@@ -101,7 +118,7 @@ static inline bool page_claim(uint8_t *byte, enum page_state from, enum page_sta
 }
 
 /* Found written, or refused, once more: looked at half as often. */
-static inline void page_tire(uint8_t *byte)
+static inline void page_found_written(uint8_t *byte)
 {
 	uint8_t v = __atomic_load_n(byte, __ATOMIC_RELAXED) & PAGE_VOLATILE;
 
@@ -110,7 +127,7 @@ static inline void page_tire(uint8_t *byte)
 }
 
 /* Found stable: looked at twice as often. */
-static inline void page_calm(uint8_t *byte)
+static inline void page_found_stable(uint8_t *byte)
 {
 	uint8_t v = __atomic_load_n(byte, __ATOMIC_RELAXED) & PAGE_VOLATILE;
 
@@ -122,6 +139,17 @@ static inline void page_calm(uint8_t *byte)
 static inline bool page_has_frame(enum page_state state)
 {
 	return state == PAGE_SHARED || state == PAGE_OLD || state == PAGE_OLD_HINTED;
+}
+
+static inline bool page_is_broken(enum page_state state)
+{
+	return state == PAGE_BROKEN || state == PAGE_BROKEN_HINTED;
+}
+
+/* Does it lie in a mapping of a store? Its discard by the kernel alone would show the frame. */
+static inline bool page_in_store(enum page_state state)
+{
+	return page_has_frame(state) || page_is_broken(state);
 }
 
 #endif

@@ -15,20 +15,42 @@
  * was the guest's before; only 16 bytes for each slot ever used are new. */
 #define QUARANTINE_SLOTS (1u << 18)
 #define QUARANTINE_BATCH 64u /* looked at under one hold of `act` */
+#define QUARANTINE_PIPES 16u
+#define QUARANTINE_PIPE_PAGES 256u /* what an unprivileged process may have */
+
+/* What a page was when it came: what it is compared with when it leaves. */
+enum quarantine_was {
+	QUARANTINE_NONE,  /* nothing is in this slot, or nobody asks for it any more */
+	QUARANTINE_FRAME, /* equal to a frame */
+	QUARANTINE_ZERO,  /* all zeros */
+	QUARANTINE_COPY,  /* equal to what is in its slot */
+};
 
 struct quarantined {
 	uint32_t page;	/* in the VM */
-	uint32_t frame; /* what it was equal to; PS_FRAME_NONE: all zeros */
+	uint32_t frame; /* QUARANTINE_FRAME */
 	uint32_t when;	/* ms */
-	uint16_t store; /* index of the frame's store */
-	uint16_t used;	/* 0: nothing in this slot */
+	uint8_t store;	/* index of the frame's store */
+	uint8_t was;	/* enum quarantine_was */
+	uint8_t pipe;	/* 0: the page itself is in its slot; else it is kept in pipe - 1 */
+	uint8_t spare;
+};
+
+struct quarantine_pipe {
+	int fd[2];
+	uint32_t room;
+	uint32_t in; /* pages in it */
 };
 
 struct quarantine {
-	char *slots; /* QUARANTINE_SLOTS pages and one more, the park */
+	char *slots; /* QUARANTINE_SLOTS pages */
 	struct quarantined *entry;
 	uint32_t head, tail; /* free-running; slots head..tail-1 are in use */
 	uint32_t pages;	     /* entries in use */
+	uint32_t limit;	     /* pages: so many may be in use, for the sake of the VMM's cgroup */
+	struct quarantine_pipe pipe[QUARANTINE_PIPES];
+	uint32_t filling;	      /* the pipe that is filled */
+	_Alignas(8) char late[PS_PAGE_SIZE]; /* what came out of a pipe */
 };
 
 int quarantine_init(struct agent *a);
@@ -36,9 +58,13 @@ void quarantine_deinit(struct agent *a);
 
 /* n slots in one piece, empty, or NULL if there is no room. They are nobody's until noted. */
 char *quarantine_take(struct quarantine *q, uint32_t n);
-/* The page in that slot was page `page` of r and equal to frame of store s (NULL: zeros). */
+/* Keeps references to the n guest pages at addr, which are about to be replaced, for the slots from
+ * `slot` on, which were taken last. Returns for how many, from the first on, that was possible. */
+uint32_t quarantine_keep(struct agent *a, const char *slot, const char *addr, uint32_t n);
+/* The page in that slot, or kept for it, was page `page` of r, and was that (frame of store s, for
+ * QUARANTINE_FRAME). */
 void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
-		     struct store *s, uint32_t frame, uint32_t now_ms);
+		     enum quarantine_was was, struct store *s, uint32_t frame, uint32_t now_ms);
 /* For how many ms a page that came at `when` has been there. 0 if it came after now: a round of the
  * worker begins with a look at the clock, and pages come while it is under way. Both wrap around
  * every 49 days. */
@@ -57,7 +83,4 @@ void quarantine_tidy(struct quarantine *q);
 /* The memory of those pages of the region goes, or is no longer what it was: whatever a device
  * writes late has no place there. Under act. */
 void quarantine_forget(struct agent *a, struct region *r, uint32_t page, uint32_t n);
-/* A page of scratch in the same mapping, for the worker's own moves. */
-char *quarantine_park(struct quarantine *q);
-
 #endif

@@ -26,8 +26,8 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/bringback.h"
 #include "agent/nursery.h"
-#include "agent/unshare.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
@@ -198,7 +198,10 @@ void region_retire(struct agent *a, struct region *r, bool gone)
 	if (gone) {
 		quarantine_forget(a, r, 0, r->end);
 	} else {
-		unshare_all(a, r);
+		/* act is held, so the table of regions stays; faults need not wait for all of it */
+		pthread_mutex_unlock(&a->settle);
+		bring_back_all(a, r);
+		pthread_mutex_lock(&a->settle);
 		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		if (r->huge)
 			map_advise((void *)r->start, r->len, MADV_HUGEPAGE);

@@ -36,6 +36,9 @@ struct block {
 	uint8_t untracked;   /* some page is not registered with the tracker; set by anyone */
 	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
 	uint8_t restless;    /* to be looked at even if nothing was written since the last look */
+	uint8_t guarded;     /* its frames are write-protected for good: pins cannot be told */
+	uint16_t broken;     /* pages in a store's mapping that are the guest's own */
+	uint8_t hot;	     /* times in a row that nearly all that was armed was written */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
 	uint8_t was_large;   /* a huge page was seen here */
 	uint8_t calm;	     /* visits in a row that found nothing to do; at most 255 */
@@ -62,6 +65,7 @@ struct region {
 	uint32_t blocks;
 	char *nursery;		/* counterpart of page 0: see nursery.c; NULL until first needed */
 	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
+	char *nursery_park;	/* a page of the same kind, for one page's moment out */
 	uint32_t quarantined;	/* pages of it that are in quarantine */
 	size_t table_bytes;
 };

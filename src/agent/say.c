@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "sys/self.h"
 #include "sys/thread.h"
 
 #define SAID_MAX 32
@@ -37,14 +38,11 @@ static bool said_before(const char *what)
 	return true;
 }
 
-void agent_say(const char *what, int error)
+static void write_line(const char *what, int error)
 {
 	char line[LINE_BYTES];
-	size_t n = 0;
+	size_t n = append(line, 0, "pshare-agent: ");
 
-	if (said_before(what))
-		return;
-	n = append(line, n, "pshare-agent: ");
 	n = append(line, n, what);
 	if (error) {
 		n = append(line, n, ": ");
@@ -54,8 +52,21 @@ void agent_say(const char *what, int error)
 	sys_stderr(line, n);
 }
 
+void agent_say(const char *what, int error)
+{
+	if (!said_before(what))
+		write_line(what, error);
+}
+
 void agent_give_up(struct agent *a, const char *what, int error)
 {
 	a->gave_up = true;
 	agent_say(what, error);
+}
+
+void agent_stop(const char *why)
+{
+	write_line(why, 0);
+	write_line("this VM is stopped, so that it reads no wrong byte", 0);
+	sys_abort();
 }

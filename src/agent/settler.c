@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * settler: settles the write faults of shared pages, and whatever else a guest could wait for.
+ * settler: whatever of the guest could wait for a thread of ours.
  *
- * Goal: a writer waits for this thread and for nothing else: no daemon, no memory of the daemon's,
- * no lock that the writer might hold.
+ * A first write to a frame waits for nobody: the kernel settles it. Who waits is who comes to a
+ * page that is out, or writes to one that is closed, and whoever took it out or closed it wakes
+ * him. What is left here: write faults where frames are guarded (pins.h), and holes behind a gate
+ * that stayed.
+ *
+ * Goal: there a writer waits for this thread and for nothing else: no daemon, no memory of the
+ * daemon's, no lock that the writer might hold.
  *
  * Two threads, one for each userfaultfd, so that each waits in the read() that tells it:
- *  - the settler has the guard: write faults (unshare.c), and the REMAP events of the worker's
- *    mremap() calls from the window. Reading the event is all that the worker waits for, so nothing
- *    here may wait for the worker: `settle` is never held by anybody who makes events.
+ *  - the settler has the guard: write faults (guarded.c). One on a page that is closed (OUT) is
+ *    left alone. Nobody holds `settle` while he waits for anything but the kernel.
  *  - the gatekeeper has the tracker: faults on pages that are missing. One that is OUT is left
  *    alone: the worker wakes it in a moment. One that has a frame by now is not missing any more.
  *    Any other is a hole behind a gate that could not be taken off (no mapping was to be had): its
@@ -20,7 +24,7 @@
 
 #include "agent/agent.h"
 #include "agent/say.h"
-#include "agent/unshare.h"
+#include "agent/guarded.h"
 #include "agent/worker.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
@@ -41,7 +45,7 @@ static void settle_write(struct agent *a, uintptr_t addr)
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);
 	if (r && r->life == REGION_MANAGED)
-		unshare_fault(a, r, page);
+		guarded_fault(a, r, page);
 	else
 		uffd_wake(a->guard, (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1)), PS_PAGE_SIZE);
 	pthread_mutex_unlock(&a->settle);
@@ -57,7 +61,7 @@ static void settle_missing(struct agent *a, uintptr_t addr)
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);
 	state = r && r->life == REGION_MANAGED ? page_state(&r->state[page]) : PAGE_NEW;
-	if (page_has_frame(state) || state == PAGE_STUCK ||
+	if (page_in_store(state) ||
 	    (state != PAGE_OUT && uffd_zeropage(a->tracker, at, PS_PAGE_SIZE)))
 		uffd_wake(a->tracker, at, PS_PAGE_SIZE);
 	pthread_mutex_unlock(&a->settle);
@@ -76,7 +80,6 @@ static void serve(struct agent *a, int fd, void (*settle)(struct agent *, uintpt
 			agent_say("faults cannot be read", -n);
 			sys_wait_readable(NULL, 0, READ_AGAIN_US, &none);
 		}
-		/* REMAP events ask for nothing but to be read. */
 		for (int i = 0; i < n; i++)
 			if (msg[i].event == UFFD_EVENT_PAGEFAULT)
 				settle(a, (uintptr_t)msg[i].arg.pagefault.address);

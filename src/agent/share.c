@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * share: from the guest's own page to a frame.
+ * share: from the guest's own page in anonymous memory to a frame.
  *
  * The way of a run (pages that follow each other, frames that follow each other):
- *  1. prepare: the frames are write-protected in the store's window (store.c).
- *  2. gate: the run is registered MISSING with the tracker: from now on, who finds nothing, waits.
- *  3. take out: UFFDIO_MOVE to the quarantine. Pinned pages refuse. After this nobody can change
+ *  1. gate: the run is registered MISSING with the tracker: from now on, who finds nothing, waits.
+ *  2. take out: UFFDIO_MOVE to the quarantine. Pinned pages refuse. After this nobody can change
  *     what was taken out, but for a device with a plain reference (quarantine.c).
- *  4. compare, in full, what was taken out with the frames. Never before: a write between compare
+ *  3. compare, in full, what was taken out with the frames. Never before: a write between compare
  *     and map would be lost.
- *  5. map: one mremap() of the window over the run. The frames arrive write-protected; there is no
- *     moment in which a write could break them unseen. What was not equal goes back.
- *  6. wake who waits; take the gate off what went back. Have the frames there at once, so that
+ *  4. map: one mmap() of the store over the run. What was not equal goes back. From now on a write
+ *     is the kernel's copy on write: it breaks the page, and loses nothing.
+ *  5. wake who waits; take the gate off what went back. Have the frames there at once, so that
  *     the guest need not fault on its first look at each of them.
+ * From 2 to 5 the guest waits if it touches the run: tens of microseconds.
  *
- * From 3 to 6 the guest waits if it touches the run: tens of microseconds.
- *
- * A page of an earlier daemon's store (OLD) needs no taking out: it is immutable where it is. It
- * is claimed, compared, and mapped over.
+ * A page of an earlier daemon's store (OLD) needs no taking out. It is closed (guard.c), compared
+ * where it is, and mapped over. A broken page waits for a batch (reshare.c).
  *
  * When a page cannot be put back, because the kernel has no memory for the moment, we go on trying:
  * its content is nowhere else.
@@ -29,9 +27,14 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/bringback.h"
+#include "agent/guard.h"
+#include "agent/guarded.h"
 #include "agent/hash.h"
 #include "agent/nursery.h"
-#include "agent/over.h"
+#include "agent/place.h"
+#include "agent/reshare.h"
+#include "agent/uplink.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/uffd.h"
@@ -80,17 +83,16 @@ static enum ps_cause cause_of(int err)
 
 static void put_back(struct batch *b, uint32_t page, char *slot, uint32_t n)
 {
-	over_put_back(b->a, region_page(b->r, page), slot, (size_t)n * PS_PAGE_SIZE);
+	place_back(b->a, region_page(b->r, page), slot, (size_t)n * PS_PAGE_SIZE);
 	for (uint32_t i = page; i < page + n; i++)
 		page_set(&b->r->state[i], PAGE_NEW);
 }
 
-/* Step 5 for pages that are equal; they are ours alone. */
+/* Step 4 for pages that are equal; they are ours alone. */
 static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	struct region *r = b->r;
-	int err = over_map(b->a, region_page(r, page), store_window(b->s, frame),
-			   (size_t)n * PS_PAGE_SIZE);
+	int err = place_frames(b->a, b->s, region_page(r, page), frame, n);
 
 	if (err)
 		return err;
@@ -98,13 +100,15 @@ static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n
 		r->frame[page + i] = frame + i;
 		page_set(&r->state[page + i], PAGE_SHARED);
 	}
+	if (region_block(r, page)->guarded)
+		guarded_protect(b->a, r, page, n);
 	b->a->stats.shares += n;
 	return 0;
 }
 
-/* Step 6 for n frames that were mapped: who waited goes on, and finds them present. Rejected:
+/* Step 5 for n frames that were mapped: who waited goes on, and finds them present. Rejected:
  * UFFDIO_CONTINUE, which takes a third of that time, but gives each mapping an anon_vma (a fifth
- * more metadata), which every later split has to copy: 3 us of a first write. */
+ * more metadata). */
 static void show_frames(struct batch *b, int uffd, uint32_t page, uint32_t n)
 {
 	char *addr = region_page(b->r, page);
@@ -134,8 +138,9 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		return PS_CAUSE_NONE;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i, b->s,
-				b->s ? frame + i : PS_FRAME_NONE, b->now_ms);
+		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i,
+				b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s, frame + i,
+				b->now_ms);
 		if (!b->s)
 			page_set(&b->r->state[page + i], PAGE_NEW);
 	}
@@ -150,7 +155,7 @@ static bool same(const struct batch *b, const char *slot, uint32_t frame)
 		      page_is_zero(slot);
 }
 
-/* Step 4: cuts what was taken out into stretches of equal and of changed pages. Returns how many
+/* Step 3: cuts what was taken out into stretches of equal and of changed pages. Returns how many
  * were settled. */
 static uint32_t compare(struct batch *b, uint32_t page, uint32_t frame, uint32_t n, char *slot)
 {
@@ -176,20 +181,20 @@ static uint32_t compare(struct batch *b, uint32_t page, uint32_t frame, uint32_t
 	return settled;
 }
 
-/* Step 6: the gate comes off every stretch that is not a frame's mapping now. */
+/* Step 5: the gate comes off every stretch that is not a frame's mapping now. */
 static void ungate(struct batch *b, uint32_t page, uint32_t n)
 {
 	uint32_t end = page + n, k;
 
 	for (; page < end; page += k ? k : 1) {
-		for (k = 0; page + k < end && page_state(&b->r->state[page + k]) != PAGE_SHARED;)
+		for (k = 0; page + k < end && !page_in_store(page_state(&b->r->state[page + k]));)
 			k++;
 		if (k)
 			region_ungate(b->a, b->r, page, k);
 	}
 }
 
-/* Still the guest's own pages: as new, and tired, so that they are not tried at every look. */
+/* Still the guest's own pages: as new, and to be tried more seldom. */
 static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t n,
 		       enum ps_cause cause)
 {
@@ -197,16 +202,19 @@ static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		enum page_state state = page_state(&b->r->state[i]);
 
 		if (state == PAGE_HINTED || state == PAGE_OUT || !b->s) {
-			page_tire(&b->r->state[i]);
+			page_found_written(&b->r->state[i]);
 			page_set(&b->r->state[i], PAGE_NEW);
 		} else if (state == PAGE_OLD_HINTED) {
 			page_claim(&b->r->state[i], PAGE_OLD_HINTED, PAGE_OLD);
+		} else if (state == PAGE_BROKEN_HINTED) {
+			page_found_written(&b->r->state[i]);
+			page_set(&b->r->state[i], PAGE_BROKEN);
 		}
 	}
 	answer_all(b, page, frame, n, cause);
 }
 
-/* Step 3 for n pages, or the first ones of them; bytes moved, or -errno. */
+/* Step 2 for n pages, or the first ones of them; bytes moved, or -errno. */
 static long move(struct batch *b, char *to, uint32_t page, uint32_t n)
 {
 	char *from = region_page(b->r, page);
@@ -259,7 +267,7 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 	return settled;
 }
 
-/* Steps 2 to 6 for pages of the guest's own. */
+/* Steps 1 to 5 for pages of the guest's own. */
 static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	int err;
@@ -275,43 +283,35 @@ static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 	ungate(b, page, n);
 }
 
-/* Frames of an earlier store: immutable, so compared and replaced where they are. `ok` says which
- * of the n pages are ours to replace, and equal. */
-static void claim_old(struct batch *b, uint32_t page, uint32_t frame, uint32_t n, bool *ok)
-{
-	struct region *r = b->r;
-
-	/* Under settle: the settler is not in the middle of unsharing one of them. */
-	pthread_mutex_lock(&b->a->settle);
-	for (uint32_t i = 0; i < n; i++)
-		ok[i] = page_claim(&r->state[page + i], PAGE_OLD_HINTED, PAGE_OUT);
-	pthread_mutex_unlock(&b->a->settle);
-	for (uint32_t i = 0; i < n; i++) {
-		if (ok[i] && memcmp(region_page(r, page + i), store_frame(b->s, frame + i),
-				    PS_PAGE_SIZE) != 0) {
-			page_set(&r->state[page + i], PAGE_OLD);
-			ok[i] = false;
-		}
-	}
-}
-
+/* Frames of an earlier store, closed: immutable, so compared and replaced where they are. */
 static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
-	bool ok[PS_BLOCK_PAGES];
-	uint32_t k;
+	struct agent *a = b->a;
+	uint32_t count = close_untested(a, b->r, page, n, a->closed), k = 1;
 
-	claim_old(b, page, frame, n, ok);
+	if (count != n) { /* it could not be closed: as it was, or broken */
+		open_pages(a, a->closed, count);
+		answer_all(b, page, frame, n, PS_CAUSE_CHANGED);
+		return;
+	}
 	for (uint32_t i = 0; i < n; i += k) {
 		enum ps_cause cause = PS_CAUSE_CHANGED;
 
-		for (k = 1; i + k < n && ok[i + k] == ok[i];)
+		for (k = 0; i + k < n && !a->closed[i + k].broken &&
+			    memcmp(region_page(b->r, page + i + k), store_frame(b->s, frame + i + k),
+				   PS_PAGE_SIZE) == 0;)
 			k++;
-		if (ok[i])
+		if (k)
 			cause = cause_of(map_frames(b, page + i, frame + i, k));
-		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
-			page_set(&b->r->state[page + q], PAGE_OLD);
-		if (ok[i]) /* who wrote to an old frame meanwhile */
-			show_frames(b, b->a->guard, page + i, k);
+		else
+			k = 1;
+		if (cause) {
+			for (uint32_t q = i; q < i + k; q++)
+				a->closed[q].was = PAGE_OLD;
+			open_pages(a, &a->closed[i], k);
+		} else {
+			show_frames(b, a->guard, page + i, k);
+		}
 		answer_all(b, page + i, frame + i, k, cause);
 	}
 }
@@ -352,16 +352,9 @@ static uint32_t shortest_run(const struct agent *a)
 static void share_run(struct batch *b, const struct run *run)
 {
 	uint32_t i = 0;
-	int err;
 
 	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(b->a))) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
-		return;
-	}
-	err = store_prepare(b->a, b->s, run->frame, run->len);
-	if (err) {
-		refuse_all(b, run->page, run->frame, run->len,
-			   err == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_ERROR);
 		return;
 	}
 	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run->cost);
@@ -410,6 +403,13 @@ static uint32_t sift(struct batch *b, const struct run_order *orders, uint32_t n
 		uint32_t page = orders[i].page;
 		enum ps_cause cause = obstacle(b, page);
 
+		if (!cause && page_state(&b->r->state[page]) == PAGE_BROKEN_HINTED) {
+			if (b->a->stats.pins == PS_PINS_GUARDED)
+				refuse_all(b, page, orders[i].frame, 1, PS_CAUSE_PINNED);
+			else if (!reshare_order(b->a, b->r->base + page, orders[i].frame))
+				refuse_all(b, page, orders[i].frame, 1, PS_CAUSE_QUARANTINE);
+			continue;
+		}
 		if (!cause) {
 			kept[k++] = orders[i];
 			continue;
@@ -472,7 +472,7 @@ static uint32_t stretch_end(const struct region *r, uint32_t first, const uint64
 	for (; i < PS_BLOCK_PAGES && first + i < r->end; i++) {
 		enum page_state state = page_state(&r->state[first + i]);
 
-		if (page_has_frame(state) || state == PAGE_STUCK)
+		if (page_in_store(state))
 			break;
 		if (has(map, i))
 			last = i;

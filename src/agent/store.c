@@ -5,14 +5,11 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "sys/cleanup.h"
 #include "sys/mapping.h"
-#include "sys/thread.h"
-#include "sys/uffd.h"
+#include "sys/self.h"
 
-#define PREPARE_TRIES 100000u /* 0.1 s at least; an event is read in tens of microseconds */
-
-/* Of the window, and of the view. */
-static size_t window_bytes(const struct store *s)
+static size_t view_bytes(const struct store *s)
 {
 	return (size_t)s->frames * PS_PAGE_SIZE;
 }
@@ -22,36 +19,42 @@ struct store *store_current(struct agent *a)
 	return a->stores.current == STORE_NONE ? NULL : &a->stores.store[a->stores.current];
 }
 
-static void unmap(struct store *s)
+static void let_go(struct store *s)
 {
-	map_free(s->window, window_bytes(s));
-	map_free((char *)s->view, window_bytes(s));
+	map_free((char *)s->view, view_bytes(s));
+	if (store_fd_is_good(s))
+		close_fd(&s->fd);
+	*s = (struct store){.fd = -1};
 }
 
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
 {
 	struct store s = {
+		.fd = -1,
 		.generation = domain->generation,
 		.seed = domain->seed,
 		.frames = domain->frames,
 	};
 	uint32_t i = 0;
-	int err;
+	int err = 0;
 
 	if (domain->frames == 0 || domain->frames > PS_FRAMES_MAX || domain->generation == 0)
 		return -EPROTO;
 	store_sweep(a);
-	while (i < STORES_MAX && a->stores.store[i].window)
+	while (i < STORES_MAX && a->stores.store[i].view)
 		i++;
 	if (i == STORES_MAX)
 		return -EAGAIN;
-	s.window = map_private(NULL, fd, window_bytes(&s));
-	s.view = map_readable(fd, window_bytes(&s));
-	err = -ENOMEM;
-	if (s.window && s.view)
-		err = uffd_register(a->guard, s.window, window_bytes(&s), UFFDIO_REGISTER_MODE_WP);
+	s.fd = sys_duplicate(fd);
+	if (s.fd < 0)
+		return s.fd;
+	err = sys_inode(s.fd, &s.inode);
+	if (!err)
+		s.view = map_readable(s.fd, view_bytes(&s));
+	if (!err && !s.view)
+		err = -ENOMEM;
 	if (err) {
-		unmap(&s);
+		close_fd(&s.fd);
 		return err;
 	}
 	a->stores.store[i] = s;
@@ -70,26 +73,16 @@ void store_sweep(struct agent *a)
 	for (uint32_t i = 0; i < STORES_MAX; i++) {
 		struct store *s = &a->stores.store[i];
 
-		if (!s->window || i == a->stores.current || s->quarantined)
-			continue;
-		unmap(s);
-		*s = (struct store){0};
+		if (s->view && i != a->stores.current && !s->quarantined)
+			let_go(s);
 	}
 }
 
-int store_prepare(struct agent *a, struct store *s, uint32_t frame, uint32_t n)
+bool store_fd_is_good(const struct store *s)
 {
-	char *at = store_window(s, frame);
-	size_t len = (size_t)n * PS_PAGE_SIZE;
-	int err = -EAGAIN;
+	uint64_t inode;
 
-	/* -EAGAIN: an event of an earlier mremap() is being read this moment. */
-	for (unsigned int tries = 0; err == -EAGAIN && tries < PREPARE_TRIES; tries++) {
-		err = uffd_protect(a->guard, at, len, 1);
-		if (err == -EAGAIN)
-			sys_yield();
-	}
-	return err;
+	return sys_inode(s->fd, &inode) == 0 && inode == s->inode;
 }
 
 void store_tidy(struct agent *a)
@@ -97,9 +90,7 @@ void store_tidy(struct agent *a)
 	for (uint32_t i = 0; i < STORES_MAX; i++) {
 		struct store *s = &a->stores.store[i];
 
-		if (!s->window)
-			continue;
-		map_advise(s->window, window_bytes(s), MADV_DONTNEED);
-		map_advise((char *)s->view, window_bytes(s), MADV_DONTNEED);
+		if (s->view)
+			map_advise((char *)s->view, view_bytes(s), MADV_DONTNEED);
 	}
 }

@@ -12,6 +12,12 @@
  *   in a huge page     -> never armed (a write to an armed huge page splits its mapping); hashed in
  *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
  *
+ * What lies in frames' mappings is not tracked. A second scan, where a block has such, says which
+ * pages are not the file's any more: those broke. A broken page is hashed at each look that it is
+ * due in; the same hash twice, and it is a hint like any other. So nothing has to be armed there,
+ * and no mapping is registered. A page whose mapping has no frame left, or that became zeros, goes
+ * back to anonymous memory (reshare.c).
+ *
  * A block in which nothing was written, and nothing waits, is passed over by a scan for written
  * pages alone, which costs half as much. One that stays so is visited in every 2nd, 4th, 8th look
  * only, so that a write after a long rest is noticed after about a third of that rest.
@@ -23,7 +29,8 @@
  * is and goes on there.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
- * arming it costs the guest a fault each time and never gave anything. The same for a page whose
+ * arming it costs the guest a fault each time and never gave anything. A block in which nearly all
+ * that was armed is found written, time after time, is armed in every 2nd, 4th, 8th, 16th look. The same for a page whose
  * sharing was refused; while mappings are so few that a lone page is refused, what was refused
  * again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try costs a hash, a
  * frame that is filled for nothing, and an answer.)
@@ -41,10 +48,13 @@
 #include <errno.h>
 
 #include "agent/agent.h"
+#include "agent/bringback.h"
+#include "agent/guarded.h"
 #include "agent/hash.h"
+#include "agent/reshare.h"
 #include "agent/say.h"
 #include "agent/share.h"
-#include "agent/unshare.h"
+#include "agent/uplink.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
 
@@ -57,6 +67,7 @@ struct visit {
 	uint32_t first, end;		     /* pages */
 	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
 	bool any_zeros;
+	uint32_t armed, written; /* found armed: of them, written */
 	bool starved;  /* no tokens, or no room in the ring */
 	bool restless; /* some page waits for the next look, written or not */
 };
@@ -75,10 +86,30 @@ static bool is_due(const struct visit *v, uint8_t state)
 }
 
 /* Was it refused again and again, and would be once more? Its turn comes in a full look. */
-static bool is_hopeless(const struct visit *v, uint8_t state)
+static bool is_refused_for_now(const struct visit *v, uint8_t state)
 {
 	return v->a->walk.crowded && (state & PAGE_VOLATILE) == PAGE_VOLATILE &&
 	       turn(v) % WALK_CROWDED_LOOKS != 0;
+}
+
+/* Is the block written all the time? Then most looks arm nothing in it. */
+static bool is_hot(const struct visit *v)
+{
+	return turn(v) % (1u << v->b->hot) != 0;
+}
+
+/* Of what was armed in the last look that armed anything, nearly all was written: the guest paid a
+ * fault for each page, and nothing came of it. */
+static void judge_hot(struct visit *v)
+{
+	if (v->armed < WALK_HOT_PAGES)
+		return;
+	if (v->written > v->armed - v->armed / WALK_HOT_PART) {
+		if (v->b->hot < WALK_HOT_SHIFT)
+			v->b->hot++;
+	} else if (v->b->hot) {
+		v->b->hot--;
+	}
 }
 
 static void add_zero(struct visit *v, uint32_t page)
@@ -146,10 +177,11 @@ static void look_clean(struct visit *v, uint32_t page)
 
 	switch (byte & PAGE_STATE) {
 	case PAGE_ARMED:
-		page_calm(&v->r->state[page]);
+		v->armed++;
+		page_found_stable(&v->r->state[page]);
 		break;
 	case PAGE_NEW:
-		if (is_hopeless(v, byte))
+		if (is_refused_for_now(v, byte))
 			return;
 		if (!is_due(v, byte)) {
 			v->restless = true;
@@ -174,7 +206,9 @@ static bool look_written(struct visit *v, uint32_t page)
 
 	switch (byte & PAGE_STATE) {
 	case PAGE_ARMED: /* between two looks: it was armed for nothing */
-		page_tire(state);
+		v->armed++;
+		v->written++;
+		page_found_written(state);
 		page_set(state, PAGE_NEW);
 		break;
 	case PAGE_HINTED:
@@ -186,7 +220,7 @@ static bool look_written(struct visit *v, uint32_t page)
 	default:
 		return false;
 	}
-	if (!is_due(v, *state))
+	if (!is_due(v, *state) || is_hot(v))
 		return false;
 	page_set(state, PAGE_ARMED);
 	v->a->walk.armed++;
@@ -275,14 +309,6 @@ static void look_old(struct visit *v, uint32_t page)
 	page_claim(&v->r->state[page], PAGE_OLD, PAGE_OLD_HINTED);
 }
 
-/* The frame that is mapped at a page, one behind the other in a run; NONE: the guest's own page. */
-static uint32_t frame_at(const struct region *r, uint32_t page)
-{
-	enum page_state state = page_state(&r->state[page]);
-
-	return page_has_frame(state) || state == PAGE_STUCK ? r->frame[page] : PS_FRAME_NONE;
-}
-
 static bool is_old(const struct region *r, uint32_t page)
 {
 	enum page_state state = page_state(&r->state[page]);
@@ -290,45 +316,179 @@ static bool is_old(const struct region *r, uint32_t page)
 	return state == PAGE_OLD || state == PAGE_OLD_HINTED;
 }
 
+/* A broken page that is due: hashed, and hinted if it is what it was at the last look. */
+static void look_broken(struct visit *v, uint32_t page)
+{
+	uint8_t *state = &v->r->state[page];
+	uint8_t byte = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+	const char *content = region_page(v->r, page);
+	uint64_t hash;
+
+	if ((byte & PAGE_STATE) == PAGE_BROKEN_HINTED && turn(v) % WALK_FULL_LOOKS != 0)
+		return;
+	v->restless |= (byte & PAGE_STATE) == PAGE_BROKEN;
+	if ((byte & (PAGE_QUARANTINED | PAGE_UNREF)) || !is_due(v, byte) || !may_hash(v))
+		return;
+	v->a->stats.scanned++;
+	hash = page_hash(content, v->s->seed);
+	if (v->r->frame[page] != (uint32_t)hash) {
+		page_found_written(state);
+		page_set(state, PAGE_BROKEN);
+		v->r->frame[page] = (uint32_t)hash;
+		return;
+	}
+	if ((byte & PAGE_STATE) == PAGE_BROKEN_HINTED)
+		return;
+	page_found_stable(state);
+	if (page_is_zero(content)) {
+		reshare_page(v->a, v->r, page, RESHARE_ZERO);
+		return;
+	}
+	if (v->a->link.config.flags & PS_CONFIG_ZERO_ONLY)
+		return;
+	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, hash);
+	v->a->stats.hinted++;
+	page_set(state, PAGE_BROKEN_HINTED);
+}
+
+/* A candidate of the scan: is it really the guest's own, in a frame's mapping? */
+static void judge_copied(struct visit *v, uint32_t page)
+{
+	struct agent *a = v->a;
+	enum page_state was;
+	uint64_t entry = 0;
+
+	if (!page_has_frame(page_state(&v->r->state[page])))
+		return;
+	/* Under settle: where frames are guarded, the settler replaces them. */
+	pthread_mutex_lock(&a->settle);
+	was = page_state(&v->r->state[page]);
+	if (page_has_frame(was) &&
+	    !pagemap_read(a->pagemap, (uintptr_t)region_page(v->r, page), &entry, 1) &&
+	    pagemap_is_copied(entry)) {
+		note_broken(a, v->r, page, was);
+		atomic_fetch_add(&a->unshares, 1);
+	}
+	pthread_mutex_unlock(&a->settle);
+}
+
+/* Finds what broke since the last look. Returns how many pages of the block are broken. */
+static void look_copied(struct visit *v)
+{
+	struct page_region ranges[WALK_RANGES];
+	uintptr_t walked;
+	int n = pagemap_copied(v->a->pagemap, (uintptr_t)region_page(v->r, v->first),
+			       (uintptr_t)region_page(v->r, v->end), ranges, WALK_RANGES, &walked);
+
+	for (int i = 0; i < n; i++)
+		for (uintptr_t at = ranges[i].start; at < ranges[i].end; at += PS_PAGE_SIZE)
+			judge_copied(v, (uint32_t)((at - v->r->origin) / PS_PAGE_SIZE));
+}
+
+/* Pages page..page+n-1 are all broken, in mappings without a frame: nothing is saved there, and
+ * mappings are held. */
+static void tidy_run(struct visit *v, uint32_t page, uint32_t n)
+{
+	for (uint32_t i = page; i < page + n; i++)
+		if (page_is(&v->r->state[i], PAGE_QUARANTINED | PAGE_UNREF))
+			return;
+	for (uint32_t i = page; i < page + n; i++)
+		if (!reshare_page(v->a, v->r, i, RESHARE_OWN))
+			return;
+}
+
+/* The runs of broken pages between pages of the guest's anonymous memory. */
+static void look_for_tidying(struct visit *v)
+{
+	uint32_t n;
+
+	if (v->a->stats.pins == PS_PINS_GUARDED || turn(v) % WALK_TIDY_LOOKS != 0)
+		return;
+	for (uint32_t page = v->first; page < v->end; page += n ? n : 1) {
+		bool framed = false;
+
+		for (n = 0; page + n < v->end && page_in_store(page_state(&v->r->state[page + n]));
+		     n++)
+			framed |= page_has_frame(page_state(&v->r->state[page + n]));
+		if (n && !framed)
+			tidy_run(v, page, n);
+	}
+}
+
 /* Frames of an earlier store that waited for a twin in vain: copied out, so that the store can go.
  */
 static void drop_old(struct visit *v)
 {
-	struct agent *a = v->a;
 	uint32_t n;
 
 	for (uint32_t page = v->first; page < v->end; page += n ? n : 1) {
-		pthread_mutex_lock(&a->settle);
-		for (n = 0; n < UNSHARE_PAGES && page + n < v->end && is_old(v->r, page + n);)
+		for (n = 0; page + n < v->end && is_old(v->r, page + n);)
 			n++;
 		if (n)
-			unshare_give_up(a, v->r, page, n);
-		pthread_mutex_unlock(&a->settle);
+			bring_back(v->a, v->r, page, n);
 	}
+}
+
+/* What one page adds to the figures of its block. *before: the frame at the page before it, to
+ * which the next one joins; PS_FRAME_NONE: anonymous memory. A broken page lies in the mapping of
+ * its neighbours. */
+static void count_page(struct visit *v, uint32_t page, uint32_t *before)
+{
+	enum page_state state = page_state(&v->r->state[page]);
+	uint32_t frame = PS_FRAME_NONE;
+
+	if (page_has_frame(state))
+		frame = v->r->frame[page];
+	else if (page_is_broken(state))
+		frame = *before + 1 == PS_FRAME_NONE ? 0 : *before + 1;
+	v->b->twin += state == PAGE_TWIN;
+	v->b->shared += page_has_frame(state);
+	v->b->grant += page_in_store(state);
+	v->b->borders += *before == PS_FRAME_NONE ? frame != PS_FRAME_NONE : frame != *before + 1;
+	*before = frame;
 }
 
 /* Counts what the scan does not show: frames, and the borders of their mappings. */
 static void look_frames(struct visit *v)
 {
 	const struct region *r = v->r;
-	uint32_t before = v->first > r->first ? frame_at(r, v->first - 1) : PS_FRAME_NONE;
+	uint32_t before = PS_FRAME_NONE;
 
 	if (v->a->walk.drop_old)
 		drop_old(v);
+	if (v->b->shared)
+		look_copied(v);
+	if (v->first > r->first && page_has_frame(page_state(&r->state[v->first - 1])))
+		before = r->frame[v->first - 1];
 	v->b->shared = v->b->borders = v->b->twin = 0;
 	for (uint32_t page = v->first; page < v->end; page++) {
 		enum page_state state = page_state(&r->state[page]);
-		uint32_t frame = frame_at(r, page);
 
-		v->b->twin += state == PAGE_TWIN;
-		v->b->shared += page_has_frame(state);
-		v->b->grant += page_has_frame(state) || state == PAGE_STUCK;
-		v->b->borders += before == PS_FRAME_NONE ? frame != PS_FRAME_NONE :
-							   frame != before + 1;
+		count_page(v, page, &before);
 		if (state == PAGE_OLD && !v->starved)
 			look_old(v, page);
-		before = frame;
+		else if (page_is_broken(state) && !v->starved)
+			look_broken(v, page);
 	}
+	if (v->b->broken)
+		look_for_tidying(v);
+}
+
+/* Has a page of the block broken since the last look? */
+static bool none_broke(const struct agent *a, const struct visit *v)
+{
+	struct page_region ranges[WALK_RANGES];
+	uint32_t copied = 0;
+	uintptr_t walked;
+	int n;
+
+	if (!v->b->shared)
+		return true;
+	n = pagemap_copied(a->pagemap, (uintptr_t)region_page(v->r, v->first),
+			   (uintptr_t)region_page(v->r, v->end), ranges, WALK_RANGES, &walked);
+	for (int i = 0; i < n; i++)
+		copied += (uint32_t)((ranges[i].end - ranges[i].start) / PS_PAGE_SIZE);
+	return n >= 0 && copied == v->b->broken;
 }
 
 /* Did nothing happen in the block since the last look that found nothing to wait for? Every
@@ -338,7 +498,8 @@ static bool quiet(const struct agent *a, const struct region *r, const struct vi
 	if (v->b->restless || a->walk.drop_old || turn(v) % WALK_FULL_LOOKS == 0)
 		return false;
 	return pagemap_quiet(a->pagemap, (uintptr_t)region_page(r, v->first),
-			     (uintptr_t)region_page(r, v->end)) == 1;
+			     (uintptr_t)region_page(r, v->end)) == 1 &&
+	       none_broke(a, v);
 }
 
 /* Has the block rested for so long that this look may pass it over? The turns are those of
@@ -384,6 +545,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 		return true;
 	}
 	a->stats.looked += v.end - v.first;
+	guarded_follow(a, r, block);
 	if (quiet(a, r, &v)) {
 		judge_rest(v.b, true);
 		a->walk.present += v.b->grant;
@@ -400,6 +562,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 		look_range(&v, &ranges[i]);
 	flush_zeros(&v);
 	look_frames(&v);
+	judge_hot(&v);
 	v.b->restless = v.restless;
 	judge_rest(v.b, !v.restless && !v.b->large);
 	a->walk.present += v.b->grant;

@@ -7,6 +7,7 @@
  *   regions     adopt what was opted in, announce, take leave of what is gone
  *   leave       the daemon wants us out of the domain: unshare, wait for the quarantine, say so
  *   orders      share, block by block
+ *   batches     broken pages are shared again, or brought back
  *   quarantine  give back what has waited long enough
  *   references  tell the daemon which frames are not mapped any more
  *   tracking    let the walk see what was unshared
@@ -20,9 +21,13 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/bringback.h"
 #include "agent/nursery.h"
+#include "agent/pins.h"
+#include "agent/reshare.h"
 #include "agent/share.h"
-#include "agent/unshare.h"
+#include "agent/track.h"
+#include "agent/uplink.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
@@ -34,6 +39,7 @@
 #define FIGURES_NS 250000000ull
 #define TRACK_NS 100000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
+#define PINS_NS 2000000000ull
 #define QUARANTINE_MS_DEFAULT 2000u
 #define SLEEP_MAX_NS 5000000000ull
 #define SLEEP_MIN_NS 20000ull
@@ -121,9 +127,7 @@ static void leave_store(struct agent *a)
 
 		if (r->life != REGION_MANAGED)
 			continue;
-		pthread_mutex_lock(&a->settle);
-		unshare_all(a, r);
-		pthread_mutex_unlock(&a->settle);
+		bring_back_all(a, r);
 	}
 	store_leave(a);
 	pthread_mutex_unlock(&a->act);
@@ -151,6 +155,7 @@ static void serve_leave(struct agent *a)
 			link_up(l, PS_U_REFUSED, PS_CAUSE_GONE, 0, l->order[i].page,
 				l->order[i].frame);
 		l->orders = 0;
+		reshare_refuse(a);
 		leave_store(a);
 	}
 	if (still_quarantined(a)) /* its frames are still to be compared with */
@@ -278,7 +283,7 @@ static void serve_tracking(struct agent *a, uint64_t now, uint64_t *next)
 		return;
 	*next = now + TRACK_NS;
 	pthread_mutex_lock(&a->act);
-	unshare_track(a);
+	track_again(a);
 	pthread_mutex_unlock(&a->act);
 }
 
@@ -297,6 +302,7 @@ static void add_region(struct ps_agent_stats *s, const struct region *r)
 		s->cowh += b->twin;
 		s->shared += b->shared;
 		s->mappings += b->borders;
+		s->broken += b->broken;
 	}
 }
 
@@ -321,12 +327,12 @@ static void figures(struct agent *a)
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
+	s->broken = 0;
 	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
-	s->stuck = a->stuck;
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
@@ -353,6 +359,17 @@ static void count_mappings(struct agent *a, uint64_t now)
 					     0;
 }
 
+/* How pins are told decides what becomes of frames: asked before the first is mapped, and again and
+ * again, for descriptors come and go, and so may a seccomp filter. */
+static void serve_pins(struct agent *a, uint64_t now)
+{
+	if (now < a->pins_next)
+		return;
+	a->pins_next = now + PINS_NS;
+	a->stats.pins = pins_way(a);
+	a->stats.stuck = a->stats.pins == PS_PINS_GUARDED ? a->stats.broken : 0;
+}
+
 static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 {
 	if (now < *next)
@@ -362,6 +379,7 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 	figures(a);
 	count_mappings(a, now);
 	store_sweep(a);
+	serve_pins(a, now);
 	pthread_mutex_unlock(&a->act);
 	if (a->link.state == LINK_UP && a->link.holds_old && a->walk.look > 1 &&
 	    !a->walk.under_way && link_no_old(a) && link_plain(&a->link, PS_MSG_OLD_GONE, 0) == 0)
@@ -484,6 +502,7 @@ void *worker_main(void *arg)
 		wait = least(wait, quarantine_wait(a, now));
 		serve_references(a);
 		serve_tracking(a, now, &next_tracking);
+		wait = least(wait, reshare_run(a, now));
 		wait = least(wait, walk_step(a, now));
 		serve_figures(a, now, &next_figures);
 		serve_tables(a, now, &tidy);

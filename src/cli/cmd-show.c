@@ -89,10 +89,30 @@ static void vm_memory(const json_t *vm, bool bytes)
 	size_line(vm, "large", "large (huge pages)", bytes);
 	size_line(vm, "COWH", "COWH (if broken)", bytes);
 	size_line(vm, "quarantined", "quarantined", bytes);
+	size_line(vm, "broken", "broken (written since)", bytes);
 	size_line(overhead, "agent", "overhead, agent", bytes);
 	size_line(overhead, "kernel", "overhead, kernel", bytes);
 	count_line("", "mappings", json_object_get(vm, "mappings"));
 	printf("%-*s %.2f s\n", KEY_WIDTH, "CPU", ask_real(vm, "cpu_s"));
+}
+
+/* How first writes are settled, and what would settle them better. */
+static void vm_pins(const json_t *vm)
+{
+	static const char *const words[][2] = {
+		{"descriptors", "by the kernel; nothing that is open can pin pages"},
+		{"fork", "by the kernel; a short fork tells which pages are pinned"},
+		{"swap", "by the kernel; paging out tells which pages are pinned"},
+		{"guarded", "by a thread, slower: it cannot be told which pages are pinned. Disks "
+			    "with cache=writeback, or swap space on the host, would mend that"},
+		{"unknown", "not looked at yet"},
+	};
+	const char *pins = ask_text(vm, "pins");
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(pins, words[i][0]) == 0)
+			line("first writes", words[i][1]);
+	printf("%-*s %.1f ms\n", KEY_WIDTH, "longest stall", ask_real(vm, "longest_stall_s") * 1e3);
 }
 
 int cmd_show(struct args *args)
@@ -110,6 +130,7 @@ int cmd_show(struct args *args)
 		return print_json(vm);
 	vm_head(vm);
 	vm_memory(vm, args->bytes);
+	vm_pins(vm);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");
 	region_lines(vm, args->bytes);
 	return CLI_OK;

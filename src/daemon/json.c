@@ -246,6 +246,10 @@ static json_t *counters_object(const struct view_vm *vm)
 	add_number(&object, "late_writes", vm->late_writes);
 	add_number(&object, "faults", vm->faults);
 	add_number(&object, "stuck", vm->stuck);
+	add_number(&object, "brought_back", vm->brought_back);
+	add_number(&object, "shared_again", vm->reshares);
+	add_number(&object, "batches", vm->batches);
+	add_number(&object, "pin_forks", vm->pin_forks);
 	add(&object, "refused", refused_object(vm->refused));
 	return object;
 }
@@ -260,6 +264,7 @@ static void add_memory(json_t **object, const struct view_vm *vm)
 	add_number(object, "private", vm->priv);
 	add_number(object, "large", vm->large);
 	add_number(object, "quarantined", vm->quarantined);
+	add_number(object, "broken", vm->broken);
 	add(object, "overhead", overhead_object(vm));
 	add_number(object, "COWH", vm->cowh);
 }
@@ -278,6 +283,8 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_memory(&object, vm);
 	add_number(&object, "mappings", vm->mappings);
 	add_seconds(&object, "cpu_s", vm->cpu_ns);
+	add_text(&object, "pins", vm->pins);
+	add_seconds(&object, "longest_stall_s", vm->stall_max_ns);
 	add(&object, "counters", counters_object(vm));
 	add(&object, "regions", regions_array(vm));
 	return object;

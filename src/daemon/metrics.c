@@ -78,7 +78,9 @@ static const struct row vm_counters[] = {
 	VM("vm_discarded_pages", "", "Shared pages that the VMM discarded.", discards),
 	VM("vm_late_writes", "", "Writes found in quarantine and put back.", late_writes),
 	VM("vm_faults", "", "Write faults settled.", faults),
-	VM("vm_stuck_pages", "", "Pages copied in place for want of a mapping.", stuck),
+	VM("vm_brought_back_pages", "", "Pages brought back into anonymous memory.", brought_back),
+	VM("vm_shared_again_pages", "", "Written pages that were shared again in place.", reshares),
+	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.", stuck),
 };
 
 struct vms {

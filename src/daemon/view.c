@@ -116,6 +116,13 @@ static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
 	out->late_writes = stats->late_writes;
 	out->faults = stats->faults;
 	out->stuck = stats->stuck;
+	out->brought_back = stats->brought_back;
+	out->reshares = stats->reshares;
+	out->batches = stats->batches;
+	out->pin_forks = stats->pin_forks;
+	out->stall_max_ns = stats->stall_max_ns;
+	out->pins = ps_pins_name((unsigned int)stats->pins);
+	out->broken = bytes_of(stats->broken, PS_PAGE_SIZE);
 	for (unsigned int i = 0; i < PS_CAUSE_END; i++)
 		out->refused[i] = stats->refused[i];
 	/* these two only the daemon knows */

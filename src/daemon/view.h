@@ -45,6 +45,7 @@ struct view_vm {
 	uint64_t priv;	  /* GRANT less SHRD */
 	uint64_t large;
 	uint64_t quarantined;
+	uint64_t broken;	  /* written since it was shared, and not brought back yet */
 	uint64_t overhead_agent;  /* memory of the agent itself */
 	uint64_t overhead_kernel; /* of the kernel for its mappings */
 	uint64_t cowh;		  /* COWH: what breaking large blocks would share */
@@ -52,7 +53,9 @@ struct view_vm {
 	uint64_t cpu_ns;
 	/* counts, ever growing */
 	uint64_t passes, looked, scanned, hinted, shares, zeroed, unshares, discards, late_writes,
-		faults, stuck;
+		faults, stuck, brought_back, reshares, batches, pin_forks;
+	uint64_t stall_max_ns; /* longest time for which a batch held writes */
+	const char *pins;      /* how pinned pages are told, see enum ps_pins */
 	uint64_t refused[PS_CAUSE_END];
 	unsigned int nregions;
 	struct view_region regions[PS_REGIONS_MAX];

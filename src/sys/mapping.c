@@ -61,15 +61,6 @@ void *map_anon(void *addr, size_t len)
 	return addr;
 }
 
-void *map_private(void *addr, int fd, size_t len)
-{
-	int fixed = addr ? MAP_FIXED : 0;
-
-	return own(raw_mmap(addr, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | fixed,
-			    fd),
-		   len);
-}
-
 const void *map_readable(int fd, size_t len)
 {
 	return own(raw_mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd), len);
@@ -93,6 +84,23 @@ int map_over(void *dst, void *src, size_t len)
 		    dst) == -1)
 		return -errno;
 	return 0;
+}
+
+int map_file_over(void *dst, int fd, uint64_t page, size_t len)
+{
+	SYS_INJECT();
+	if (syscall(SYS_mmap, dst, len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)(page * PAGE_BYTES)) == -1)
+		return -errno;
+	return 0;
+}
+
+int map_hold(void *dst, size_t len)
+{
+	long r = syscall(SYS_mmap, dst, len, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0L);
+
+	return r == -1 ? -errno : 0;
 }
 
 static bool over(rlim_t limit, unsigned long pages)

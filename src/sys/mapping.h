@@ -15,10 +15,8 @@ void *map_reserve(size_t len);
 /* Private anonymous memory, all zero, no huge pages, not inherited by fork, not in core dumps;
  * at addr (replacing what is there) or, for NULL, anywhere. NULL on failure. */
 void *map_anon(void *addr, size_t len);
-/* A private, writable, unpopulated mapping of a file at addr (replacing what is there); not
- * inherited by fork, not in core dumps. NULL on failure. */
-void *map_private(void *addr, int fd, size_t len);
-/* The same, only to be read. */
+/* The first len bytes of a file, private, only to be read; not inherited by fork, not in core
+ * dumps. NULL on failure. */
 const void *map_readable(int fd, size_t len);
 /* Memory of fd, shared and writable. NULL on failure. */
 void *map_shared(int fd, size_t len);
@@ -28,6 +26,12 @@ void map_free(void *addr, size_t len);
  * is there. The source stays mapped, empty (MREMAP_DONTUNMAP). 0; or -errno, and then dst may not
  * be mapped any more. */
 int map_over(void *dst, void *src, size_t len);
+/* Maps pages of the file privately and writable over [dst, dst+len), whatever is there: from the
+ * file's page number `page` on. 0; or -errno, and then dst may not be mapped any more. */
+int map_file_over(void *dst, int fd, uint64_t page, size_t len);
+/* Takes [dst, dst+len), all of it a hole, with memory that nobody may touch (PROT_NONE). -EEXIST:
+ * part of it is mapped. 0 or -errno. */
+int map_hold(void *dst, size_t len);
 /* Does the process keep to its RLIMIT_AS and RLIMIT_DATA, so that what replaces a mapping of the
  * same size will not fail for them? 0 or -ENOSPC. Without such limits it costs two short calls. */
 int map_room(void);

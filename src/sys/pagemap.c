@@ -9,8 +9,6 @@
 #include "sys/inject.h"
 
 #define PAGE_BYTES 4096u
-#define PAGEMAP_PRESENT (1ull << 63)
-#define PAGEMAP_FILE (1ull << 61)
 
 static int pagemap_ioctl(int fd, struct pm_scan_arg *arg)
 {
@@ -89,13 +87,37 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
 	return r < 0 ? r : 0;
 }
 
-int pagemap_anonymous(int fd, uintptr_t addr)
+int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
+		   uintptr_t *walked)
 {
-	uint64_t entry = 0;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)vec,
+		.vec_len = (uint64_t)n,
+		.category_inverted = PAGE_IS_FILE | PAGE_IS_WPALLOWED,
+		.category_mask = PAGE_IS_FILE | PAGE_IS_WPALLOWED,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask = PAGE_IS_FILE,
+	};
+	int r;
 
 	SYS_INJECT();
-	if (pread(fd, &entry, sizeof(entry), (off_t)(addr / PAGE_BYTES * sizeof(entry))) !=
-	    (ssize_t)sizeof(entry))
-		return errno ? -errno : -EIO;
-	return (entry & PAGEMAP_PRESENT) && !(entry & PAGEMAP_FILE);
+	r = pagemap_ioctl(fd, &arg);
+	if (r >= 0)
+		*walked = (uintptr_t)arg.walk_end;
+	return r;
+}
+
+int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n)
+{
+	ssize_t bytes = (ssize_t)(n * sizeof(*entry));
+	ssize_t r;
+
+	SYS_INJECT();
+	r = pread(fd, entry, (size_t)bytes, (off_t)(addr / PAGE_BYTES * sizeof(*entry)));
+	if (r == bytes)
+		return 0;
+	return r < 0 ? -errno : -EIO;
 }

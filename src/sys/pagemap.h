@@ -7,6 +7,7 @@
 #define PSHARE_SYS_PAGEMAP_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sys/uapi.h"
@@ -29,7 +30,29 @@ int pagemap_quiet(int fd, uintptr_t start, uintptr_t end);
  * a marker there would make a later move into it fail. Returns 0 or -errno. */
 int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
 
-/* 1 if the page is there and an anonymous one (bit 63, not bit 61), else 0; or -errno. */
-int pagemap_anonymous(int fd, uintptr_t addr);
+/* What lies in private mappings of files in [start, end) and is not the file's: pages that were
+ * copied when they were written, in memory or swapped out. Anonymous memory that is tracked is not
+ * among them; such as is not, is. Returns the number of ranges (n at most; *walked says how far they
+ * go) or -errno. */
+int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
+		   uintptr_t *walked);
+
+/* Bits of a pagemap entry. */
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_FILE (1ull << 61)
+#define PAGEMAP_EXCLUSIVE (1ull << 56) /* mapped once, by this process */
+
+/* Is it the process's own copy of a page of a file, in memory or swapped out? Type 31 of a swap entry
+ * is a marker of userfaultfd's: nothing is there. */
+static inline bool pagemap_is_copied(uint64_t entry)
+{
+	if (entry & PAGEMAP_FILE)
+		return false;
+	return (entry & PAGEMAP_PRESENT) || ((entry & PAGEMAP_SWAPPED) && (entry & 0x1f) != 0x1f);
+}
+
+/* The entries of n pages from addr on. 0 or -errno. */
+int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
 #endif

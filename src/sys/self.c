@@ -2,8 +2,11 @@
 #include "sys/self.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/inject.h"
@@ -36,4 +39,28 @@ int sys_shutdown(int sock)
 {
 	SYS_INJECT();
 	return shutdown(sock, SHUT_RDWR) < 0 ? -errno : 0;
+}
+
+int sys_duplicate(int fd)
+{
+	int copy;
+
+	SYS_INJECT();
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+int sys_inode(int fd, uint64_t *inode)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*inode = (uint64_t)st.st_dev << 48 ^ (uint64_t)st.st_ino;
+	return 0;
+}
+
+void sys_abort(void)
+{
+	abort();
 }

@@ -4,6 +4,7 @@
 #define PSHARE_SYS_SELF_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 uid_t sys_self_uid(void); /* effective */
@@ -13,5 +14,12 @@ int sys_self_folder(char *folder, size_t size);
 
 /* Ends a connection in both directions; whoever owns the descriptor closes it. 0 or -errno. */
 int sys_shutdown(int sock);
+
+/* Another descriptor for the same open file, not inherited by what is executed. */
+int sys_duplicate(int fd);
+/* What tells the file behind a descriptor from any other: device and inode, folded. 0 or -errno. */
+int sys_inode(int fd, uint64_t *inode);
+/* Ends the process with SIGABRT. */
+_Noreturn void sys_abort(void);
 
 #endif

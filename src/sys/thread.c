@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sys/thread.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,7 +56,12 @@ void sys_yield(void)
 
 void sys_stderr(const char *text, size_t len)
 {
-	ssize_t ignored = write(STDERR_FILENO, text, len);
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	struct iovec v = {(void *)text, len};
+	ssize_t r = pwritev2(STDERR_FILENO, &v, 1, -1, RWF_NOWAIT);
 
-	(void)ignored;
+	/* Terminals and some files know no RWF_NOWAIT. */
+	if (r < 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
+		r = write(STDERR_FILENO, text, len);
+	(void)r;
 }

@@ -104,6 +104,17 @@ static bool name_char(char c)
 	       c == '.' || c == '_' || c == ':' || c == '@' || c == '-';
 }
 
+const char *ps_pins_name(unsigned int pins)
+{
+	static const char *const names[PS_PINS_END] = {
+		[PS_PINS_UNKNOWN] = "unknown",	 [PS_PINS_DESCRIPTORS] = "descriptors",
+		[PS_PINS_FORK] = "fork",	 [PS_PINS_SWAP] = "swap",
+		[PS_PINS_GUARDED] = "guarded",
+	};
+
+	return pins < PS_PINS_END ? names[pins] : "unknown";
+}
+
 int ps_name_check(const char name[PS_NAME_MAX])
 {
 	uint32_t i = 0;

@@ -203,6 +203,18 @@ struct ps_ring {
 	_Alignas(64) struct ps_entry entry[PS_RING_ENTRIES];
 };
 
+/* How an agent tells which of the guest's own pages are pinned by a device, and so what becomes of
+ * first writes: with all but GUARDED the kernel settles them. Names as JSON shows them:
+ * ps_pins_name(). */
+enum ps_pins {
+	PS_PINS_UNKNOWN,     /* not looked at yet */
+	PS_PINS_DESCRIPTORS, /* nothing that is open can pin */
+	PS_PINS_FORK,
+	PS_PINS_SWAP,
+	PS_PINS_GUARDED, /* it cannot be told: first writes wait for a thread */
+	PS_PINS_END
+};
+
 /* What the agent says of itself: a claim, shown as such, used for no decision that another VM
  * could feel. Pages unless the name says otherwise. Written by the agent with plain 64-bit
  * stores. */
@@ -214,7 +226,7 @@ struct ps_agent_stats {
 	uint64_t large;	 /* in huge pages */
 	uint64_t quarantined;
 	uint64_t cowh;	      /* pages inside large blocks whose twin is known (hints answered) */
-	uint64_t stuck;	      /* copied in place because no mapping was left (see unshare) */
+	uint64_t stuck;	      /* of the broken: will not be shared again as pins are told now */
 	uint64_t mappings;    /* mappings of this process that exist because of sharing */
 	uint64_t agent_bytes; /* memory of the agent itself: tables, buffers; not the rings */
 	uint64_t cpu_ns;      /* CPU of the agent's threads */
@@ -229,7 +241,16 @@ struct ps_agent_stats {
 	uint64_t late_writes;		/* found in quarantine and put back into the guest */
 	uint64_t faults;		/* write faults settled */
 	uint64_t refused[PS_CAUSE_END]; /* by cause */
-	uint64_t spare[16];
+	/* since version 3 */
+	uint64_t pins;	       /* enum ps_pins: how pinned pages are told */
+	uint64_t broken;       /* pages that the guest wrote to, inside their frames' mappings */
+	uint64_t brought_back; /* events: back in anonymous memory */
+	uint64_t reshares;     /* events: shared again where they were broken */
+	uint64_t pin_forks;    /* events: forks that told pins */
+	uint64_t batches;      /* of closed pages; while one lasts, writes to them wait */
+	uint64_t stall_ns;     /* how long they lasted, all together */
+	uint64_t stall_max_ns; /* and the longest */
+	uint64_t spare[8];
 };
 
 struct ps_ring_map {
@@ -248,6 +269,8 @@ int ps_msg_check(const void *buf, uint32_t len);
 uint32_t ps_msg_size(unsigned int type);
 /* A stable lower-case name, as in JSON and logs: "pinned", "changed", ... never NULL. */
 const char *ps_cause_name(unsigned int cause);
+/* The same for enum ps_pins. */
+const char *ps_pins_name(unsigned int pins);
 /* 0 if name (PS_NAME_MAX bytes, NUL padded) is empty or made of [A-Za-z0-9._:@-] only, and is not
  * "." or "..", which a URL cannot name; -EINVAL. */
 int ps_name_check(const char name[PS_NAME_MAX]);

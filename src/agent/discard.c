@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * discard: MADV_DONTNEED and its like, on pages that lie in a store's mapping.
+ *
+ * The kernel's own discard there drops the guest's copy, if there is one, and shows the frame: old
+ * content in place of zeros. So the mapping goes first: the nursery, which is empty, is moved over
+ * it. That needs no look at pins: to discard a page takes it away from under a device natively too.
+ *
+ * Where no mapping is to be had, zeros are written in place: right for the guest, though no memory
+ * comes back. The page is BROKEN then, and the kernel's discard must pass it by (offer.c).
+ */
+#include "agent/discard.h"
+
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/bringback.h"
+#include "agent/guard.h"
+#include "agent/nursery.h"
+#include "agent/place.h"
+#include "sys/unsafe.h"
+
+/* The states of a run, taken over; restored if nothing comes of it. */
+struct discarding {
+	struct region *r;
+	uint32_t page, n;
+	uint8_t was[PS_BLOCK_PAGES];
+};
+
+static void claim(struct agent *a, struct discarding *d)
+{
+	pthread_mutex_lock(&a->settle);
+	for (uint32_t i = 0; i < d->n; i++) {
+		d->was[i] = (uint8_t)page_state(&d->r->state[d->page + i]);
+		if (page_in_store(d->was[i]))
+			page_set(&d->r->state[d->page + i], PAGE_OUT);
+	}
+	pthread_mutex_unlock(&a->settle);
+}
+
+static void zero_in_place(struct agent *a, struct discarding *d)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		page_set(&d->r->state[d->page + i], d->was[i]);
+	guard_wake(a, d->r, d->page, d->n);
+	/* where frames are guarded, this waits for the settler: for none of our locks */
+	memset(region_page(d->r, d->page), 0, (size_t)d->n * PS_PAGE_SIZE);
+	pthread_mutex_lock(&a->settle);
+	for (uint32_t i = d->page; i < d->page + d->n; i++)
+		if (page_in_store(page_state(&d->r->state[i])))
+			note_broken(a, d->r, i, page_state(&d->r->state[i]));
+	pthread_mutex_unlock(&a->settle);
+}
+
+static void discard_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	struct discarding d = {.r = r, .page = page, .n = n};
+	int err;
+
+	claim(a, &d);
+	err = place_pages(a, region_page(r, page), nursery_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	if (err) {
+		zero_in_place(a, &d);
+	} else {
+		for (uint32_t i = 0; i < n; i++)
+			note_own(a, r, page + i, d.was[i]);
+		guard_wake(a, r, page, n);
+	}
+	atomic_fetch_add(&a->discards, n);
+}
+
+int discard_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint32_t end = page + n, run;
+
+	if (ps_unsafe("no-discard"))
+		return 0;
+	for (uint32_t at = page; at < end; at += run ? run : 1) {
+		for (run = 0; run < PS_BLOCK_PAGES && at + run < end &&
+			      page_in_store(page_state(&r->state[at + run]));)
+			run++;
+		if (run)
+			discard_run(a, r, at, run);
+	}
+	for (uint32_t i = page; i < end; i++)
+		if (page_is(&r->state[i], PAGE_QUARANTINED) &&
+		    !page_in_store(page_state(&r->state[i])))
+			r->frame[i] = FRAME_DISCARDED;
+	return 0;
+}

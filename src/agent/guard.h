@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * guard: pages in a store's mapping are closed: who writes waits, and who wants to pin one for
+ * writing waits too. Reads go on.
+ */
+#ifndef PSHARE_AGENT_GUARD_H
+#define PSHARE_AGENT_GUARD_H
+
+#include <stdint.h>
+
+#include "agent/region.h"
+
+/* Pages page..page+n-1 all lie in mappings of a store. After it returns 0 nobody changes them but
+ * through a reference that he has already. -errno: nothing changed. Under act. */
+int guard_close(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+/* Undoes it for those that were not replaced, and wakes who waits at any of them. Pages whose
+ * frames are guarded for good stay so. Under act. */
+void guard_open(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+/* Wakes who waits at those pages. */
+void guard_wake(struct agent *a, struct region *r, uint32_t page, uint32_t n);
+
+#endif

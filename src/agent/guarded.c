@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * guarded: the settler's way from a frame to a page of the guest's own.
+ *
+ * Where pins cannot be told (pins.h), a page that broke inside a frame's mapping could never leave
+ * it again. So no page is to break: frames stay write-protected, and a write to one wakes the
+ * settler, which replaces the frame by a copy in anonymous memory, as bringback.c does for the
+ * worker:
+ *  1. copy the frames' content into the nursery. Frames are immutable, so the copy cannot be out of
+ *     date.
+ *  2. mremap() the copy over the frames. Before, the guest sees the frame and cannot write; after,
+ *     it sees the same bytes and can. There is nothing in between.
+ *  3. the state: NEW, and UNREF where the daemon counts a reference. Then wake the writers.
+ * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
+ *
+ * When 2 fails (vm.max_map_count), the guest still must go on: the protection is lifted, and the
+ * write breaks the page in place. It stays there, BROKEN, right for ever. The same happens to a
+ * page that is written in the moment between its frame's mapping and its protection.
+ *
+ * The settler runs guarded_fault() while guest and VMM threads may hold any lock of libc: nothing
+ * here allocates, prints through stdio, or waits for anything but the kernel.
+ */
+#include "agent/guarded.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/bringback.h"
+#include "agent/guard.h"
+#include "agent/nursery.h"
+#include "agent/pins.h"
+#include "agent/place.h"
+#include "sys/mapping.h"
+#include "sys/pagemap.h"
+#include "sys/uffd.h"
+
+static int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	char *copy = nursery_page(r, page);
+	size_t len = (size_t)n * PS_PAGE_SIZE;
+	int err;
+
+	memcpy(copy, region_page(r, page), len);
+	err = place_pages(a, region_page(r, page), copy, len);
+	if (err) {
+		/* The nursery is empty when nobody is in it. */
+		map_advise(copy, len, MADV_DONTNEED);
+		return err;
+	}
+	for (uint32_t i = page; i < page + n; i++)
+		note_own(a, r, i, page_state(&r->state[i]));
+	atomic_fetch_add(&a->unshares, n);
+	guard_wake(a, r, page, n);
+	return 0;
+}
+
+static void let_break(struct agent *a, struct region *r, uint32_t page)
+{
+	enum page_state was = page_state(&r->state[page]);
+
+	if (page_has_frame(was))
+		note_broken(a, r, page, was);
+	uffd_protect(a->guard, region_page(r, page), PS_PAGE_SIZE, 0);
+}
+
+/* The length of the run at page, within end, in which all pages have a frame. */
+static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
+{
+	uint32_t n = 0;
+
+	while (page + n < end && page_has_frame(page_state(&r->state[page + n])))
+		n++;
+	return n;
+}
+
+/* How many pages to unshare for a write to this one: a guest that writes page after page (it
+ * clears, copies, reads a file) gets twice as many each time, so that it waits for the settler
+ * once for a stretch and not once for a page. One step aside, and it is one page again: what is
+ * unshared and then not written costs memory until it is shared anew. */
+static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
+{
+	struct streak *s = &a->streak;
+	uint32_t end = (page / PS_BLOCK_PAGES + 1) * PS_BLOCK_PAGES, n;
+
+	s->len = s->len && r->base + page == s->next ? s->len * 2 : 1;
+	if (s->len > GUARDED_AHEAD)
+		s->len = GUARDED_AHEAD;
+	n = framed(r, page, end < r->end ? end : r->end);
+	n = n < s->len ? n : s->len;
+	s->next = r->base + page + n;
+	return n;
+}
+
+void guarded_fault(struct agent *a, struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+
+	atomic_fetch_add(&a->faults, 1);
+	if (state == PAGE_OUT)
+		return; /* closed: who closed it wakes */
+	if (page_has_frame(state) && r->nursery && page >= r->nursery_first &&
+	    unshare_run(a, r, page, ahead(a, r, page)) == 0)
+		return;
+	if (page_in_store(state))
+		let_break(a, r, page);
+	/* Settled by somebody else: the writer looks again, and comes again if need be. */
+	guard_wake(a, r, page, 1);
+}
+
+void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint64_t entry[PS_BLOCK_PAGES];
+	int err = guard_close(a, r, page, n);
+
+	if (!err)
+		err = pagemap_read(a->pagemap, (uintptr_t)region_page(r, page), entry, n);
+	pthread_mutex_lock(&a->settle);
+	for (uint32_t i = 0; i < n; i++) {
+		enum page_state was = page_state(&r->state[page + i]);
+
+		if (!err && page_has_frame(was) && pagemap_is_copied(entry[i]))
+			note_broken(a, r, page + i, was);
+	}
+	pthread_mutex_unlock(&a->settle);
+	guard_open(a, r, page, n);
+}
+
+static void follow_block(struct agent *a, struct region *r, uint32_t page, uint32_t end, bool guarded)
+{
+	uint32_t n;
+
+	for (; page < end; page += n ? n : 1) {
+		for (n = 0; page + n < end && page_in_store(page_state(&r->state[page + n]));)
+			n++;
+		if (n && guarded)
+			guarded_protect(a, r, page, n);
+		else if (n)
+			guard_open(a, r, page, n);
+	}
+}
+
+void guarded_follow(struct agent *a, struct region *r, uint32_t block)
+{
+	uint32_t page = block * PS_BLOCK_PAGES;
+	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
+	bool guarded = a->stats.pins == PS_PINS_GUARDED;
+
+	if (r->block[block].guarded == guarded || !r->block[block].shared)
+		return;
+	r->block[block].guarded = guarded;
+	follow_block(a, r, page < r->first ? r->first : page, end, guarded);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pins: which of the guest's own pages in a store's mapping does a device hold, to write into them
+ * later?
+ */
+#ifndef PSHARE_AGENT_PINS_H
+#define PSHARE_AGENT_PINS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/region.h"
+
+/* A page that was closed, or is to be. */
+#define CLOSED_MAX 2048u /* closed at once: for their sake writes of the guest wait */
+
+struct closed {
+	struct region *r;
+	uint32_t page;
+	uint8_t was;  /* its enum page_state before */
+	bool broken;  /* the guest's own page; else a frame */
+	bool pinned;  /* or it cannot be told */
+	uint8_t done; /* for whoever closed it */
+};
+
+/* How pins are told in this process, looked at anew: enum ps_pins. */
+unsigned int pins_way(struct agent *a);
+/* Looks for the broken ones among n closed pages, and sets .pinned of those that are. Where it
+ * cannot be told, all of them are. Under act, the pages being closed. */
+void pins_test(struct agent *a, struct closed *p, uint32_t n);
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reshare: a page that broke, and became stable again, is shared where it lies; one that became
+ * zeros, or that lies in a mapping without frames, goes back into anonymous memory.
+ *
+ * A batch:
+ *  1. close the stretches in which its pages lie (bringback.c, steps 1 to 3), all of them, so that
+ *     one test for pins does;
+ *  2. test for pins. Those that are pinned are refused, and stay;
+ *  3. run by run, the pages being closed: compare with the frame, in full; keep a reference for the
+ *     quarantine; map the frame over the page, in one call; wake who waited;
+ *  4. open the rest.
+ * From 1 to 4 who writes to one of the stretches waits; nobody else does, but for the fork.
+ *
+ * Pace: a batch is not to be felt. The next one begins when PACE_... times the time has gone by for
+ * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
+ * so it is made more seldom, and for more pages; while many wait, not quite as seldom.
+ *
+ * The items are the truth about orders: each is answered once, whatever became of its page.
+ */
+#include "agent/reshare.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/bringback.h"
+#include "agent/guard.h"
+#include "agent/guarded.h"
+#include "agent/hash.h"
+#include "agent/nursery.h"
+#include "agent/pins.h"
+#include "agent/place.h"
+#include "agent/uplink.h"
+#include "sys/mapping.h"
+#include "sys/proc.h"
+#include "sys/unsafe.h"
+
+#define PACE 20u
+#define PACE_FORK 1000u
+#define PACE_FORK_MANY 100u
+#define PACE_MIN_NS 50000000ull
+#define PACE_MAX_NS 60000000000ull
+
+
+static bool is_order(uint32_t frame)
+{
+	return frame != RESHARE_ZERO && frame != RESHARE_OWN;
+}
+
+static bool add(struct agent *a, uint32_t vm_page, uint32_t frame)
+{
+	struct reshare *s = &a->reshare;
+
+	if (s->n == RESHARE_MAX)
+		return false;
+	s->item[s->n++] = (struct reshare_item){.page = vm_page, .frame = frame};
+	return true;
+}
+
+bool reshare_order(struct agent *a, uint32_t vm_page, uint32_t frame)
+{
+	if (!add(a, vm_page, frame))
+		return false;
+	a->link.waiting++;
+	return true;
+}
+
+bool reshare_page(struct agent *a, struct region *r, uint32_t page, uint32_t frame)
+{
+	return add(a, r->base + page, frame);
+}
+
+static void answer(struct agent *a, const struct reshare_item *it, enum ps_cause cause)
+{
+	if (cause)
+		a->stats.refused[cause]++;
+	if (!is_order(it->frame))
+		return;
+	a->link.waiting--;
+	link_up(&a->link, cause ? PS_U_REFUSED : PS_U_SHARED, (uint8_t)cause, 0, it->page,
+		it->frame);
+}
+
+void reshare_refuse(struct agent *a)
+{
+	struct reshare *s = &a->reshare;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		answer(a, &s->item[i], PS_CAUSE_GONE);
+	s->n = 0;
+}
+
+void reshare_forget(struct agent *a)
+{
+	a->reshare.n = 0;
+	a->link.waiting = 0;
+}
+
+/* ---- one batch ------------------------------------------------------------------------------ */
+
+struct batch {
+	struct agent *a;
+	struct store *s;
+	struct closed *c; /* sorted */
+	uint32_t closed;
+	uint32_t now_ms;
+};
+
+static void sort_items(struct reshare_item *o, uint32_t n)
+{
+	for (uint32_t gap = n / 2; gap; gap /= 2)
+		for (uint32_t i = gap; i < n; i++) {
+			struct reshare_item x = o[i];
+			uint32_t k = i;
+
+			for (; k >= gap && o[k - gap].page > x.page; k -= gap)
+				o[k] = o[k - gap];
+			o[k] = x;
+		}
+}
+
+/* The region and page of an item that can be done; NULL: it is not (any more) what it was. */
+static struct region *still_there(struct agent *a, const struct reshare_item *it, uint32_t *page)
+{
+	struct region *r = region_of(a, it->page, page);
+
+	if (!r || r->life != REGION_MANAGED || *page < r->first || *page >= r->end)
+		return NULL;
+	if (page_is(&r->state[*page], PAGE_QUARANTINED | PAGE_UNREF) ||
+	    !page_is_broken(page_state(&r->state[*page])))
+		return NULL;
+	return r;
+}
+
+/* The stretch of pages in a store's mapping, within the block, that page lies in. */
+static void widen(const struct region *r, uint32_t page, uint32_t *from, uint32_t *to)
+{
+	uint32_t first = page / PS_BLOCK_PAGES * PS_BLOCK_PAGES, end = first + PS_BLOCK_PAGES;
+
+	first = first < r->first ? r->first : first;
+	end = end > r->end ? r->end : end;
+	for (*from = page; *from > first && page_in_store(page_state(&r->state[*from - 1]));)
+		--*from;
+	for (*to = page + 1; *to < end && page_in_store(page_state(&r->state[*to]));)
+		++*to;
+}
+
+/* Step 1, for as many of the n items as can be closed at once. Returns how many were looked at. */
+static uint32_t close_items(struct batch *b, const struct reshare_item *it, uint32_t n)
+{
+	struct region *last = NULL;
+	uint32_t done = 0, i, page, from, to;
+
+	for (i = 0; i < n; i++) {
+		struct region *r = still_there(b->a, &it[i], &page);
+
+		if (!r || (r == last && page < done))
+			continue; /* closed with an earlier one, or refused in step 3 */
+		widen(r, page, &from, &to);
+		if (b->closed + to - from > CLOSED_MAX)
+			break;
+		b->closed += close_untested(b->a, r, from, to - from, b->c + b->closed);
+		last = r;
+		done = to;
+	}
+	return i;
+}
+
+static struct closed *closed_page(struct batch *b, const struct region *r, uint32_t page)
+{
+	uint32_t low = 0, high = b->closed;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		const struct closed *c = &b->c[mid];
+
+		if (c->r->base + c->page < r->base + page)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < b->closed && b->c[low].r == r && b->c[low].page == page ? &b->c[low] : NULL;
+}
+
+/* What stands against an item's page; NONE: it is closed, unpinned, and what it should be. */
+static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, struct closed **c)
+{
+	uint32_t page = 0;
+	struct region *r = region_of(b->a, it->page, &page);
+
+	*c = r ? closed_page(b, r, page) : NULL;
+	if (!*c || !(*c)->broken || (*c)->done)
+		return PS_CAUSE_CHANGED;
+	if ((*c)->pinned)
+		return PS_CAUSE_PINNED;
+	if (it->frame == RESHARE_OWN)
+		return PS_CAUSE_NONE;
+	if (it->frame == RESHARE_ZERO)
+		return page_is_zero(region_page(r, page)) ? PS_CAUSE_NONE : PS_CAUSE_CHANGED;
+	return memcmp(region_page(r, page), store_frame(b->s, it->frame), PS_PAGE_SIZE) == 0 ?
+		       PS_CAUSE_NONE :
+		       PS_CAUSE_CHANGED;
+}
+
+/* Equal pages that follow each other, with frames that do: n of them, from c on. */
+static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_t n)
+{
+	struct agent *a = b->a;
+	struct region *r = c->r;
+	char *addr = region_page(r, c->page), *slot = quarantine_take(&a->quarantine, n);
+	int err;
+
+	if (!slot || quarantine_keep(a, slot, addr, n) < n)
+		return -EBUSY;
+	err = place_frames(a, b->s, addr, frame, n);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < n; i++) {
+		r->frame[c[i].page] = frame + i;
+		page_set(&r->state[c[i].page], PAGE_SHARED);
+		c[i].done = 1;
+		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, r, c[i].page, QUARANTINE_FRAME,
+				b->s, frame + i, b->now_ms);
+	}
+	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
+	a->stats.shares += n;
+	a->stats.reshares += n;
+	if (region_block(r, c->page)->guarded)
+		guarded_protect(a, r, c->page, n);
+	guard_wake(a, r, c->page, n);
+	map_advise(addr, (size_t)n * PS_PAGE_SIZE, MADV_POPULATE_READ);
+	return 0;
+}
+
+static int make_zero(struct batch *b, struct closed *c)
+{
+	struct agent *a = b->a;
+	struct region *r = c->r;
+	char *addr = region_page(r, c->page), *slot = quarantine_take(&a->quarantine, 1);
+	int err;
+
+	if (!r->nursery || c->page < r->nursery_first || !slot ||
+	    quarantine_keep(a, slot, addr, 1) < 1)
+		return -EBUSY;
+	err = place_pages(a, addr, nursery_page(r, c->page), PS_PAGE_SIZE);
+	if (err)
+		return err;
+	note_own(a, r, c->page, PAGE_BROKEN);
+	quarantine_note(a, slot, r, c->page, QUARANTINE_ZERO, NULL, 0, b->now_ms);
+	c->done = 1;
+	a->stats.zeroed++;
+	guard_wake(a, r, c->page, 1);
+	return 0;
+}
+
+static int bring_one_back(struct batch *b, struct closed *c)
+{
+	c->done = 1; /* bring_back_closed() opens what it leaves */
+	return bring_back_closed(b->a, c, 1) ? -EBUSY : 0;
+}
+
+static bool follows(const struct reshare_item *it, uint32_t k)
+{
+	return is_order(it->frame) && it[k].page == it->page + k && it[k].frame == it->frame + k &&
+	       it[k].page % PS_BLOCK_PAGES != 0;
+}
+
+/* Step 3 from item it on; returns how many items it was. */
+static uint32_t do_run(struct batch *b, const struct reshare_item *it, uint32_t n)
+{
+	struct closed *c, *next;
+	enum ps_cause cause = obstacle(b, it, &c);
+	uint32_t k = 1;
+	int err;
+
+	if (cause) {
+		if (c && !c->done) {
+			page_found_written(&c->r->state[c->page]);
+			c->was = PAGE_BROKEN;
+		}
+		answer(b->a, it, cause);
+		return 1;
+	}
+	while (k < n && follows(it, k) && !obstacle(b, &it[k], &next))
+		k++;
+	if (it->frame == RESHARE_OWN)
+		err = bring_one_back(b, c);
+	else if (it->frame == RESHARE_ZERO)
+		err = make_zero(b, c);
+	else
+		err = map_frames(b, c, it->frame, k);
+	for (uint32_t i = 0; err && i < k; i++)
+		c[i].was = PAGE_BROKEN;
+	for (uint32_t i = 0; i < k; i++)
+		answer(b->a, &it[i], err ? PS_CAUSE_QUARANTINE : PS_CAUSE_NONE);
+	return k;
+}
+
+static void open_rest(struct batch *b)
+{
+	uint32_t k;
+
+	for (uint32_t i = 0; i < b->closed; i += k) {
+		for (k = 1; i + k < b->closed && b->c[i + k].done == b->c[i].done;)
+			k++;
+		if (!b->c[i].done)
+			open_pages(b->a, &b->c[i], k);
+	}
+}
+
+/* Returns how many of the items were dealt with. */
+static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32_t n)
+{
+	struct batch b = {
+		.a = a,
+		.s = store_current(a),
+		.c = a->closed,
+		.now_ms = (uint32_t)(sys_now() / 1000000),
+	};
+	uint32_t looked = close_items(&b, it, n), k;
+
+	if (ps_unsafe("pause-batch"))
+		ps_unsafe_pause();
+	if (b.closed)
+		pins_test(a, b.c, b.closed);
+	if (ps_unsafe("pause-batch"))
+		ps_unsafe_pause();
+	for (uint32_t i = 0; i < looked; i += k)
+		k = do_run(&b, &it[i], looked - i);
+	open_rest(&b);
+	return looked;
+}
+
+/* ---- pace ----------------------------------------------------------------------------------- */
+
+static uint64_t pace(const struct agent *a, uint64_t stall)
+{
+	uint64_t times = PACE, wait;
+
+	if (a->stats.pins == PS_PINS_FORK)
+		times = a->reshare.n > RESHARE_FORK_BATCH ? PACE_FORK_MANY : PACE_FORK;
+	wait = stall * times;
+	wait = wait < PACE_MIN_NS ? PACE_MIN_NS : wait;
+	return wait > PACE_MAX_NS ? PACE_MAX_NS : wait;
+}
+
+static void note_stall(struct agent *a, uint64_t stall)
+{
+	a->stats.batches++;
+	a->stats.stall_ns += stall;
+	if (stall > a->stats.stall_max_ns)
+		a->stats.stall_max_ns = stall;
+}
+
+uint64_t reshare_run(struct agent *a, uint64_t now)
+{
+	struct reshare *s = &a->reshare;
+	uint32_t most = a->stats.pins == PS_PINS_FORK ? RESHARE_FORK_BATCH : RESHARE_BATCH;
+	uint32_t n = s->n < most ? s->n : most, done;
+	uint64_t start;
+
+	if (!n)
+		return UINT64_MAX;
+	if (now < s->next)
+		return s->next - now;
+	memcpy(s->batch, s->item, n * sizeof(s->batch[0]));
+	sort_items(s->batch, n);
+	start = sys_now();
+	pthread_mutex_lock(&a->act);
+	done = run_batch(a, s->batch, n);
+	pthread_mutex_unlock(&a->act);
+	note_stall(a, sys_now() - start);
+	/* What could not be closed with the others waits on, behind what was there. */
+	memmove(s->item, s->item + n, (s->n - n) * sizeof(s->item[0]));
+	memcpy(s->item + s->n - n, s->batch + done, (n - done) * sizeof(s->item[0]));
+	s->n -= done;
+	s->next = sys_now() + pace(a, sys_now() - start);
+	return s->next - now;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * descriptor: an allow-list. A process all of whose descriptors are on it has no page that a device
+ * could write to later:
+ *  - files on file systems that copy (an O_DIRECT file pins; so does FUSE, which may turn its files
+ *    into such behind the process's back, and 9p and ceph, which hold plain references);
+ *  - sockets whose receiving side copies. AF_XDP pins; its like are not known;
+ *  - descriptors that move no data of the process's memory: events, timers, signals, polls;
+ *  - KVM's. (With memory encryption it pins, but then /dev/sev or its like is open too);
+ *  - an io_uring with no registered buffer and no registered file: the file could be an O_DIRECT one.
+ *
+ * Rejected: a list of what does pin. It would have to be complete.
+ */
+#include "policy/descriptor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* <linux/magic.h>, and AF_... of <sys/socket.h>, which pure code does not include. */
+static const uint64_t COPYING_FILESYSTEMS[] = {
+	0xef53,	    /* ext2, ext3, ext4 */
+	0x58465342, /* xfs */
+	0x9123683e, /* btrfs */
+	0xf2f52010, /* f2fs */
+	0x2fc12fc1, /* zfs */
+	0x01021994, /* tmpfs, memfd */
+	0x858458f6, /* ramfs */
+	0x794c7630, /* overlayfs */
+	0x73717368, /* squashfs */
+	0xe0f5e1e2, /* erofs */
+	0x9fa0,	    /* proc */
+	0x62656572, /* sysfs */
+	0x63677270, /* cgroup2 */
+	0x27e0eb,   /* cgroup */
+	0x6e736673, /* nsfs */
+	0x50495045, /* pipefs */
+};
+static const int COPYING_FAMILIES[] = {1 /* AF_UNIX */, 2 /* AF_INET */, 10 /* AF_INET6 */,
+				       16 /* AF_NETLINK */, 40 /* AF_VSOCK */};
+static const char *const HARMLESS_INODES[] = {
+	"[eventfd]",	"[eventpoll]", "[timerfd]", "[signalfd]", "[userfaultfd]", "[pidfd]",
+	"inotify",	"[fanotify]",  "kvm-vm",    "kvm-vcpu",	  "kvm-vcpu-stats",
+	"kvm-vm-stats", "[landlock-ruleset]",
+};
+static const char *const HARMLESS_DEVICES[] = {
+	"/dev/null",  "/dev/zero", "/dev/full", "/dev/random",	    "/dev/urandom",
+	"/dev/tty",   "/dev/ptmx", "/dev/kvm",	"/dev/net/tun",	    "/dev/vhost-net",
+	"/dev/pts/ptmx", "/dev/vhost-vsock", "/dev/userfaultfd", "/dev/console",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define ANON_INODE "anon_inode:"
+
+static bool starts_with(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_one_of(const char *text, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(text, list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The number behind "Name:" in the text; -1: there is none. */
+static long number_of(const char *info, const char *name)
+{
+	const char *at = strstr(info, name);
+
+	return at ? strtol(at + strlen(name), NULL, 10) : -1;
+}
+
+static bool is_harmless_ring(const char *info)
+{
+	return number_of(info, "UserFiles:") == 0 && number_of(info, "UserBufs:") == 0;
+}
+
+static bool is_harmless_inode(const char *name, const char *info)
+{
+	if (strcmp(name, "[io_uring]") == 0)
+		return is_harmless_ring(info);
+	return is_one_of(name, HARMLESS_INODES, COUNT(HARMLESS_INODES)) ||
+	       starts_with(name, "kvm-vcpu:");
+}
+
+static bool is_harmless_device(const char *path)
+{
+	return is_one_of(path, HARMLESS_DEVICES, COUNT(HARMLESS_DEVICES)) ||
+	       starts_with(path, "/dev/pts/") || starts_with(path, "/dev/ttyS");
+}
+
+bool descriptor_is_harmless(const struct descriptor *d)
+{
+	if (d->direct)
+		return false;
+	if (d->family >= 0) {
+		for (size_t i = 0; i < COUNT(COPYING_FAMILIES); i++)
+			if (d->family == COPYING_FAMILIES[i])
+				return true;
+		return false;
+	}
+	if (starts_with(d->link, ANON_INODE))
+		return is_harmless_inode(d->link + strlen(ANON_INODE), d->info);
+	if (starts_with(d->link, "pipe:["))
+		return true;
+	if (d->is_char)
+		return is_harmless_device(d->link);
+	if (d->link[0] != '/')
+		return false;
+	for (size_t i = 0; i < COUNT(COPYING_FILESYSTEMS); i++)
+		if (d->filesystem == COPYING_FILESYSTEMS[i])
+			return true;
+	return false;
+}
