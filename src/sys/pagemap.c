@@ -89,6 +89,18 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
 	return r < 0 ? r : 0;
 }
 
+int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n)
+{
+	size_t len = n * sizeof(*entry);
+	ssize_t got;
+
+	SYS_INJECT();
+	got = pread(fd, entry, len, (off_t)(addr / 4096 * sizeof(*entry)));
+	if (got < 0)
+		return -errno;
+	return (size_t)got == len ? 0 : -EIO;
+}
+
 int pagemap_anonymous(int fd, uintptr_t addr)
 {
 	uint64_t entry = 0;

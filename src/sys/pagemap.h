@@ -29,6 +29,9 @@ int pagemap_quiet(int fd, uintptr_t start, uintptr_t end);
  * a marker there would make a later move into it fail. Returns 0 or -errno. */
 int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
 
+/* The entries of n pages from addr on (PM_... of sys/uapi.h). 0 or -errno. */
+int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
+
 /* 1 if the page is there and an anonymous one (bit 63, not bit 61), else 0; or -errno. */
 int pagemap_anonymous(int fd, uintptr_t addr);
 
