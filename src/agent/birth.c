@@ -23,7 +23,6 @@
 
 #include "agent/agent.h"
 #include "agent/say.h"
-#include "agent/unshare.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
 #include "sys/mapping.h"
@@ -109,35 +108,4 @@ int birth_identity(struct agent *a)
 	a->no_share = getenv("PSHARE_NO_SHARE") != NULL;
 	map_leave_ksm(); /* where somebody opted in the whole process: needs the same right */
 	return 0;
-}
-
-/* What is stuck lies in a mapping of the store, and those no child gets; it is a copy, the guest's
- * own by now, and belongs to the child too. */
-static void show_stuck(struct region *r)
-{
-	uint32_t page = r->first, n;
-
-	for (; page < r->end; page += n ? n : 1) {
-		int err = 0;
-
-		for (n = 0; page + n < r->end && page_state(&r->state[page + n]) == PAGE_STUCK;)
-			n++;
-		if (n)
-			err = map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE,
-					 MADV_DOFORK);
-		if (err)
-			agent_say("pages that are stuck are not in the forked child", -err);
-	}
-}
-
-void birth_prepare_fork(struct agent *a)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life != REGION_MANAGED || !r->forks)
-			continue;
-		unshare_all(a, r);
-		show_stuck(r);
-	}
 }
