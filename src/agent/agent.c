@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "agent/birth.h"
+#include "agent/child.h"
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "sys/cleanup.h"
@@ -62,6 +63,7 @@ static int give_birth(struct agent *a)
 	int err;
 
 	link_init(a);
+	a->locks_future = map_future_is_locked();
 	err = birth_identity(a);
 	if (!err)
 		err = open_fds(a);
@@ -88,48 +90,23 @@ void agent_note_stack(struct agent *a, enum agent_thread thread, char *top)
 	__atomic_store_n(&a->stack[thread], top, __ATOMIC_RELEASE);
 }
 
-/* A fork copies our mappings unless they are DONTFORK; see agent_before_fork(). */
-static void child(void)
-{
-	struct agent *a = &the_agent;
-
-	a->dead = true;
-	close_fd(&a->tracker);
-	close_fd(&a->guard);
-	close_fd(&a->link.sock);
-	close_fd(&a->link.up_bell);
-	close_fd(&a->link.down_bell);
-	close_fd(&a->link.salt_fd);
-	pthread_mutex_init(&a->act, NULL);
-	pthread_mutex_init(&a->settle, NULL);
-}
-
-static void before_fork(void)
-{
-	struct agent *a = &the_agent;
-
-	if (a->dead || ps_unsafe("no-fork"))
-		return;
-	agent_lock(a);
-	birth_prepare_fork(a);
-}
-
-static void parent(void)
-{
-	if (!the_agent.dead && !ps_unsafe("no-fork"))
-		agent_unlock(&the_agent);
-}
-
 void agent_lock(struct agent *a)
 {
+	struct sigblock blocked;
+
+	sigblock_save(&blocked);
 	pthread_mutex_lock(&a->act);
 	pthread_mutex_lock(&a->settle);
+	a->blocked = blocked;
 }
 
 void agent_unlock(struct agent *a)
 {
+	struct sigblock blocked = a->blocked;
+
 	pthread_mutex_unlock(&a->settle);
 	pthread_mutex_unlock(&a->act);
+	sigblock_restore(&blocked);
 }
 
 struct agent *agent_alive(void)
@@ -140,17 +117,20 @@ struct agent *agent_alive(void)
 
 struct agent *agent_get(void)
 {
+	struct sigblock blocked;
 	struct agent *a;
 
+	sigblock_save(&blocked);
 	pthread_mutex_lock(&birth_lock);
 	if (life == UNBORN && !the_agent.dead) {
 		int err = give_birth(&the_agent);
 
 		if (!err)
-			pthread_atfork(before_fork, parent, child);
+			child_init();
 		__atomic_store_n(&life, err ? STILLBORN : ALIVE, __ATOMIC_RELEASE);
 	}
 	a = agent_alive();
 	pthread_mutex_unlock(&birth_lock);
+	sigblock_restore(&blocked);
 	return a;
 }

@@ -28,13 +28,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/leftover.h"
 #include "agent/link.h"
 #include "agent/quarantine.h"
 #include "agent/pins.h"
 #include "agent/region.h"
 #include "agent/reshare.h"
+#include "agent/spans.h"
 #include "agent/store.h"
 #include "agent/walk.h"
+#include "sys/sigblock.h"
 #include "wire/wire.h"
 
 #define AGENT_STACK_BYTES (256u << 10)
@@ -53,9 +56,15 @@ struct agent {
 	atomic_bool unrefs;    /* some block has them */
 	atomic_bool gave_up;   /* something unexpected happened: nothing is taken out any more */
 	bool no_share;	       /* PSHARE_NO_SHARE */
+	bool locks_future;     /* mlockall(MCL_FUTURE): nothing is shared */
+	bool dumps_frames;     /* core dumps have private mappings of files */
 
 	struct region region[PS_REGIONS_MAX];
 	uint32_t next_base; /* first page number never given to a region */
+	uint32_t changes;   /* counts what may have changed a region */
+	struct spans spans; /* where regions and leftovers are: read by anyone, no lock */
+	struct leftovers leftovers;
+	struct sigblock blocked; /* of the VMM's thread that has both locks */
 
 	struct store_set stores;
 	struct quarantine quarantine;
@@ -85,7 +94,8 @@ struct agent *agent_get(void);
 struct agent *agent_alive(void);
 /* Where the calling thread's stack begins: what the agent says of its own memory. */
 void agent_note_stack(struct agent *a, enum agent_thread thread, char *top);
-/* Both locks. */
+/* Both locks, by a thread of the VMM: until it lets them go it runs no signal handler and is not
+ * cancelled, for a handler may touch shared memory, or make a call that needs these locks. */
 void agent_lock(struct agent *a);
 void agent_unlock(struct agent *a);
 

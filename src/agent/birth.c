@@ -110,16 +110,3 @@ int birth_identity(struct agent *a)
 	map_leave_ksm(); /* where somebody opted in the whole process: needs the same right */
 	return 0;
 }
-
-void birth_prepare_fork(struct agent *a)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life != REGION_MANAGED || !r->forks)
-			continue;
-		pthread_mutex_unlock(&a->settle);
-		bring_back_all(a, r);
-		pthread_mutex_lock(&a->settle);
-	}
-}

@@ -8,8 +8,4 @@ struct agent;
  * random uuid. The salt stays a descriptor: it never enters this process's memory. 0 or -errno. */
 int birth_identity(struct agent *a);
 
-/* Before a fork, with both locks held: a child that would inherit frames gets copies instead, since
- * nobody would count its references. */
-void birth_prepare_fork(struct agent *a);
-
 #endif

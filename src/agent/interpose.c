@@ -4,31 +4,42 @@
  * them. Each one does what libc's does, by the kernel's own call, after the agent has made sure
  * that the kernel finds what the VMM believes to be there.
  *
- *   madvise    MERGEABLE opts in and never reaches KSM; UNMERGEABLE undoes it.
- *              DONTNEED, FREE, REMOVE: a frame's mapping would come back with its old content
- *              instead of zeros, so shared pages are made plain holes first.
- *              HUGEPAGE: blocks that are shared page by page stay small.
- *   munmap, mmap(MAP_FIXED), mremap, mprotect, mlock: the region is given up first (a moved one is
- *              offered again at its new place).
- *   ioctl      UFFDIO_REGISTER by the VMM itself (postcopy, background snapshot): we step aside.
+ *   madvise    advice.c has the table of what is done for each advice.
+ *   munmap, mmap(MAP_FIXED), mremap, mprotect, pkey_mprotect, mlock: the region is given up first,
+ *              and offered again at its place, or its new one: what it has become is then looked
+ *              at, and shown if it cannot be shared.
+ *   mlockall   locked.c. munlock and its like: what was refused is looked at again.
+ *   ioctl      foreign.c: the VMM's own userfaultfd.
+ *   _Fork, clone  child.c (and fork() by its handlers).
  *
  * While the kernel does the call, `act` is held: the worker has no page of it out, and takes none.
  *
+ * Manners: what does not concern us takes no lock (spans.h). What the kernel refuses for its form
+ * changes nothing with us either. A thread that has the locks runs no signal handler and is not
+ * cancelled; errno is what the kernel said, and untouched where it said nothing.
+ *
  * Limits: a system call made by number passes us by. So does process_madvise(). VMMs use neither
- * for guest RAM.
+ * for guest RAM. The call that opts in the very first region makes threads: not for a signal
+ * handler.
  */
 /* With 64-bit offsets by macro the name mmap means mmap64, and one of the two could not be
  * defined. */
 #undef _FILE_OFFSET_BITS
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "agent/advice.h"
 #include "agent/agent.h"
+#include "agent/child.h"
+#include "agent/foreign.h"
+#include "agent/leftover.h"
+#include "agent/locked.h"
 #include "agent/offer.h"
-#include "agent/say.h"
-#include "sys/events.h"
+#include "sys/libc.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
@@ -37,10 +48,6 @@
 int ioctl(int fd, unsigned long request, ...);
 
 #define PUBLIC __attribute__((visibility("default")))
-
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
 
 static int result(long r)
 {
@@ -63,54 +70,18 @@ static void *pointer(long r)
 	return MAP_FAILED;
 }
 
-/* The agent, both locks held, if the range concerns it by one of those; else NULL. */
-static struct agent *enter_if(bool (*concerns)(struct agent *, const void *, size_t),
-			      const void *addr, size_t len)
-{
-	struct agent *a = agent_alive();
-
-	if (!a)
-		return NULL;
-	agent_lock(a);
-	if (concerns(a, addr, len))
-		return a;
-	agent_unlock(a);
-	return NULL;
-}
-
-static struct agent *enter(const void *addr, size_t len)
-{
-	return enter_if(touches, addr, len);
-}
-
-/* For calls after which a late write of a device has no place in the range. */
-static struct agent *enter_to_drop(const void *addr, size_t len)
-{
-	return enter_if(touches_any, addr, len);
-}
-
-static void leave(struct agent *a)
-{
-	agent_unlock(a);
-	sys_eventfd_ring(a->bell);
-}
-
 /* ---- madvise ------------------------------------------------------------------------------ */
 
 static int discard(void *addr, size_t len, int advice)
 {
-	struct agent *a = enter_to_drop(addr, len);
+	struct agent *a = enter(addr, len);
 	int r;
 
 	if (!a)
-		return result(map_advise(addr, len, advice));
-	pthread_mutex_unlock(&a->settle); /* the guest's faults need not wait for a large discard */
-	r = discard_memory(a, addr, len);
-	if (!r)
-		r = advise_rest(a, addr, len, advice);
-	pthread_mutex_lock(&a->settle);
+		return map_advise(addr, len, advice);
+	r = discard_memory(a, addr, len, advice);
 	leave(a);
-	return result(r);
+	return r;
 }
 
 static int flag(void *addr, size_t len, int advice)
@@ -123,7 +94,7 @@ static int flag(void *addr, size_t len, int advice)
 			follow_advice(a, addr, len, advice);
 		leave(a);
 	}
-	return result(r);
+	return r;
 }
 
 static int huge(void *addr, size_t len)
@@ -132,44 +103,83 @@ static int huge(void *addr, size_t len)
 	int r;
 
 	if (!a)
-		return result(map_advise(addr, len, MADV_HUGEPAGE));
+		return map_advise(addr, len, MADV_HUGEPAGE);
 	r = allow_huge(a, addr, len);
 	leave(a);
-	return result(r);
+	return r;
+}
+
+static int small(void *addr, size_t len)
+{
+	struct agent *a = enter(addr, len);
+	int r = map_advise(addr, len, MADV_NOHUGEPAGE);
+
+	if (a) {
+		if (!r)
+			forbid_huge(a, addr, len);
+		leave(a);
+	}
+	return r;
+}
+
+static int anew(void *addr, size_t len, int advice)
+{
+	struct agent *a;
+	int r = map_advise(addr, 0, advice); /* does the kernel know it? */
+
+	if (r)
+		return r;
+	a = enter(addr, len);
+	if (!a)
+		return map_advise(addr, len, advice);
+	offer_anew(a, addr, len);
+	pthread_mutex_unlock(&a->settle); /* faults need not wait while huge pages are made */
+	r = map_advise(addr, len, advice);
+	pthread_mutex_lock(&a->settle);
+	leave(a);
+	return r;
+}
+
+static int advise(void *addr, size_t len, int advice)
+{
+	switch (advice_kind(advice)) {
+	case ADVICE_DISCARD:
+	case ADVICE_REMOVE:
+		return discard(addr, len, advice);
+	case ADVICE_FLAG:
+		return flag(addr, len, advice);
+	case ADVICE_HUGE:
+		return huge(addr, len);
+	case ADVICE_SMALL:
+		return small(addr, len);
+	case ADVICE_ANEW:
+		return anew(addr, len, advice);
+	case ADVICE_WITHDRAW:
+		withdraw_memory(addr, len);
+		return map_advise(addr, len, advice);
+	default:
+		return map_advise(addr, len, advice);
+	}
 }
 
 PUBLIC int madvise(void *addr, size_t len, int advice)
 {
-	switch (advice) {
-	case MADV_MERGEABLE:
+	if (advice_kind(advice) == ADVICE_OFFER)
 		return result(offer_memory(addr, len));
-	case MADV_UNMERGEABLE:
-		withdraw_memory(addr, len);
+	if (!well_formed(addr, len))
 		return result(map_advise(addr, len, advice));
-	case MADV_DONTNEED:
-	case MADV_DONTNEED_LOCKED:
-	case MADV_FREE:
-	case MADV_REMOVE:
-		return discard(addr, len, advice);
-	case MADV_HUGEPAGE:
-		return huge(addr, len);
-	case MADV_DONTFORK:
-	case MADV_DOFORK:
-	case MADV_DONTDUMP:
-	case MADV_DODUMP:
-		return flag(addr, len, advice);
-	default:
-		return result(map_advise(addr, len, advice));
-	}
+	return result(advise(addr, len, advice));
 }
 
-/* ---- mappings that come and go -------------------------------------------------------------- */
+/* ---- mappings that come and go ------------------------------------------------------------ */
 
 PUBLIC int munmap(void *addr, size_t len)
 {
-	struct agent *a = ps_unsafe("no-remap") ? NULL : enter_to_drop(addr, len);
+	struct agent *a = NULL;
 	int r;
 
+	if (well_formed(addr, len) && !ps_unsafe("no-remap"))
+		a = enter(addr, len);
 	if (!a)
 		return result(map_munmap(addr, len));
 	unmapping_memory(a, addr, len);
@@ -181,7 +191,7 @@ PUBLIC int munmap(void *addr, size_t len)
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, long offset)
 {
-	struct agent *a = flags & MAP_FIXED ? enter_to_drop(addr, len) : NULL;
+	struct agent *a = flags & MAP_FIXED && well_formed(addr, len) ? enter(addr, len) : NULL;
 	long r;
 
 	if (a)
@@ -204,70 +214,107 @@ PUBLIC void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t
 	return map(addr, len, prot, flags, fd, offset);
 }
 
-/* Where a mapping is to be moved: whatever is there goes, if the kernel does not refuse. */
-static void make_room(void *addr, size_t len)
+/* A mapping moves from old to new, or grows or shrinks in place: what is where now? */
+static void remapped(struct agent *a, char *old, size_t old_len, char *new, size_t new_len,
+		     int flags)
 {
-	struct agent *a = enter_to_drop(addr, len);
+	bool whole = old_len && offered_whole(a, old, old_len);
+	size_t kept = new_len < old_len ? new_len : old_len;
 
-	if (!a)
-		return;
-	give_up_memory(a, addr, len);
-	forget_late(a, addr, len);
-	leave(a);
+	if (new == old) {
+		if (new_len < old_len)
+			unmapped_memory(a, old + new_len, old_len - new_len, 0);
+	} else {
+		unmapped_memory(a, new, new_len, 0); /* what was there before */
+		moved_memory(a, old, kept, new);
+		if (!(flags & MREMAP_DONTUNMAP) && old_len)
+			unmapped_memory(a, old, old_len, 0);
+		forget_late(a, old, old_len);
+	}
+	if (whole && (new != old || new_len != old_len)) /* as VM_MERGEABLE stays with a mapping */
+		region_offer(a, (uintptr_t) new, new_len);
 }
 
 PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
-	struct agent *a;
-	bool whole = false;
+	size_t from = whole_pages(old_len), to = whole_pages(new_len);
+	struct agent *a = NULL;
 	void *target = NULL;
 	va_list list;
 	long r;
 
-	if (flags & MREMAP_FIXED) {
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		va_start(list, flags);
 		target = va_arg(list, void *);
 		va_end(list);
-		if (new_len)
-			make_room(target, new_len);
 	}
-	a = ps_unsafe("no-remap") ? NULL : enter_to_drop(old, old_len ? old_len : 1);
+	if (well_formed(old, from ? from : 1) && !ps_unsafe("no-remap")) {
+		a = enter(old, from ? from : 1);
+		if (!a && flags & MREMAP_FIXED && well_formed(target, to))
+			a = enter(target, to);
+	}
 	if (!a)
 		return pointer(map_mremap(old, old_len, new_len, flags, target));
-	whole = offered_whole(a, old, old_len);
-	give_up_memory(a, old, old_len ? old_len : 1);
-	forget_late(a, old, old_len ? old_len : 1);
+	offer_anew(a, old, from ? from : 1);
+	if (flags & MREMAP_FIXED && well_formed(target, to))
+		offer_anew(a, target, to);
 	r = map_mremap(old, old_len, new_len, flags, target);
+	if (!is_error(r))
+		remapped(a, old, from, (char *)r, to, flags);
 	leave(a);
-	if (whole) /* as VM_MERGEABLE stays with a mapping that moves */
-		offer_memory(is_error(r) ? old : (void *)r, is_error(r) ? old_len : new_len);
 	return pointer(r);
+}
+
+static int protect(void *addr, size_t len, int prot, int pkey)
+{
+	struct agent *a = well_formed(addr, len) ? enter(addr, len) : NULL;
+	int r;
+
+	if (a)
+		offer_anew(a, addr, len);
+	r = pkey == -1 ? map_mprotect(addr, len, prot) : map_pkey_mprotect(addr, len, prot, pkey);
+	if (a) {
+		if (!r)
+			leftover_protect(a, (uintptr_t)addr, (uintptr_t)addr + whole_pages(len),
+					 prot);
+		leave(a);
+	}
+	return result(r);
 }
 
 PUBLIC int mprotect(void *addr, size_t len, int prot)
 {
-	struct agent *a = enter(addr, len);
-	int r;
+	return protect(addr, len, prot, -1);
+}
 
-	if (a)
-		give_up_memory(a, addr, len);
-	r = map_mprotect(addr, len, prot);
-	if (a)
-		leave(a);
-	return result(r);
+PUBLIC int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return protect(addr, len, prot, pkey);
 }
 
 /* ---- locked memory ------------------------------------------------------------------------ */
 
+/* mlock() and its like take any address, and round it down. */
+static struct agent *enter_lock(const void *addr, size_t *len)
+{
+	uintptr_t start = (uintptr_t)addr & ~(uintptr_t)(PS_PAGE_SIZE - 1);
+
+	*len += (uintptr_t)addr - start;
+	return well_formed((void *)start, *len) ? enter((void *)start, *len) : NULL;
+}
+
 static int lock(const void *addr, size_t len, unsigned int flags)
 {
-	struct agent *a = enter(addr, len);
+	size_t touched = len;
+	struct agent *a = enter_lock(addr, &touched);
 	int r;
 
 	if (!a)
 		return result(map_lock(addr, len, flags));
-	offer_anew(a, addr, len);
+	offer_anew(a, addr, touched);
+	pthread_mutex_unlock(&a->settle);
 	r = map_lock(addr, len, flags);
+	pthread_mutex_lock(&a->settle);
 	leave(a);
 	return result(r);
 }
@@ -282,50 +329,91 @@ PUBLIC int mlock2(const void *addr, size_t len, unsigned int flags)
 	return lock(addr, len, flags);
 }
 
-/* Locking everything faults in every page for writing: of a window, that would be a copy of the
- * whole store. So this is the end of sharing in this process. */
-PUBLIC int mlockall(int flags)
+PUBLIC int munlock(const void *addr, size_t len)
 {
-	struct agent *a = agent_alive();
-	int r;
+	int r = map_unlock(addr, len);
+	struct agent *a = r ? NULL : enter_lock(addr, &len);
 
-	if (!a)
-		return result(map_lock_all(flags));
-	agent_lock(a);
-	offer_anew(a, NULL, SIZE_MAX / 2);
-	agent_give_up(a, "the VMM locks its memory: not shared any more", 0);
-	store_leave(a);
-	pthread_mutex_unlock(&a->settle);
-	r = map_lock_all(flags);
-	pthread_mutex_lock(&a->settle);
-	leave(a);
+	if (a) {
+		offer_refused(a, addr, len);
+		leave(a);
+	}
 	return result(r);
 }
 
-/* ---- somebody else's userfaultfd ------------------------------------------------------------ */
+PUBLIC int mlockall(int flags)
+{
+	return result(locked_all(flags));
+}
+
+PUBLIC int munlockall(void)
+{
+	return result(locked_none());
+}
+
+/* ---- userfaultfds of the VMM's own -------------------------------------------------------- */
 
 PUBLIC int ioctl(int fd, unsigned long request, ...)
 {
-	struct agent *a = NULL;
 	va_list list;
 	void *arg;
-	int r;
 
 	va_start(list, request);
 	arg = va_arg(list, void *);
 	va_end(list);
-	if (request == UFFDIO_REGISTER && arg) {
-		const struct uffdio_register *reg = arg;
+	return result(foreign_request(request) ? foreign_ioctl(fd, request, arg) :
+						 sys_ioctl_as_it_came(fd, request, arg));
+}
 
-		a = enter_to_drop((void *)(uintptr_t)reg->range.start, reg->range.len);
-		if (a) {
-			give_up_memory(a, (void *)(uintptr_t)reg->range.start, reg->range.len);
-			/* a fault there may wait for the VMM, and we may not */
-			forget_late(a, (void *)(uintptr_t)reg->range.start, reg->range.len);
-		}
-	}
-	r = sys_ioctl_as_it_came(fd, request, arg);
+/* ---- children ----------------------------------------------------------------------------- */
+
+PUBLIC pid_t _Fork(void)
+{
+	struct agent *a = agent_alive();
+	pid_t pid;
+
 	if (a)
-		leave(a);
-	return result(r);
+		child_before(a);
+	pid = libc_fork();
+	if (a && pid)
+		child_in_parent(a);
+	else if (a)
+		child_in_child(a, false);
+	return pid;
+}
+
+struct beginning {
+	struct agent *a;
+	int (*fn)(void *);
+	void *arg;
+	bool shares_files;
+};
+
+static int begin(void *arg)
+{
+	struct beginning b = *(struct beginning *)arg;
+
+	child_in_child(b.a, b.shares_files);
+	return b.fn(b.arg);
+}
+
+PUBLIC int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	struct agent *a = flags & CLONE_VM ? NULL : agent_alive();
+	struct beginning b = {a, fn, arg, flags & CLONE_FILES};
+	struct libc_clone_rest rest;
+	va_list list;
+	int pid;
+
+	va_start(list, arg);
+	rest.parent_tid = va_arg(list, void *);
+	rest.tls = va_arg(list, void *);
+	rest.child_tid = va_arg(list, void *);
+	va_end(list);
+	if (!a || !fn || !stack)
+		return libc_clone(fn, stack, flags, arg, &rest);
+	child_before(a);
+	pid = libc_clone(begin, stack, flags, &b, &rest);
+	child_in_parent(a);
+	return pid;
 }

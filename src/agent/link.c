@@ -365,6 +365,7 @@ static void orphan_all(struct agent *a)
 		struct region *r = &a->region[i];
 
 		r->announced = false;
+		r->told_cause = PS_CAUSE_NONE;
 		if (r->life != REGION_MANAGED)
 			continue;
 		for (uint32_t page = r->first; page < r->end; page++)

@@ -5,11 +5,11 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/leftover.h"
 #include "agent/nursery.h"
 #include "agent/discard.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
-#include "sys/vmas.h"
 
 /* The part of a range that lies in a region. */
 struct part {
@@ -27,11 +27,6 @@ static bool is_left(const struct region *r)
 static bool is_live(const struct region *r)
 {
 	return r->life != REGION_FREE && r->life != REGION_RETIRED;
-}
-
-static bool is_either(const struct region *r)
-{
-	return is_live(r) || is_left(r);
 }
 
 /* The next region of that kind, from slot *slot on, that the range touches. */
@@ -65,20 +60,20 @@ static bool next_part(struct agent *a, const void *addr, size_t len, size_t *slo
 	return next_of(a, is_live, addr, len, slot, p);
 }
 
-bool touches(struct agent *a, const void *addr, size_t len)
+struct agent *enter(const void *addr, size_t len)
 {
-	size_t slot = 0;
-	struct part p;
+	struct agent *a = agent_alive();
 
-	return next_part(a, addr, len, &slot, &p);
+	if (!a || !spans_touch(&a->spans, (uintptr_t)addr, len))
+		return NULL;
+	agent_lock(a);
+	return a;
 }
 
-bool touches_any(struct agent *a, const void *addr, size_t len)
+void leave(struct agent *a)
 {
-	size_t slot = 0;
-	struct part p;
-
-	return next_of(a, is_either, addr, len, &slot, &p);
+	sys_eventfd_ring(a->bell);
+	agent_unlock(a);
 }
 
 bool offered_whole(struct agent *a, const void *addr, size_t len)
@@ -89,13 +84,35 @@ bool offered_whole(struct agent *a, const void *addr, size_t len)
 	return next_part(a, addr, len, &slot, &p) && p.len == p.r->len && p.len == len;
 }
 
+size_t whole_pages(size_t len)
+{
+	return (len + PS_PAGE_SIZE - 1) & ~(size_t)(PS_PAGE_SIZE - 1);
+}
+
+bool well_formed(const void *addr, size_t len)
+{
+	return (uintptr_t)addr % PS_PAGE_SIZE == 0 && whole_pages(len) >= len && len &&
+	       (uintptr_t)addr + whole_pages(len) > (uintptr_t)addr;
+}
+
+/* What the kernel says of a range that is to be mergeable. */
+static int judge(const void *addr, size_t len)
+{
+	if (!len && (uintptr_t)addr % PS_PAGE_SIZE == 0)
+		return 0;
+	if (!well_formed(addr, len))
+		return -EINVAL;
+	return map_has_holes(addr, whole_pages(len)) ? -ENOMEM : 0;
+}
+
 int offer_memory(void *addr, size_t len)
 {
 	struct agent *a;
+	int err = judge(addr, len);
 
-	if ((uintptr_t)addr % PS_PAGE_SIZE)
-		return -EINVAL;
-	len = (len + PS_PAGE_SIZE - 1) & ~(size_t)(PS_PAGE_SIZE - 1);
+	if (err)
+		return err;
+	len = whole_pages(len);
 	if (len < REGION_MIN_BYTES)
 		return 0; /* too small for us, and not for KSM either */
 	a = agent_get();
@@ -103,21 +120,18 @@ int offer_memory(void *addr, size_t len)
 		return 0; /* said already; the VMM goes on without sharing */
 	agent_lock(a);
 	region_offer(a, (uintptr_t)addr, len);
-	agent_unlock(a);
-	sys_eventfd_ring(a->bell);
+	leave(a);
 	return 0;
 }
 
 int withdraw_memory(void *addr, size_t len)
 {
-	struct agent *a = agent_alive();
+	struct agent *a = well_formed(addr, len) ? enter(addr, len) : NULL;
 
-	if (!a)
-		return 0;
-	agent_lock(a);
-	give_up_memory(a, addr, len);
-	agent_unlock(a);
-	sys_eventfd_ring(a->bell);
+	if (a) {
+		give_up_memory(a, addr, len);
+		leave(a);
+	}
 	return 0;
 }
 
@@ -149,15 +163,10 @@ void unmapping_memory(struct agent *a, const void *addr, size_t len)
 			region_retire(a, p.r, false);
 }
 
-/* The kernel refuses before it does anything, as a rule: then all is as it was. Where that cannot
- * be seen, the region is given up with all that it maps, which is right if it is there. */
+/* The kernel refuses before it does anything, as a rule: then all is as it was. */
 static void refused(struct agent *a, struct region *r)
 {
-	unsigned int what;
-
-	if (vmas_describe(r->start, r->len, &what))
-		region_retire(a, r, false);
-	else if (what & VMAS_HOLE)
+	if (map_has_holes((void *)r->start, r->len))
 		region_retire(a, r, true);
 }
 
@@ -172,8 +181,10 @@ void unmapped_memory(struct agent *a, const void *addr, size_t len, int err)
 		else
 			region_retire(a, p.r, true);
 	}
-	if (!err)
-		forget_late(a, addr, len);
+	if (err)
+		return;
+	forget_late(a, addr, len);
+	leftover_drop(a, (uintptr_t)addr, (uintptr_t)addr + whole_pages(len));
 }
 
 void offer_anew(struct agent *a, const void *addr, size_t len)
@@ -186,8 +197,10 @@ void offer_anew(struct agent *a, const void *addr, size_t len)
 	struct part p;
 
 	while (next_part(a, addr, len, &slot, &p)) {
-		if (p.r->life != REGION_MANAGED)
+		if (p.r->life != REGION_MANAGED) {
+			region_offer_again(a, p.r);
 			continue;
+		}
 		again[n].start = p.r->start;
 		again[n++].len = p.r->len;
 		region_retire(a, p.r, false);
@@ -196,51 +209,115 @@ void offer_anew(struct agent *a, const void *addr, size_t len)
 		region_offer(a, again[i].start, again[i].len);
 }
 
-int discard_memory(struct agent *a, void *addr, size_t len)
+void offer_refused(struct agent *a, const void *addr, size_t len)
 {
 	size_t slot = 0;
 	struct part p;
-	int err = 0;
 
-	while (!err && next_part(a, addr, len, &slot, &p))
-		if (p.r->life == REGION_MANAGED)
-			err = discard_pages(a, p.r, p.page, p.n);
-	forget_late(a, addr, len);
-	return err;
+	while (next_part(a, addr, len, &slot, &p))
+		if (p.r->life == REGION_REFUSED)
+			region_offer_again(a, p.r);
 }
 
-/* The first page in [from, end) that is stuck; end: none is. */
-static char *first_stuck(struct agent *a, char *from, char *end)
+/* The live region that begins first in [from, end), cut to it. */
+static bool first_part(struct agent *a, char *from, char *end, struct part *first)
 {
 	size_t slot = 0;
 	struct part p;
 
-	while (next_part(a, from, (size_t)(end - from), &slot, &p)) {
-		const uint8_t *state = p.r->life == REGION_MANAGED ? &p.r->state[p.page] : NULL;
+	*first = (struct part){0};
+	while (next_part(a, from, (size_t)(end - from), &slot, &p))
+		if (!first->r || p.addr < first->addr)
+			*first = p;
+	return first->r;
+}
 
-		for (uint32_t i = 0; state && i < p.n; i++) {
-			if (page_is_broken(page_state(&state[i]))) {
-				end = region_page(p.r, p.page + i);
-				break;
-			}
+/* Discards what lies in no region. */
+static int discard_outside(struct agent *a, char *from, char *end, int advice)
+{
+	struct leftover l;
+	int err = 0, hole = 0;
+
+	while (err == 0 && from < end) {
+		bool left = leftover_first(a, (uintptr_t)from, (uintptr_t)end, &l);
+		char *to = left ? (char *)l.start : end;
+
+		if (from < to)
+			err = map_advise(from, (size_t)(to - from), advice);
+		if (err == -ENOMEM) {
+			hole = err;
+			err = 0;
 		}
+		if (!err && left)
+			err = advice == MADV_REMOVE ? -EINVAL : leftover_discard(a, &l);
+		from = left ? (char *)l.end : end;
 	}
-	return end;
+	return err ? err : hole;
 }
 
-int advise_rest(struct agent *a, void *addr, size_t len, int advice)
+/* The first page of the part, from `page` on, that is broken; its end: none is. */
+static uint32_t first_broken(const struct part *p, uint32_t page)
 {
-	char *from = addr, *end = from + len, *at;
+	while (page < p->page + p->n && !page_is_broken(page_state(&p->r->state[page])))
+		page++;
+	return page;
+}
+
+/* The kernel's own discard, for all that is not a frame's mapping still: a page that broke there
+ * was zeroed in place, and would come back with the frame's content. */
+static int advise_rest(struct agent *a, const struct part *p, int advice)
+{
+	uint32_t page = p->page, end = p->page + p->n, at;
 	int err = 0;
 
-	if (!a->broken || (uintptr_t)addr % PS_PAGE_SIZE)
-		return map_advise(addr, len, advice);
-	for (; !err && from < end; from = at + PS_PAGE_SIZE) {
-		at = first_stuck(a, from, end);
-		if (at > from)
-			err = map_advise(from, (size_t)(at - from), advice);
+	if (!a->broken)
+		return map_advise(p->addr, p->len, advice);
+	for (; !err && page < end; page = at + 1) {
+		at = first_broken(p, page);
+		if (at > page)
+			err = map_advise(region_page(p->r, page),
+					 (size_t)(at - page) * PS_PAGE_SIZE, advice);
 	}
 	return err;
+}
+
+static int discard_part(struct agent *a, const struct part *p, int advice)
+{
+	int err;
+
+	if (p->r->life != REGION_MANAGED)
+		return map_advise(p->addr, p->len, advice);
+	if (advice == MADV_REMOVE) /* the kernel's answer where no file is behind the memory */
+		return -EINVAL;
+	err = discard_pages(a, p->r, p->page, p->n);
+	return err ? err : advise_rest(a, p, advice);
+}
+
+int discard_memory(struct agent *a, void *addr, size_t len, int advice)
+{
+	char *from = addr, *end = from + whole_pages(len);
+	int err = 0, hole = 0;
+	struct part p;
+
+	pthread_mutex_unlock(&a->settle); /* faults need not wait for a large discard */
+	while (!err && from < end) {
+		bool any = first_part(a, from, end, &p);
+		char *to = any ? p.addr : end;
+
+		if (from < to)
+			err = discard_outside(a, from, to, advice);
+		if (err == -ENOMEM) {
+			hole = err;
+			err = 0;
+		}
+		if (!err && any)
+			err = discard_part(a, &p, advice);
+		if (!err)
+			forget_late(a, from, (size_t)((any ? p.addr + p.len : end) - from));
+		from = any ? p.addr + p.len : end;
+	}
+	pthread_mutex_lock(&a->settle);
+	return err ? err : hole;
 }
 
 static void follow_in_nursery(struct region *r, uint32_t page, uint32_t n, int advice)
@@ -263,28 +340,67 @@ void follow_advice(struct agent *a, void *addr, size_t len, int advice)
 			p.r->forks = true;
 		else if (advice == MADV_DONTFORK && p.len == p.r->len)
 			p.r->forks = false;
+		else if (advice == MADV_DONTDUMP) /* of a part: for all that is mapped later */
+			p.r->dumps = false;
+		else if (advice == MADV_DODUMP && p.len == p.r->len)
+			p.r->dumps = true;
 	}
+}
+
+/* What we made small stays small. */
+static int huge_part(const struct part *p)
+{
+	size_t step;
+	int err = 0;
+
+	p->r->huge = true;
+	if (p->r->life != REGION_MANAGED)
+		return map_advise(p->addr, p->len, MADV_HUGEPAGE);
+	for (size_t done = 0; !err && done < p->len; done += step) {
+		uintptr_t at = (uintptr_t)p->addr + done;
+
+		step = PS_BLOCK_SIZE - at % PS_BLOCK_SIZE;
+		step = step < p->len - done ? step : p->len - done;
+		if (!p->r->block[(at - p->r->origin) / PS_BLOCK_SIZE].small)
+			err = map_advise((void *)at, step, MADV_HUGEPAGE);
+	}
+	return err;
 }
 
 int allow_huge(struct agent *a, void *addr, size_t len)
 {
+	char *from = addr, *end = from + whole_pages(len);
+	int err = 0, hole = 0;
+	struct part p;
+
+	while (!err && from < end) {
+		bool any = first_part(a, from, end, &p);
+		char *to = any ? p.addr : end;
+
+		if (from < to)
+			err = map_advise(from, (size_t)(to - from), MADV_HUGEPAGE);
+		if (err == -ENOMEM) {
+			hole = err;
+			err = 0;
+		}
+		if (!err && any)
+			err = huge_part(&p);
+		from = any ? p.addr + p.len : end;
+	}
+	return err ? err : hole;
+}
+
+void forbid_huge(struct agent *a, void *addr, size_t len)
+{
 	size_t slot = 0;
 	struct part p;
-	int err = 0;
 
-	while (!err && next_part(a, addr, len, &slot, &p)) {
-		p.r->huge = true;
-		if (p.r->life != REGION_MANAGED)
-			err = map_advise(p.addr, p.len, MADV_HUGEPAGE);
-		for (size_t done = 0; p.r->life == REGION_MANAGED && !err && done < p.len;) {
-			uintptr_t at = (uintptr_t)p.addr + done;
-			size_t step = PS_BLOCK_SIZE - at % PS_BLOCK_SIZE;
+	while (next_part(a, addr, len, &slot, &p))
+		if (p.len == p.r->len)
+			p.r->huge = false;
+}
 
-			step = step < p.len - done ? step : p.len - done;
-			if (!p.r->block[(at - p.r->origin) / PS_BLOCK_SIZE].small)
-				err = map_advise((void *)at, step, MADV_HUGEPAGE);
-			done += step;
-		}
-	}
-	return err;
+void moved_memory(struct agent *a, void *from, size_t len, void *to)
+{
+	leftover_move(a, (uintptr_t)from, (uintptr_t)from + len, (uintptr_t)to);
 }

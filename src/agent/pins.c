@@ -81,7 +81,7 @@ static uint64_t entry_of(struct agent *a, const struct closed *p)
 
 	/* What cannot be read is as good as pinned. */
 	if (pagemap_read(a->pagemap, (uintptr_t)region_page(p->r, p->page), &entry, 1))
-		return PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE;
+		return PM_PRESENT | PM_MMAP_EXCLUSIVE;
 	return entry;
 }
 
@@ -96,11 +96,14 @@ static void test_by_fork(struct agent *a, struct closed *p, uint32_t n)
 	if (sys_child_start(&child))
 		return;
 	a->stats.pin_forks++;
+	/* What else the child got counts as shared with it now: region_reown(). */
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		a->region[i].forked |= a->region[i].life == REGION_MANAGED && a->region[i].forks;
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t entry = p[i].broken ? entry_of(a, &p[i]) : 0;
 
 		if (p[i].broken)
-			p[i].pinned = (entry & PAGEMAP_PRESENT) && (entry & PAGEMAP_EXCLUSIVE);
+			p[i].pinned = (entry & PM_PRESENT) && (entry & PM_MMAP_EXCLUSIVE);
 	}
 	sys_child_end(&child);
 }
@@ -112,7 +115,7 @@ static void test_by_swap(struct agent *a, struct closed *p, uint32_t n)
 			map_advise(region_page(p[i].r, p[i].page), PS_PAGE_SIZE, MADV_PAGEOUT);
 	for (uint32_t i = 0; i < n; i++)
 		if (p[i].broken)
-			p[i].pinned = entry_of(a, &p[i]) & PAGEMAP_PRESENT;
+			p[i].pinned = entry_of(a, &p[i]) & PM_PRESENT;
 }
 
 void pins_test(struct agent *a, struct closed *p, uint32_t n)

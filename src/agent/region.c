@@ -27,8 +27,10 @@
 
 #include "agent/agent.h"
 #include "agent/bringback.h"
+#include "agent/leftover.h"
 #include "agent/nursery.h"
 #include "sys/mapping.h"
+#include "sys/pagemap.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
 #include "sys/vmas.h"
@@ -76,8 +78,10 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 		if (r->life == REGION_FREE) {
 			free_slot = free_slot ? free_slot : r;
 		} else if (r->life != REGION_RETIRED && overlaps(r, addr, len)) {
-			if (r->life == REGION_REFUSED)
-				r->life = REGION_OFFERED; /* it may fit by now */
+			if (r->life != REGION_MANAGED) { /* it may fit by now */
+				region_offer_again(a, r);
+				r->survey_at = 0;
+			}
 			return false;
 		}
 	}
@@ -87,6 +91,7 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 		return false;
 	*free_slot = (struct region){
 		.life = REGION_OFFERED,
+		.changes = ++a->changes,
 		.base = a->next_base,
 		.start = addr,
 		.len = len,
@@ -96,7 +101,14 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 	free_slot->end = free_slot->first + (uint32_t)(len / PS_PAGE_SIZE);
 	free_slot->blocks = (free_slot->end + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES;
 	a->next_base += (uint32_t)pages;
+	spans_set(&a->spans, (size_t)(free_slot - a->region), addr, addr + len);
 	return true;
+}
+
+void region_offer_again(struct agent *a, struct region *r)
+{
+	r->life = REGION_OFFERED;
+	r->changes = ++a->changes;
 }
 
 /* Why memory of that description cannot take part, worst first. */
@@ -112,7 +124,7 @@ static enum ps_cause unfit(unsigned int what)
 		return PS_CAUSE_LOCKED;
 	if (what & VMAS_UFFD)
 		return PS_CAUSE_FOREIGN;
-	if (what & (VMAS_HOLE | VMAS_NOT_RW))
+	if (what & (VMAS_HOLE | VMAS_NOT_RW | VMAS_WIPEONFORK | VMAS_PKEY))
 		return PS_CAUSE_ERROR;
 	return PS_CAUSE_NONE;
 }
@@ -153,24 +165,22 @@ static void refuse(struct region *r, enum ps_cause cause)
 	drop_tables(r);
 	r->life = REGION_REFUSED;
 	r->cause = (uint8_t)cause;
-	r->announced = false;
 }
 
-void region_adopt(struct agent *a, struct region *r)
+void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 {
 	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
-	enum ps_cause cause;
-	unsigned int what;
-	int err;
+	enum ps_cause cause = err ? PS_CAUSE_ERROR : unfit(what);
 
-	err = vmas_describe(r->start, r->len, &what);
-	cause = err ? PS_CAUSE_ERROR : unfit(what);
+	if (!cause && a->locks_future)
+		cause = PS_CAUSE_LOCKED;
 	if (cause) {
 		refuse(r, cause);
 		return;
 	}
 	r->forks = !(what & VMAS_DONTFORK);
 	r->huge = what & VMAS_HUGEPAGE;
+	r->dumps = !(what & VMAS_DONTDUMP);
 	if (!make_tables(r)) {
 		refuse(r, PS_CAUSE_NO_MEMORY);
 		return;
@@ -191,8 +201,10 @@ void region_adopt(struct agent *a, struct region *r)
 void region_retire(struct agent *a, struct region *r, bool gone)
 {
 	if (r->life != REGION_MANAGED) {
-		if (r->life != REGION_RETIRED)
-			*r = (struct region){0};
+		if (r->told_cause)
+			r->life = REGION_RETIRED;
+		else if (r->life != REGION_RETIRED)
+			region_free(a, r);
 		return;
 	}
 	if (gone) {
@@ -202,6 +214,7 @@ void region_retire(struct agent *a, struct region *r, bool gone)
 		pthread_mutex_unlock(&a->settle);
 		bring_back_all(a, r);
 		pthread_mutex_lock(&a->settle);
+		leftover_note(a, r);
 		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		if (r->huge)
 			map_advise((void *)r->start, r->len, MADV_HUGEPAGE);
@@ -212,9 +225,9 @@ void region_retire(struct agent *a, struct region *r, bool gone)
 
 void region_free(struct agent *a, struct region *r)
 {
-	(void)a;
 	drop_tables(r);
 	*r = (struct region){0};
+	spans_clear(&a->spans, (size_t)(r - a->region));
 }
 
 int region_make_small(struct agent *a, struct region *r, uint32_t page)
@@ -247,6 +260,30 @@ int region_make_all_small(struct agent *a, struct region *r)
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].small = 1;
 	return 0;
+}
+
+void region_mark_frames(struct region *r, uint32_t page, uint32_t n)
+{
+	if (!r->dumps)
+		map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DONTDUMP);
+}
+
+/* A fork leaves every page marked as not the process's alone, and the child's end does not undo
+ * that: only a write does, where the page is mapped nowhere else any more. One that changes nothing
+ * will do. */
+bool region_reown(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint64_t entry[PS_BLOCK_PAGES];
+	uint32_t own = 0;
+
+	if (!r->forked || n > PS_BLOCK_PAGES ||
+	    pagemap_read(a->pagemap, (uintptr_t)region_page(r, page), entry, n))
+		return false;
+	while (own < n && (entry[own] & PM_PRESENT) && !(entry[own] & PM_FILE) &&
+	       (entry[own] & PM_MMAP_EXCLUSIVE))
+		own++;
+	return own &&
+	       !map_advise(region_page(r, page), (size_t)own * PS_PAGE_SIZE, MADV_POPULATE_WRITE);
 }
 
 int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n)

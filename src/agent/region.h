@@ -48,12 +48,19 @@ struct block {
 
 struct region {
 	enum region_life life;
-	bool announced;	 /* the present daemon knows it */
-	bool huge;	 /* the VMM asked for huge pages: given back when we let go */
-	bool forks;	 /* not MADV_DONTFORK: a child would map our frames */
-	uint8_t cause;	 /* enum ps_cause of a refusal */
-	uint32_t base;	 /* number of page 0 in the VM */
-	uintptr_t start; /* what was opted in, bytes */
+	bool announced; /* the present daemon knows it */
+	bool huge;	/* the VMM asked for huge pages: given back when we let go */
+	bool forks;	/* not MADV_DONTFORK: a child would map our frames */
+	bool dumps;	/* not MADV_DONTDUMP: frames belong into a core dump too */
+	bool forked;   /* a child was made: pages may count as shared with it, see region_reown() */
+	uint8_t cause; /* enum ps_cause of a refusal */
+	uint8_t told_cause;  /* the refusal that the present daemon shows; NONE: none */
+	uint32_t changes;    /* another number after every call that may change what it is */
+	uint64_t survey_at;  /* ns: not surveyed before then */
+	uint64_t refused_at; /* ns */
+	uint64_t look_at;    /* ns: is the cause still there? */
+	uint32_t base;	     /* number of page 0 in the VM */
+	uintptr_t start;     /* what was opted in, bytes */
 	size_t len;
 	uintptr_t origin; /* address of page 0: start, rounded down to 2 MiB, so that a block of
 			     pages is a huge page's place */
@@ -88,12 +95,14 @@ struct region *region_of(struct agent *a, uint32_t vm_page, uint32_t *page);
 /* Notes that the VMM opted in [addr, addr+len). Under act and settle. Returns false if the table
  * is full or the range overlaps a region that is already there. */
 bool region_offer(struct agent *a, uintptr_t addr, size_t len);
-/* OFFERED to MANAGED or REFUSED: describes the memory, makes the tables, registers the tracker.
- * Worker, under act and settle. */
-void region_adopt(struct agent *a, struct region *r);
+/* REFUSED or OFFERED: to be looked at (again). Under act and settle. */
+void region_offer_again(struct agent *a, struct region *r);
+/* OFFERED to MANAGED or REFUSED: makes the tables, registers the tracker. err and what: as
+ * vmas_describe() says, of the memory as it is now. Worker, under act and settle. */
+void region_adopt(struct agent *a, struct region *r, int err, unsigned int what);
 /* Unshares all, unregisters, and leaves the memory to the VMM and the kernel: MANAGED to RETIRED;
- * anything else to FREE. If the memory is gone already, `gone`, pages are just forgotten. Under act
- * and settle. */
+ * anything else to FREE, or RETIRED where the daemon is still to be told. If the memory is gone
+ * already, `gone`, pages are just forgotten. Under act and settle. */
 void region_retire(struct agent *a, struct region *r, bool gone);
 /* RETIRED to FREE, nothing of it in quarantine, the daemon having been told. Worker, under act and
  * settle. */
@@ -102,6 +111,12 @@ void region_free(struct agent *a, struct region *r);
  * an unshared page merges with its neighbours only where the nursery's flags are theirs. */
 int region_make_small(struct agent *a, struct region *r, uint32_t page);
 int region_make_all_small(struct agent *a, struct region *r);
+
+/* Frames were mapped there: they are dumped as the region is. Under act. */
+void region_mark_frames(struct region *r, uint32_t page, uint32_t n);
+/* The kernel will not take out page page, the first of n. Was that for a child that has gone
+ * meanwhile? Then the pages are the process's own again, and true is returned. Under act. */
+bool region_reown(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 
 /* The gate: pages of the range that are not there wait for a wake instead of being filled. */
 int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n);

@@ -100,6 +100,7 @@ static int map_frames(struct batch *b, uint32_t page, uint32_t frame, uint32_t n
 		r->frame[page + i] = frame + i;
 		page_set(&r->state[page + i], PAGE_SHARED);
 	}
+	region_mark_frames(r, page, n);
 	if (region_block(r, page)->guarded)
 		guarded_protect(b->a, r, page, n);
 	b->a->stats.shares += n;
@@ -254,6 +255,8 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 		char *to = slot + (size_t)i * PS_PAGE_SIZE;
 		long moved = move(b, to, page + i, n - i);
 
+		if (moved == -EBUSY && region_reown(b->a, b->r, page + i, n - i))
+			moved = move(b, to, page + i, n - i);
 		if (moved > 0) {
 			uint32_t k = (uint32_t)(moved / PS_PAGE_SIZE);
 

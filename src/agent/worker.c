@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/adopt.h"
 #include "agent/agent.h"
 #include "agent/bringback.h"
 #include "agent/nursery.h"
@@ -48,66 +49,6 @@
 #define TIDY_NS 2000000000ull
 #define TIDY_BUSY_NS 20000000000ull
 #define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
-
-/* ---- regions ------------------------------------------------------------------------------ */
-
-static void adopt(struct agent *a, struct region *r)
-{
-	region_adopt(a, r);
-	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
-		region_make_all_small(a, r);
-}
-
-/* Returns -errno if the daemon could not be told; then it is tried again. */
-static int announce(struct agent *a, struct region *r)
-{
-	enum ps_msg_type type = PS_MSG_REGION_ADD;
-	/* from the beginning of its first block on: numbers begin with a multiple of a block's */
-	uint32_t pages = r->end;
-	int err;
-
-	if (r->life == REGION_REFUSED) {
-		type = PS_MSG_REGION_REFUSED;
-		pages -= r->first;
-	} else if (r->life == REGION_RETIRED) {
-		type = PS_MSG_REGION_DEL;
-	}
-	if (r->life != REGION_RETIRED || r->announced) {
-		err = link_region(&a->link, type, r->base, pages, r->cause);
-		if (err)
-			return err;
-	}
-	r->announced = true;
-	if (r->life == REGION_RETIRED)
-		region_free(a, r);
-	return 0;
-}
-
-static void serve_regions(struct agent *a)
-{
-	bool up = a->link.state == LINK_UP && a->link.configured;
-
-	pthread_mutex_lock(&a->act);
-	pthread_mutex_lock(&a->settle);
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life == REGION_RETIRED && r->quarantined)
-			continue;
-		if (!up) {
-			if (r->life == REGION_RETIRED && a->link.state == LINK_DOWN)
-				region_free(a, r);
-			continue;
-		}
-		if (r->life == REGION_OFFERED)
-			adopt(a, r);
-		if (r->life == REGION_RETIRED ||
-		    ((r->life == REGION_MANAGED || r->life == REGION_REFUSED) && !r->announced))
-			announce(a, r);
-	}
-	pthread_mutex_unlock(&a->settle);
-	pthread_mutex_unlock(&a->act);
-}
 
 /* ---- leaving a domain --------------------------------------------------------------------- */
 
@@ -342,15 +283,8 @@ static void figures(struct agent *a)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }
 
-static void count_mappings(struct agent *a, uint64_t now)
+static void count_mappings(struct agent *a, long limit, long count)
 {
-	long limit, count;
-
-	if (now < a->budget.next)
-		return;
-	a->budget.next = now + COUNT_MAPPINGS_NS;
-	limit = vmas_limit();
-	count = vmas_count();
 	if (limit > 0)
 		a->budget.limit = (uint64_t)limit;
 	if (count > 0)
@@ -372,12 +306,19 @@ static void serve_pins(struct agent *a, uint64_t now)
 
 static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 {
+	long limit = 0, count = 0;
+
 	if (now < *next)
 		return;
 	*next = now + FIGURES_NS;
+	if (now >= a->budget.next) { /* long: no lock is held meanwhile */
+		a->budget.next = now + COUNT_MAPPINGS_NS;
+		limit = vmas_limit();
+		count = vmas_count();
+	}
 	pthread_mutex_lock(&a->act);
 	figures(a);
-	count_mappings(a, now);
+	count_mappings(a, limit, count);
 	store_sweep(a);
 	serve_pins(a, now);
 	pthread_mutex_unlock(&a->act);
@@ -496,7 +437,7 @@ void *worker_main(void *arg)
 		uint64_t now = sys_now(), wait;
 
 		wait = link_service(a, now, called & CALLED_SOCK, called & CALLED_RING);
-		serve_regions(a);
+		adopt_regions(a, now);
 		serve_leave(a);
 		serve_orders(a);
 		wait = least(wait, quarantine_wait(a, now));

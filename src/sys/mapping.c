@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -34,9 +35,24 @@ static void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd)
 	return r == -1 ? NULL : (void *)r;
 }
 
+/* Under mlockall(MCL_FUTURE) a new mapping is locked, and filled at once: of a store's private one
+ * that would be a copy of the whole store. So a mapping of ours is made without rights, which fills
+ * nothing, then unlocked, and gets its rights last. */
+static void *unlocked_mmap(void *addr, size_t len, int prot, int flags, int fd)
+{
+	void *at = raw_mmap(addr, len, PROT_NONE, flags, fd);
+
+	if (at && (syscall(SYS_munlock, at, len) ||
+		   (prot != PROT_NONE && syscall(SYS_mprotect, at, len, prot)))) {
+		syscall(SYS_munmap, at, len);
+		return NULL;
+	}
+	return at;
+}
+
 void *map_reserve(size_t len)
 {
-	return raw_mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	return unlocked_mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
 /* What is the agent's own: no child, no core dump. */
@@ -53,8 +69,8 @@ void *map_anon(void *addr, size_t len)
 {
 	int fixed = addr ? MAP_FIXED : 0;
 
-	addr = own(raw_mmap(addr, len, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1),
+	addr = own(unlocked_mmap(addr, len, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1),
 		   len);
 	if (addr)
 		syscall(SYS_madvise, addr, len, MADV_NOHUGEPAGE);
@@ -63,12 +79,12 @@ void *map_anon(void *addr, size_t len)
 
 const void *map_readable(int fd, size_t len)
 {
-	return own(raw_mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd), len);
+	return own(unlocked_mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd), len);
 }
 
 void *map_shared(int fd, size_t len)
 {
-	return own(raw_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd), len);
+	return own(unlocked_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd), len);
 }
 
 void map_free(void *addr, size_t len)
@@ -205,6 +221,11 @@ int map_mprotect(void *addr, size_t len, int prot)
 	return syscall(SYS_mprotect, addr, len, prot) < 0 ? -errno : 0;
 }
 
+int map_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return syscall(SYS_pkey_mprotect, addr, len, prot, pkey) < 0 ? -errno : 0;
+}
+
 int map_lock(const void *addr, size_t len, unsigned int flags)
 {
 	return syscall(SYS_mlock2, addr, len, flags) < 0 ? -errno : 0;
@@ -213,6 +234,59 @@ int map_lock(const void *addr, size_t len, unsigned int flags)
 int map_lock_all(int flags)
 {
 	return syscall(SYS_mlockall, flags) < 0 ? -errno : 0;
+}
+
+int map_unlock(const void *addr, size_t len)
+{
+	return syscall(SYS_munlock, addr, len) < 0 ? -errno : 0;
+}
+
+int map_unlock_all(void)
+{
+	return syscall(SYS_munlockall) < 0 ? -errno : 0;
+}
+
+static bool has_ipc_lock(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	return syscall(SYS_capget, &head, data) == 0 && data[0].effective & (1u << CAP_IPC_LOCK);
+}
+
+int map_may_lock(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) || bytes <= limit.rlim_cur || has_ipc_lock())
+		return 0;
+	return limit.rlim_cur ? -ENOMEM : -EPERM;
+}
+
+bool map_future_is_locked(void)
+{
+	void *page = raw_mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	bool locked;
+
+	if (!page)
+		return errno == EAGAIN; /* more than RLIMIT_MEMLOCK, as only locked memory can be */
+	locked = syscall(SYS_msync, page, PAGE_BYTES, MS_INVALIDATE) && errno == EBUSY;
+	syscall(SYS_munmap, page, PAGE_BYTES);
+	return locked;
+}
+
+bool map_has_holes(const void *addr, size_t len)
+{
+	return syscall(SYS_msync, addr, len, MS_ASYNC) && errno == ENOMEM;
+}
+
+int map_zeros(void *addr, size_t len, int prot)
+{
+	SYS_INJECT();
+	return syscall(SYS_mmap, addr, len, prot,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0L) == -1 ?
+		       -errno :
+		       0;
 }
 
 size_t map_resident(const void *addr, size_t len)

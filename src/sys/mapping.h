@@ -2,6 +2,9 @@
 /*
  * Mappings of this process. Every call goes to the kernel by its number: the agent interposes the
  * functions mmap(), munmap(), mremap() and madvise() of its VMM, and must not meet itself.
+ *
+ * What is made here for the agent itself is never locked, and never filled by a lock, whatever
+ * mlockall() said before.
  */
 #ifndef PSHARE_SYS_MAPPING_H
 #define PSHARE_SYS_MAPPING_H
@@ -54,9 +57,22 @@ long map_mremap(void *old, size_t old_len, size_t new_len, int flags, void *new_
 long map_mmap(void *addr, size_t len, int prot, int flags, int fd, long offset);
 int map_munmap(void *addr, size_t len);
 int map_mprotect(void *addr, size_t len, int prot);
+int map_pkey_mprotect(void *addr, size_t len, int prot, int pkey);
 
 int map_lock(const void *addr, size_t len, unsigned int flags); /* mlock2() */
 int map_lock_all(int flags);
+int map_unlock(const void *addr, size_t len);
+int map_unlock_all(void);
+/* May this process lock so many bytes in all? 0; -EPERM or -ENOMEM, as mlockall() would say. */
+int map_may_lock(uint64_t bytes);
+/* Is mlockall(MCL_FUTURE) in force, whoever called it? */
+bool map_future_is_locked(void);
+
+/* Is part of the range, of whole pages, not mapped? */
+bool map_has_holes(const void *addr, size_t len);
+/* Private anonymous memory, untouched, in the place of whatever is there. 0 or -errno; and then
+ * what was there is there still, or nothing is. */
+int map_zeros(void *addr, size_t len, int prot);
 
 /* prctl(PR_SET_MEMORY_MERGE, 0): takes the process out of KSM where somebody opted in all of it
  * (before 6.4, or without the right: -errno, and nothing changed). */

@@ -37,22 +37,16 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
 int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
 		   uintptr_t *walked);
 
-/* Bits of a pagemap entry. */
-#define PAGEMAP_PRESENT (1ull << 63)
-#define PAGEMAP_SWAPPED (1ull << 62)
-#define PAGEMAP_FILE (1ull << 61)
-#define PAGEMAP_EXCLUSIVE (1ull << 56) /* mapped once, by this process */
-
 /* Is it the process's own copy of a page of a file, in memory or swapped out? Type 31 of a swap entry
  * is a marker of userfaultfd's: nothing is there. */
 static inline bool pagemap_is_copied(uint64_t entry)
 {
-	if (entry & PAGEMAP_FILE)
+	if (entry & PM_FILE)
 		return false;
-	return (entry & PAGEMAP_PRESENT) || ((entry & PAGEMAP_SWAPPED) && (entry & 0x1f) != 0x1f);
+	return (entry & PM_PRESENT) || ((entry & PM_SWAP) && (entry & 0x1f) != 0x1f);
 }
 
-/* The entries of n pages from addr on. 0 or -errno. */
+/* The entries of n pages from addr on (PM_... of sys/uapi.h). 0 or -errno. */
 int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
 #endif

@@ -141,6 +141,17 @@ int sys_write_own(void *to, const void *from, size_t len)
 	return (size_t)n == len ? 0 : -EFAULT;
 }
 
+int sys_read_own(void *to, const void *from, size_t len)
+{
+	struct iovec local = {.iov_base = to, .iov_len = len};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};
+	ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EFAULT;
+}
+
 int sys_self_cpu(uint64_t *ns)
 {
 	struct timespec ts;

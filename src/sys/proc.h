@@ -39,6 +39,8 @@ int sys_self_resident(uint64_t *bytes);
 /* Writes into this process's own memory at an address that may not be there, or not be writable:
  * then -EFAULT, not a signal. 0 or -errno. */
 int sys_write_own(void *to, const void *from, size_t len);
+/* The same for reading: what a caller of an interposed call points at is the kernel's to judge. */
+int sys_read_own(void *to, const void *from, size_t len);
 
 /* CLOCK_MONOTONIC in ns; 0 on the failure that cannot be. */
 uint64_t sys_now(void);

@@ -108,9 +108,10 @@ static unsigned int vm_flags(const char *line, bool *dontfork)
 		const char *name;
 		unsigned int flag;
 	} names[] = {
-		{" ht", VMAS_HUGETLB}, {" lo", VMAS_LOCKED},   {" um", VMAS_UFFD},
-		{" uw", VMAS_UFFD},    {" ui", VMAS_UFFD},     {" pf", VMAS_SPECIAL},
-		{" io", VMAS_SPECIAL}, {" hg", VMAS_HUGEPAGE},
+		{" ht", VMAS_HUGETLB},	  {" lo", VMAS_LOCKED},	  {" um", VMAS_UFFD},
+		{" uw", VMAS_UFFD},	  {" ui", VMAS_UFFD},	  {" pf", VMAS_SPECIAL},
+		{" io", VMAS_SPECIAL},	  {" hg", VMAS_HUGEPAGE}, {" dd", VMAS_DONTDUMP},
+		{" wf", VMAS_WIPEONFORK},
 	};
 	unsigned int what = 0;
 
@@ -119,6 +120,12 @@ static unsigned int vm_flags(const char *line, bool *dontfork)
 			what |= names[i].flag;
 	*dontfork = strstr(line, " dc") != NULL;
 	return what;
+}
+
+/* "ProtectionKey:         1" */
+static unsigned int protection_key(const char *line)
+{
+	return strtoul(strchr(line, ':') + 1, NULL, 10) ? VMAS_PKEY : 0;
 }
 
 int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
@@ -144,6 +151,8 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 			all_dontfork &= dontfork;
 			if (at >= addr + len)
 				break;
+		} else if (strncmp(line, "ProtectionKey:", 14) == 0) {
+			all |= inside ? protection_key(line) : 0;
 		} else if (head_parse(line, &h)) {
 			inside = h.start < addr + len && h.end > addr;
 			if (!inside)
@@ -160,6 +169,25 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 		all |= VMAS_DONTFORK;
 	*what = all;
 	return 0;
+}
+
+int vmas_each(int (*call)(void *arg, uintptr_t start, uintptr_t end), void *arg)
+{
+	_cleanup_close_ int fd = -1;
+	struct lines l = {.fd = -1};
+	char line[LINE_MAX_BYTES];
+	struct head h;
+	int r = 0;
+
+	SYS_INJECT();
+	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	l.fd = fd;
+	while (!r && lines_next(&l, line))
+		if (head_parse(line, &h))
+			r = call(arg, h.start, h.end);
+	return r;
 }
 
 long vmas_count(void)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * child: fork(), _Fork(), and clone() without CLONE_VM.
+ *
+ * A child would map our frames, and nobody would count its references: the frame could be given
+ * back, and filled anew, under its eyes. So before it is made every page that it would get is the
+ * VMM's own again. In the child the agent is dead: every call passes through, its descriptors are
+ * closed (they belong to the parent's memory), and signals are open again as they were.
+ *
+ * In the parent sharing goes on. A fork marks every page as shared with the child, for good: the
+ * region notes that there was one, and region_reown() sees to its pages when they are to be taken
+ * out and the child has gone.
+ *
+ * fork() runs the handlers of pthread_atfork(); _Fork() and clone() do not, and are interposed.
+ *
+ * Limit: a child made by the system call's number, past libc, finds nothing where frames were, and
+ * ends when it touches them: never a wrong byte.
+ */
+#include "agent/child.h"
+
+#include <pthread.h>
+
+#include "agent/agent.h"
+#include "agent/bringback.h"
+#include "sys/cleanup.h"
+#include "sys/mapping.h"
+#include "sys/unsafe.h"
+
+void child_before(struct agent *a)
+{
+	agent_lock(a);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life != REGION_MANAGED || !r->forks)
+			continue;
+		pthread_mutex_unlock(&a->settle);
+		bring_back_all(a, r);
+		pthread_mutex_lock(&a->settle);
+		r->forked = true;
+	}
+}
+
+void child_in_parent(struct agent *a)
+{
+	agent_unlock(a);
+}
+
+void child_in_child(struct agent *a, bool shares_files)
+{
+	struct sigblock blocked = a->blocked;
+
+	a->dead = true;
+	if (!shares_files) {
+		close_fd(&a->tracker);
+		close_fd(&a->guard);
+		for (size_t i = 0; i < STORES_MAX; i++)
+			close_fd(&a->stores.store[i].fd);
+		close_fd(&a->link.sock);
+		close_fd(&a->link.up_bell);
+		close_fd(&a->link.down_bell);
+		close_fd(&a->link.salt_fd);
+	}
+	pthread_mutex_init(&a->act, NULL);
+	pthread_mutex_init(&a->settle, NULL);
+	sigblock_restore(&blocked);
+}
+
+static struct agent *forking(void)
+{
+	return ps_unsafe("no-fork") ? NULL : agent_alive();
+}
+
+static void before(void)
+{
+	struct agent *a = forking();
+
+	if (a)
+		child_before(a);
+}
+
+static void parent(void)
+{
+	struct agent *a = forking();
+
+	if (a)
+		child_in_parent(a);
+}
+
+static void child(void)
+{
+	struct agent *a = agent_alive();
+
+	if (a)
+		child_in_child(a, false);
+}
+
+void child_init(void)
+{
+	pthread_atfork(before, parent, child);
+}
