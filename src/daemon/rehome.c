@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "daemon/domain.h"
+#include "daemon/grant.h"
 #include "daemon/session.h"
 
 #define LEAVE_NS (10 * SEC)	/* a VM has its quarantine and this long to leave a domain ... */
@@ -121,7 +122,7 @@ static void join(struct vm *vm)
 	}
 	vm->session->say_domain = true;
 	session_mark(vm->session);
-	domains_resize(d);
+	grants_changed(vm);
 }
 
 void rehome_vm(struct vm *vm)

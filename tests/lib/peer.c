@@ -141,6 +141,9 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 	case PS_MSG_LEAVE:
 		p->leave = m->leave.generation;
 		break;
+	case PS_MSG_REHINT:
+		p->rehints++;
+		break;
 	default:
 		t_fail("the daemon sent a message of type %u", m->head.type);
 	}

@@ -20,6 +20,7 @@ struct peer {
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
 	uint64_t leave; /* generation of a LEAVE that was received and not answered */
+	unsigned int rehints; /* REHINTs received */
 	uint8_t uuid[16];
 	bool over;		     /* the daemon closed the connection */
 	struct ps_msg_refuse refuse; /* what it said before, if type is set */
