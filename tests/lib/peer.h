@@ -57,6 +57,10 @@ int peer_hear(struct peer *p, unsigned int type, int ms);
 void peer_join(struct peer *p, const struct t_daemon *d, const char *name, const char *salt);
 int peer_region(struct peer *p, unsigned int type, uint32_t base, uint32_t npages, uint32_t cause);
 
+/* This process has so much more memory resident from now on, as far as the kernel's count goes: a
+ * few pages of a file, mapped again and again. For agents of paper that hint much. */
+void peer_look_large(uint64_t bytes);
+
 /* Rings, as an honest agent uses them. */
 bool peer_up(struct peer *p, unsigned int op, unsigned int cause, unsigned int slot, uint32_t page,
 	     uint64_t arg);			    /* false: full */
