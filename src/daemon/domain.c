@@ -15,7 +15,7 @@
  *
  * A member that retires is emptied in slices, since a VM of a terabyte has more references than one
  * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
- * left, and a domain that a VM was told to leave and did not (closed) takes nobody in any more.
+ * left, and a domain that a VM was made to leave (closed) takes nobody in any more: rehome.c.
  *
  * Limits: ENTRIES_FACTOR times the host's pages of one user may have frames; INDEX_VMS members;
  * the window, FRAMES_FACTOR times the host's pages; live frames at most the host's pages; hints by

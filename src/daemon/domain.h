@@ -25,7 +25,7 @@ struct domain {
 	uint32_t fingerprint; /* shown; a salt's own where it has one */
 	uint64_t generation;
 	uint64_t seed;
-	bool closed; /* a VM did not leave when told: nobody joins any more */
+	bool closed; /* a VM was made to leave it: the others do too, and nobody joins any more */
 	int store;   /* the only descriptor that can write */
 	uint32_t window;
 	struct frames *frames;
