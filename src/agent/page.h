@@ -42,6 +42,10 @@ enum page_state {
 	/* Copied in place inside a frame's mapping when no new mapping could be had: right content,
 	 * but never to be shared again. Leaves to: NEW (discarded). */
 	PAGE_STUCK,
+	/* Zeros that were taken out: the kernel's zero page is mapped in their place. Like NEW, but
+	 * its memory was given back. (Where the guest only ever read, the kernel maps the same
+	 * page, and nothing was given back.) Leaves to: NEW (written, discarded). */
+	PAGE_ZERO,
 };
 
 #define PAGE_STATE 0x0fu

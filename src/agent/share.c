@@ -137,7 +137,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i, b->s,
 				b->s ? frame + i : PS_FRAME_NONE, b->now_ms);
 		if (!b->s)
-			page_set(&b->r->state[page + i], PAGE_NEW);
+			page_set(&b->r->state[page + i], PAGE_ZERO);
 	}
 	return PS_CAUSE_NONE;
 }

@@ -222,6 +222,8 @@ int unshare_discard(struct agent *a, struct region *r, uint32_t page, uint32_t n
 	}
 	/* What is stuck still needs the number of its frame, whose reference it has. */
 	for (uint32_t i = page; i < end; i++)
+		(void)page_claim(&r->state[i], PAGE_ZERO, PAGE_NEW);
+	for (uint32_t i = page; i < end; i++)
 		if (page_is(&r->state[i], PAGE_QUARANTINED) && !mapped_from_store(r, i))
 			r->frame[i] = FRAME_DISCARDED;
 	return 0;

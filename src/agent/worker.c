@@ -293,6 +293,7 @@ static void add_region(struct ps_agent_stats *s, const struct region *r)
 
 		s->grant += b->grant;
 		s->zero += b->zero;
+		s->unseen += b->unseen;
 		s->large += b->large;
 		s->cowh += b->twin;
 		s->shared += b->shared;
@@ -320,7 +321,7 @@ static void figures(struct agent *a)
 {
 	struct ps_agent_stats *s = &a->stats;
 
-	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
+	s->size = s->grant = s->zero = s->unseen = s->large = s->cowh = s->shared = s->mappings = 0;
 	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)

@@ -216,6 +216,7 @@ TEST("the layout is that of the version that it goes by: who moves a field chang
 	CHECK_EQ(AT(ps_agent_stats, cpu_ns), 10u * 8);
 	CHECK_EQ(AT(ps_agent_stats, faults), 20u * 8);
 	CHECK_EQ(AT(ps_agent_stats, unseen), 21u * 8);
+	CHECK_EQ(AT(ps_agent_stats, error), 23u * 8);
 	CHECK_EQ(AT(ps_agent_stats, refused), 39u * 8);
 }
 

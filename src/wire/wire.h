@@ -181,7 +181,7 @@ enum ps_cause {
 /* Room for causes on the wire. A new cause takes the next number below it, which moves nothing: an
  * agent and a daemon of different ages still agree where everything is, and a cause that one of
  * them does not know is "error" to it. */
-#define PS_CAUSES_ROOM 32u
+#define PS_CAUSES_ROOM 64u
 
 /* ---- rings -------------------------------------------------------------------------------- */
 
@@ -218,7 +218,7 @@ struct ps_agent_stats {
 	uint64_t size;	 /* of all regions that take part */
 	uint64_t grant;	 /* present in the guest's mapping, of whatever kind */
 	uint64_t shared; /* frames mapped, of this and earlier stores */
-	uint64_t zero;	 /* the kernel's zero page mapped where content was given back */
+	uint64_t zero;	 /* the kernel's zero page mapped where memory was given back */
 	uint64_t large;	 /* in huge pages */
 	uint64_t quarantined;
 	uint64_t cowh;	      /* pages inside large blocks whose twin is known (hints answered) */
@@ -237,7 +237,9 @@ struct ps_agent_stats {
 	uint64_t late_writes;		/* found in quarantine and put back into the guest */
 	uint64_t faults;		/* write faults settled */
 	uint64_t unseen;		/* present, and not judged yet: neither hashed nor restless */
-	uint64_t spare[17];
+	uint64_t cause;			  /* enum ps_cause: nothing is shared any more, because */
+	uint64_t error;			  /* the errno behind the last refusal of PS_CAUSE_ERROR */
+	uint64_t spare[15];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
@@ -251,7 +253,7 @@ struct ps_ring_map {
 /* What PS_WIRE_VERSION stands for. Whoever has to change a number here changes the version too
  * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */
 _Static_assert(PS_CAUSE_END <= PS_CAUSES_ROOM, "a cause has its place in refused[]");
-_Static_assert(sizeof(struct ps_agent_stats) == 71 * 8, "the layout of version 3");
+_Static_assert(sizeof(struct ps_agent_stats) == 103 * 8, "the layout of version 3");
 _Static_assert(sizeof(struct ps_entry) == 16, "the layout of version 3: four a cache line");
 
 /* ---- decoding (wire.c: pure, tested alone) -------------------------------------------------- */
