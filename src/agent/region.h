@@ -65,6 +65,7 @@ struct region {
 	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
 	uint32_t quarantined;	/* pages of it that are in quarantine */
 	size_t table_bytes;
+	size_t table_used; /* of them in memory, when it was last looked */
 };
 
 static inline char *region_page(const struct region *r, uint32_t page)

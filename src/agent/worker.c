@@ -24,6 +24,7 @@
 #include "agent/share.h"
 #include "agent/unshare.h"
 #include "sys/events.h"
+#include "sys/pagemap.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
@@ -33,6 +34,7 @@
 #define IDLE_NS 1000000000ull /* without a daemon */
 #define FIGURES_NS 250000000ull
 #define TRACK_NS 100000000ull
+#define COUNT_TABLES_NS 5000000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
 #define QUARANTINE_MS_DEFAULT 2000u
 #define SLEEP_MAX_NS 5000000000ull
@@ -287,7 +289,7 @@ static void serve_tracking(struct agent *a, uint64_t now, uint64_t *next)
 static void add_region(struct ps_agent_stats *s, const struct region *r)
 {
 	s->size += r->end - r->first;
-	s->agent_bytes += r->table_bytes;
+	s->agent_bytes += r->table_used;
 	for (uint32_t i = 0; i < r->blocks; i++) {
 		const struct block *b = &r->block[i];
 
@@ -337,6 +339,18 @@ static void figures(struct agent *a)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }
 
+/* Of the tables only what was written is memory: the rest reads as zeros. */
+static void count_tables(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+		uintptr_t at = (uintptr_t)r->state;
+
+		if (r->life == REGION_MANAGED)
+			r->table_used = pagemap_own(a->pagemap, at, at + r->table_bytes);
+	}
+}
+
 static void count_mappings(struct agent *a, uint64_t now)
 {
 	long limit, count;
@@ -360,6 +374,10 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 		return;
 	*next = now + FIGURES_NS;
 	pthread_mutex_lock(&a->act);
+	if (now >= a->count_at) {
+		a->count_at = now + COUNT_TABLES_NS;
+		count_tables(a);
+	}
 	figures(a);
 	count_mappings(a, now);
 	store_sweep(a);

@@ -32,4 +32,8 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
 /* 1 if the page is there and an anonymous one (bit 63, not bit 61), else 0; or -errno. */
 int pagemap_anonymous(int fd, uintptr_t addr);
 
+/* Bytes of a range that have memory of their own: what was only read has not, nor what is a file's.
+ * (mincore() cannot tell.) 0 where it cannot be read. */
+uint64_t pagemap_own(int fd, uintptr_t start, uintptr_t end);
+
 #endif
