@@ -75,6 +75,7 @@ struct agent {
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
+	uint64_t count_at; /* ns: the memory of the tables is looked at again then */
 	pthread_t worker, settler, gatekeeper;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];

@@ -82,9 +82,11 @@ int discard_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 		if (run)
 			discard_run(a, r, at, run);
 	}
-	for (uint32_t i = page; i < end; i++)
+	for (uint32_t i = page; i < end; i++) {
+		(void)page_claim(&r->state[i], PAGE_ZERO, PAGE_NEW);
 		if (page_is(&r->state[i], PAGE_QUARANTINED) &&
 		    !page_in_store(page_state(&r->state[i])))
 			r->frame[i] = FRAME_DISCARDED;
+	}
 	return 0;
 }

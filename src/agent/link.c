@@ -220,6 +220,17 @@ static int take_leave(struct agent *a, const struct ps_msg_leave *m)
 	return 0;
 }
 
+/* The daemon lost hints: every page is to be hinted anew. */
+static int take_rehint(struct agent *a)
+{
+	if (a->link.state != LINK_UP)
+		return -EPROTO;
+	pthread_mutex_lock(&a->act);
+	walk_restart(a);
+	pthread_mutex_unlock(&a->act);
+	return 0;
+}
+
 static int take_message(struct agent *a, union message *m, size_t len, int *fds, unsigned int n)
 {
 	int type = ps_msg_check(m->bytes, (uint32_t)len);
@@ -233,6 +244,8 @@ static int take_message(struct agent *a, union message *m, size_t len, int *fds,
 		return take_domain(a, &m->domain, fds, n);
 	case PS_MSG_LEAVE:
 		return take_leave(a, &m->leave);
+	case PS_MSG_REHINT:
+		return take_rehint(a);
 	case PS_MSG_REFUSE:
 		m->refuse.reason[PS_REASON_MAX - 1] = '\0';
 		agent_say(m->refuse.reason, m->refuse.error);

@@ -59,6 +59,10 @@ enum page_state {
 	/* BROKEN, the same at two looks; the daemon has the hint.
 	 * Leaves to: BROKEN (written, refused), OUT (a batch), NEW (discarded). */
 	PAGE_BROKEN_HINTED,
+	/* Zeros that were taken out: the kernel's zero page is mapped in their place. Like NEW, but
+	 * its memory was given back. (Where the guest only ever read, the kernel maps the same
+	 * page, and nothing was given back.) Leaves to: NEW (written, discarded). */
+	PAGE_ZERO,
 };
 
 #define PAGE_STATE 0x0fu

@@ -28,7 +28,7 @@ enum region_life {
 
 struct block {
 	uint16_t grant; /* pages present at the last look */
-	uint16_t zero;	/* of them the zero page */
+	uint16_t zero;	/* of them PAGE_ZERO */
 	uint16_t large; /* of them in a huge page */
 	uint16_t twin;	/* PAGE_TWIN */
 	uint16_t shared;
@@ -42,6 +42,7 @@ struct block {
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
 	uint8_t was_large;   /* a huge page was seen here */
 	uint8_t calm;	     /* visits in a row that found nothing to do; at most 255 */
+	uint16_t unseen;     /* present, neither hashed nor found restless yet */
 	uint16_t large_look; /* number of the look that hashes its parts; so far it came to ... */
 	uint16_t large_next; /* ... this page of the block */
 };
@@ -75,6 +76,7 @@ struct region {
 	char *nursery_park;	/* a page of the same kind, for one page's moment out */
 	uint32_t quarantined;	/* pages of it that are in quarantine */
 	size_t table_bytes;
+	size_t table_used; /* of them in memory, when it was last looked */
 };
 
 static inline char *region_page(const struct region *r, uint32_t page)

@@ -248,10 +248,12 @@ static int make_zero(struct batch *b, struct closed *c)
 	if (err)
 		return err;
 	note_own(a, r, c->page, PAGE_BROKEN);
+	page_set(&r->state[c->page], PAGE_ZERO);
 	quarantine_note(a, slot, r, c->page, QUARANTINE_ZERO, NULL, 0, b->now_ms);
 	c->done = 1;
 	a->stats.zeroed++;
 	guard_wake(a, r, c->page, 1);
+	map_advise(addr, PS_PAGE_SIZE, MADV_POPULATE_READ); /* the zero page: what was given back */
 	return 0;
 }
 

@@ -143,7 +143,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 				b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s, frame + i,
 				b->now_ms);
 		if (!b->s)
-			page_set(&b->r->state[page + i], PAGE_NEW);
+			page_set(&b->r->state[page + i], PAGE_ZERO);
 	}
 	return PS_CAUSE_NONE;
 }

@@ -68,6 +68,7 @@ struct visit {
 	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
 	bool any_zeros;
 	uint32_t armed, written; /* found armed: of them, written */
+	uint64_t mapped_zero[PS_BLOCK_PAGES / 64]; /* pages that map the zero page */
 	bool starved;  /* no tokens, or no room in the ring */
 	bool restless; /* some page waits for the next look, written or not */
 };
@@ -213,6 +214,7 @@ static bool look_written(struct visit *v, uint32_t page)
 		break;
 	case PAGE_HINTED:
 	case PAGE_TWIN:
+	case PAGE_ZERO:
 		page_set(state, PAGE_NEW);
 		break;
 	case PAGE_NEW:
@@ -270,30 +272,80 @@ static bool keep_large(const struct visit *v, uint64_t categories)
 	return (categories & PAGE_IS_HUGE) && (v->a->link.config.flags & PS_CONFIG_LARGE);
 }
 
+/* The kernel's zero page: ours, in place of what was taken out, or of a guest that only read. The
+ * latter is no memory, neither in use nor saved. */
+static void look_zero(struct visit *v, uint32_t page)
+{
+	enum page_state state = page_state(&v->r->state[page]);
+	uint32_t i = page % PS_BLOCK_PAGES;
+
+	v->mapped_zero[i / 64] |= 1ull << (i % 64);
+	if (state <= PAGE_TWIN)
+		page_set(&v->r->state[page], PAGE_NEW);
+	if (state != PAGE_ZERO)
+		return;
+	v->b->zero++;
+	v->b->grant++;
+}
+
+/* What was zeros and is not mapped any more (discarded): whatever comes there is new. */
+static void forget_zeros(struct visit *v)
+{
+	for (uint32_t page = v->first; page < v->end; page++) {
+		uint32_t i = page % PS_BLOCK_PAGES;
+
+		if (!(v->mapped_zero[i / 64] & 1ull << (i % 64)))
+			(void)page_claim(&v->r->state[page], PAGE_ZERO, PAGE_NEW);
+	}
+}
+
+/* How many of these pages wait for their first hash? Those that are written all the time do not. */
+static uint32_t count_unseen(const struct visit *v, uint32_t from, uint32_t to)
+{
+	uint32_t n = 0;
+
+	for (uint32_t page = from; page < to; page++)
+		n += page_state(&v->r->state[page]) <= PAGE_ARMED &&
+		     !page_is(&v->r->state[page], PAGE_VOLATILE);
+	return n;
+}
+
+/* The same of the parts of huge pages, which have no state. */
+static uint32_t count_unseen_large(const struct visit *v, uint32_t from, uint32_t to)
+{
+	uint32_t next = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES + v->b->large_next;
+
+	if (!v->b->large_look)
+		return to - from;
+	return to > next ? to - (from > next ? from : next) : 0;
+}
+
 static void look_range(struct visit *v, const struct page_region *range)
 {
 	uint32_t from = (uint32_t)((range->start - v->r->origin) / PS_PAGE_SIZE);
 	uint32_t to = (uint32_t)((range->end - v->r->origin) / PS_PAGE_SIZE);
 	uint32_t page;
 
-	v->b->grant += (uint16_t)(to - from);
+	if (!(range->categories & PAGE_IS_PFNZERO))
+		v->b->grant += (uint16_t)(to - from);
 	if (range->categories & PAGE_IS_HUGE) {
 		v->b->large += (uint16_t)(to - from);
 		v->b->was_large = 1;
 	}
 	if (range->categories & PAGE_IS_PFNZERO) {
-		v->b->zero += (uint16_t)(to - from);
 		for (page = from; page < to; page++)
-			if (page_state(&v->r->state[page]) <= PAGE_TWIN)
-				page_set(&v->r->state[page], PAGE_NEW);
+			look_zero(v, page);
 	} else if (keep_large(v, range->categories)) {
 		look_large(v, from, to);
+		v->b->unseen += (uint16_t)count_unseen_large(v, from, to);
 	} else if (range->categories & PAGE_IS_WRITTEN) {
 		look_written_range(v, from, to);
 	} else {
 		for (page = from; page < to; page++)
 			look_clean(v, page);
 	}
+	if (!(range->categories & PAGE_IS_PFNZERO) && !keep_large(v, range->categories))
+		v->b->unseen += (uint16_t)count_unseen(v, from, to);
 }
 
 /* A frame of an earlier store: immutable, so stable. */
@@ -535,6 +587,7 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 		.first = block * PS_BLOCK_PAGES,
 		.end = (block + 1) * PS_BLOCK_PAGES,
 	};
+	bool had_zeros = v.b->zero;
 	uintptr_t walked;
 	int n;
 
@@ -557,9 +610,11 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 		agent_say("the page tables cannot be scanned", -n);
 		return true;
 	}
-	v.b->grant = v.b->zero = v.b->large = 0;
+	v.b->grant = v.b->zero = v.b->large = v.b->unseen = 0;
 	for (int i = 0; i < n; i++)
 		look_range(&v, &ranges[i]);
+	if (had_zeros)
+		forget_zeros(&v);
 	flush_zeros(&v);
 	look_frames(&v);
 	judge_hot(&v);
@@ -697,6 +752,12 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	return look_period(a);
 }
 
+static void block_unseen(struct block *b)
+{
+	b->restless = 1;
+	b->unseen = (uint16_t)(b->grant - b->zero - b->shared);
+}
+
 void walk_restart(struct agent *a)
 {
 	a->walk.under_way = false;
@@ -712,7 +773,7 @@ void walk_restart(struct agent *a)
 			continue;
 		/* HINTED but not written is NEW but not written: hashed at the next look. */
 		for (uint32_t b = 0; b < r->blocks; b++)
-			r->block[b].restless = 1;
+			block_unseen(&r->block[b]);
 		for (uint32_t page = r->first; page < r->end; page++) {
 			enum page_state state = page_state(&r->state[page]);
 

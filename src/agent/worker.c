@@ -30,6 +30,7 @@
 #include "agent/track.h"
 #include "agent/uplink.h"
 #include "sys/events.h"
+#include "sys/pagemap.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
@@ -39,6 +40,7 @@
 #define IDLE_NS 1000000000ull /* without a daemon */
 #define FIGURES_NS 250000000ull
 #define TRACK_NS 100000000ull
+#define COUNT_TABLES_NS 5000000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
 #define PINS_NS 2000000000ull
 #define QUARANTINE_MS_DEFAULT 2000u
@@ -233,12 +235,13 @@ static void serve_tracking(struct agent *a, uint64_t now, uint64_t *next)
 static void add_region(struct ps_agent_stats *s, const struct region *r)
 {
 	s->size += r->end - r->first;
-	s->agent_bytes += r->table_bytes;
+	s->agent_bytes += r->table_used;
 	for (uint32_t i = 0; i < r->blocks; i++) {
 		const struct block *b = &r->block[i];
 
 		s->grant += b->grant;
 		s->zero += b->zero;
+		s->unseen += b->unseen;
 		s->large += b->large;
 		s->cowh += b->twin;
 		s->shared += b->shared;
@@ -267,7 +270,7 @@ static void figures(struct agent *a)
 {
 	struct ps_agent_stats *s = &a->stats;
 
-	s->size = s->grant = s->zero = s->large = s->cowh = s->shared = s->mappings = 0;
+	s->size = s->grant = s->zero = s->unseen = s->large = s->cowh = s->shared = s->mappings = 0;
 	s->broken = 0;
 	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
@@ -281,6 +284,18 @@ static void figures(struct agent *a)
 		    sys_thread_cpu_ns(a->gatekeeper);
 	if (a->link.state == LINK_UP)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
+}
+
+/* Of the tables only what was written is memory: the rest reads as zeros. */
+static void count_tables(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+		uintptr_t at = (uintptr_t)r->state;
+
+		if (r->life == REGION_MANAGED)
+			r->table_used = pagemap_own(a->pagemap, at, at + r->table_bytes);
+	}
 }
 
 static void count_mappings(struct agent *a, long limit, long count)
@@ -317,6 +332,10 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 		count = vmas_count();
 	}
 	pthread_mutex_lock(&a->act);
+	if (now >= a->count_at) {
+		a->count_at = now + COUNT_TABLES_NS;
+		count_tables(a);
+	}
 	figures(a);
 	count_mappings(a, limit, count);
 	store_sweep(a);

@@ -24,10 +24,12 @@
 
 #include "daemon/api.h"
 #include "daemon/domain.h"
+#include "daemon/grant.h"
 #include "daemon/host.h"
 #include "daemon/isolation.h"
 #include "daemon/match.h"
 #include "daemon/notify.h"
+#include "daemon/rehint.h"
 #include "daemon/rehome.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
@@ -47,6 +49,7 @@
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
 #define FDS_PER_SESSION 6u /* socket, two bells, pidfd, and two of passage */
 #define SESSIONS_MAX 4000u
+#define USER_KEPT (60 * SEC) /* how long a user is remembered: till all rations are full again */
 
 /* ---- users ---- */
 
@@ -57,6 +60,7 @@ struct user *user_hold(struct daemon *d, uid_t uid)
 	list_for_each(each, &d->users, struct user, link) {
 		if (each->uid == uid) {
 			each->holders++;
+			each->idle_at = 0;
 			return each;
 		}
 	}
@@ -69,12 +73,28 @@ struct user *user_hold(struct daemon *d, uid_t uid)
 	return user;
 }
 
-void user_release(struct user *user)
+void user_release(struct daemon *d, struct user *user)
 {
 	if (--user->holders)
 		return;
-	list_del(&user->link);
-	free(user);
+	user->idle_at = d->now ? d->now : 1;
+	daemon_wake_at(d, d->now + USER_KEPT);
+}
+
+/* Who comes and goes has not more of what is rationed by time (salts, lines in the log) than who
+ * stays. Kept are so many: they are the kernel's users, whom nobody can make up at will. */
+static void users_tick(struct daemon *d)
+{
+	list_for_each(user, &d->users, struct user, link) {
+		if (!user->idle_at)
+			continue;
+		if (d->now - user->idle_at < USER_KEPT && !d->ending) {
+			daemon_wake_at(d, user->idle_at + USER_KEPT);
+			continue;
+		}
+		list_del(&user->link);
+		free(user);
+	}
 }
 
 /* ---- starting ---- */
@@ -290,6 +310,9 @@ static void deadlines(struct daemon *d)
 	match_tick(d);
 	domains_tick(d);
 	rehome_tick(d);
+	grants_tick(d);
+	rehint_tick(d);
+	users_tick(d);
 	check_idle(d);
 }
 
@@ -348,8 +371,10 @@ static bool work(struct daemon *d)
 
 	work_on_rings(d);
 	more = domains_work(d);
-	list_for_each(vm, &d->vms, struct vm, link)
+	list_for_each(vm, &d->vms, struct vm, link) {
 		more |= vm_sweep_work(vm);
+		more |= rehint_work(vm);
+	}
 	if (!list_empty(&d->changes))
 		rehome_check(d);
 	list_for_each(s, &d->unsent, struct session, unsent)
@@ -407,6 +432,7 @@ void daemon_deinit(struct daemon *d)
 	while (domains_work(d))
 		;
 	bury(d);
+	users_tick(d);
 	d->policy = access_free(d->policy);
 	loop_deinit(&d->loop);
 	close_fd(&d->api_fd);

@@ -24,6 +24,7 @@
 #include "policy/access.h"
 #include "policy/memstate.h"
 #include "policy/settings.h"
+#include "sys/cgroup.h"
 #include "wire/wire.h"
 
 #define MSEC 1000000ull /* ns */
@@ -36,6 +37,7 @@ struct counters {
 	uint64_t shared, unshared;	/* confirmed; references given back */
 	uint64_t refused[PS_CAUSE_END]; /* pages not shared, as the agent or the daemon found */
 	uint64_t parked_lost;		/* hints dropped because too many waited */
+	uint64_t rehints;		/* times that all hints were asked for anew */
 	uint64_t bogus;			/* entries that name what the sender does not have */
 	uint64_t frames_made, frames_freed;
 	uint64_t store_full;
@@ -53,6 +55,10 @@ struct user {
 	uint32_t half_open; /* of them, before HELLO */
 	uint32_t vms;	    /* ghosts too: each costs a descriptor and what it holds */
 	uint64_t entries;   /* pages of its VMs with a frame, and hints that wait */
+	uint64_t bytes;	    /* that the daemon holds for its VMs: limited by user_bytes_max() */
+	uint64_t granted;   /* pages that its VMs verifiably have (grant.c) */
+	uint64_t wanted;    /* hints that they would be given if there was memory for all */
+	uint64_t idle_at;   /* nobody has pointed here since; 0: somebody does */
 	uint64_t salt_tokens_at, salt_tokens; /* new salts it may have digested: see secret.h */
 	struct log_gate gate;
 };
@@ -82,7 +88,13 @@ struct daemon {
 	bool move_loops;
 	struct host_facts host;
 	enum memstate memstate;
-	bool memory_short; /* no new frames until the host has memory again */
+	bool memory_short; /* no new frames until there is memory again ... */
+	bool books_short;  /* ... nor new hints, new VMs */
+	struct sys_cgroup group; /* of the daemon itself */
+	bool group_short;	 /* the reserve is reached */
+	bool grouped;		 /* there is one with a memory controller */
+	uint64_t group_limit;	 /* bytes; 0: none */
+	uint64_t room;		 /* bytes that there were for new frames when it was last read */
 	bool ending;	   /* its books are closed; VMs keep the frames that they map */
 
 	struct list users, sessions, vms, domains;
@@ -94,7 +106,11 @@ struct daemon {
 	struct list changes;		     /* settings that are not true yet */
 	uint32_t nsessions, nvms, ndomains;
 	uint32_t sessions_max;
-	uint64_t size; /* pages of all VMs */
+	uint64_t size;	  /* pages of all VMs, as they claim */
+	uint64_t bytes;	  /* held for all users */
+	uint64_t granted; /* pages that all VMs verifiably have */
+	uint64_t wanted;  /* hints that all would be given */
+	uint32_t nusers;  /* that have VMs */
 
 	struct counters count;
 	struct agent_sum ended; /* of VMs that are gone, as their agents last said */
@@ -103,6 +119,9 @@ struct daemon {
 	uint64_t started, now; /* CLOCK_MONOTONIC, ns; now is read at each event */
 	uint64_t wake_at;      /* the earliest deadline; 0: none */
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
+	uint64_t read_frames;  /* frames made until then, and bytes held then */
+	uint64_t read_bytes;
+	uint64_t grants_at;    /* what the VMs have is found then; 0: there are none */
 	uint64_t mem_available;
 	uint64_t config_at;  /* CONFIG to all is due; 0: not */
 	uint64_t accept_at;  /* accepting again is due; 0: it goes on */
@@ -120,6 +139,7 @@ void daemon_wake_at(struct daemon *d, uint64_t when);
 
 /* The user of a uid, made if there is none; NULL: no memory. */
 struct user *user_hold(struct daemon *d, uid_t uid);
-void user_release(struct user *user);
+/* It is remembered for a while after the last one has released it. */
+void user_release(struct daemon *d, struct user *user);
 
 #endif

@@ -15,12 +15,12 @@
  *
  * A member that retires is emptied in slices, since a VM of a terabyte has more references than one
  * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
- * left, and a domain that a VM was told to leave and did not (closed) takes nobody in any more.
+ * left, and a domain that a VM was made to leave (closed) takes nobody in any more: rehome.c.
  *
  * Limits: ENTRIES_FACTOR times the host's pages of one user may have frames; INDEX_VMS members;
- * the window, FRAMES_FACTOR times the host's pages; live frames at most the host's pages; index
- * entries of all domains together INDEX_FACTOR times the host's pages, shared out by the sizes
- * that the VMs claim, so that a claim can only crowd the claimant's own domain.
+ * the window, FRAMES_FACTOR times the host's pages; live frames at most the host's pages; hints by
+ * member (hints.h), quotas of memory that its VM verifiably has (grant.c). What is held for a
+ * member, to the byte, is on its user's account (member_charge), which has a limit.
  */
 #include "daemon/domain.h"
 
@@ -28,6 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/grant.h"
+#include "daemon/host.h"
+#include "daemon/rehint.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
@@ -36,9 +39,10 @@
 #include "sys/unsafe.h"
 
 #define FRAMES_FACTOR 4u
-#define INDEX_FACTOR 2u
-#define INDEX_ENTRIES_MIN 4096u
 #define ENTRIES_FACTOR 8u /* pages that all VMs of a user may have with frames */
+#define HINT_BYTES 9u	  /* of the index, for each hint */
+#define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
+#define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
 #define STORE_RETRY (1 * SEC)
 #define DROP_SLICE 4096u   /* references given back in a turn */
 #define SWEEP_SLICE 16384u /* index entries looked at in a turn */
@@ -134,7 +138,7 @@ static int domain_new(struct daemon *d, const struct domain_key *key, struct dom
 		return domain->store;
 	domain->frames = frames_new(domain->window,
 				    (uint32_t)(pages < domain->window ? pages : domain->window));
-	domain->index = index_new(0, INDEX_ENTRIES_MIN, secret[1]);
+	domain->index = index_new(0, secret[1]);
 	if (!domain->frames || !domain->index)
 		return -ENOMEM;
 	if (ps_unsafe("one-store") && !list_empty(&d->domains))
@@ -204,6 +208,7 @@ static struct member *member_new(struct daemon *d, struct vm *vm)
 		list_init(&m->want[i].link);
 	m->free_slots = PS_CONTENT_SLOTS;
 	m->retry_ns = RETRY_MIN;
+	m->rehint_ns = REHINT_MIN;
 	m->vm = vm;
 	m->user = vm->user;
 	m->user->holders++;
@@ -217,8 +222,33 @@ static void member_free(struct member *m)
 	list_del(&m->waiting);
 	vmmap_free(m->map);
 	free(m->parked);
-	user_release(m->user);
+	m->user->bytes -= m->charged;
+	m->domain->daemon->bytes -= m->charged;
+	user_release(m->domain->daemon, m->user);
 	free(m);
+}
+
+void member_charge(struct member *m)
+{
+	uint64_t bytes = sizeof(*m) + vmmap_bytes(m->map) + vmmap_hinted(m->map) * HINT_BYTES +
+			 m->parked_cap * sizeof(struct parked);
+
+	m->user->bytes += bytes - m->charged;
+	m->domain->daemon->bytes += bytes - m->charged;
+	m->charged = bytes;
+}
+
+void domain_hint_taken(struct domain *domain, const struct index_entry *had)
+{
+	struct member *m;
+
+	if (had->kind != INDEX_HINT || had->vm >= domain->nslots)
+		return;
+	m = domain->slot[had->vm];
+	if (!m)
+		return;
+	hints_taken(&m->hints, had->page);
+	member_charge(m);
 }
 
 int member_join(struct daemon *d, struct vm *vm, const struct domain_key *key,
@@ -241,6 +271,8 @@ int member_join(struct daemon *d, struct vm *vm, const struct domain_key *key,
 	}
 	m->domain = domain;
 	m->slot = (uint32_t)slot;
+	hints_init(&m->hints, m->map, m->slot);
+	member_charge(m);
 	domain->slot[slot] = m;
 	domain->members++;
 	if (domain->key.kind == DOMAIN_SALT)
@@ -301,6 +333,8 @@ void member_silence(struct member *m)
 	free(m->parked);
 	m->parked = NULL;
 	list_del(&m->waiting);
+	m->restarting = false;
+	member_charge(m);
 }
 
 void member_retire(struct member *m)
@@ -330,12 +364,14 @@ static bool park_grow(struct member *m)
 	m->parked = grown;
 	m->parked_cap = cap;
 	m->parked_head = 0;
+	member_charge(m);
 	return true;
 }
 
-bool user_has_room(const struct daemon *d, const struct user *user)
+bool user_has_room(struct daemon *d, const struct user *user)
 {
-	return user->entries < host_pages(d) * ENTRIES_FACTOR;
+	return user->entries < host_pages(d) * ENTRIES_FACTOR &&
+	       user->bytes < user_bytes_max(d, user) && !host_books_short(d);
 }
 
 bool member_park(struct member *m, uint32_t page, uint64_t hash)
@@ -344,6 +380,7 @@ bool member_park(struct member *m, uint32_t page, uint64_t hash)
 
 	if (!user_has_room(d, m->user) || (m->parked_count == m->parked_cap && !park_grow(m))) {
 		COUNT(m->vm, parked_lost);
+		hints_lose(&m->hints);
 		return false;
 	}
 	m->parked[(m->parked_head + m->parked_count) & (m->parked_cap - 1)] =
@@ -376,6 +413,7 @@ bool member_unpark(struct member *m, struct parked *out)
 		free(m->parked);
 		m->parked = NULL;
 		m->parked_cap = m->parked_head = 0;
+		member_charge(m);
 	}
 	judge_crowd(m);
 	return true;
@@ -412,11 +450,18 @@ void domain_free_frame(struct domain *domain, uint32_t frame)
 
 void member_drop_page(struct member *m, uint32_t page)
 {
-	struct vmmap_entry entry = vmmap_clear(m->map, page);
+	struct vmmap_entry entry = vmmap_get(m->map, page);
 
 	if (entry.state == VMMAP_NONE)
 		return;
+	if (entry.state == VMMAP_HINTED) {
+		hints_taken(&m->hints, page);
+		member_charge(m);
+		return;
+	}
+	(void)vmmap_clear(m->map, page);
 	m->user->entries--;
+	member_charge(m);
 	if (frames_unref(m->domain->frames, entry.frame) == 1)
 		domain_free_frame(m->domain, entry.frame);
 	else if (ps_unsafe("punch-early"))
@@ -437,8 +482,15 @@ static void store_is_full(struct domain *domain, int error)
 int domain_make_frame(struct domain *domain, struct member *m, uint32_t page, const void *content,
 		      uint64_t hash, uint32_t *frame)
 {
-	uint32_t near = page ? vmmap_get(m->map, page - 1).frame : PS_FRAME_NONE, got;
-	int r = frames_alloc(domain->frames, m->slot, page, near, &got);
+	struct vmmap_entry before = page ? vmmap_get(m->map, page - 1) : (struct vmmap_entry){0};
+	bool framed = before.state == VMMAP_PENDING || before.state == VMMAP_MAPPED;
+	struct index_entry had = {.kind = INDEX_NONE};
+	uint32_t got = 0;
+	int r = -ENOSPC;
+
+	if (!host_memory_short(domain->daemon))
+		r = frames_alloc(domain->frames, m->slot, page,
+				 framed ? before.frame : PS_FRAME_NONE, &got);
 
 	if (r < 0) {
 		store_is_full(domain, r);
@@ -446,7 +498,7 @@ int domain_make_frame(struct domain *domain, struct member *m, uint32_t page, co
 	}
 	r = sys_pwrite_full(domain->store, content, PS_PAGE_SIZE, (uint64_t)got * PS_PAGE_SIZE);
 	if (r == 0)
-		r = index_put_frame(domain->index, hash, got);
+		r = index_put_frame(domain->index, hash, got, &had);
 	else
 		store_is_full(domain, r);
 	if (r < 0) {
@@ -454,6 +506,7 @@ int domain_make_frame(struct domain *domain, struct member *m, uint32_t page, co
 			punch(domain, got);
 		return r;
 	}
+	domain_hint_taken(domain, &had);
 	(void)frames_set_live(domain->frames, got, hash);
 	domain->daemon->count.frames_made++;
 	*frame = got;
@@ -511,40 +564,31 @@ void domains_tick(struct daemon *d)
 }
 
 /* How many bits of a hash are compared is settled when an index is made. A domain is made before
- * its first VM has told its size, so an index that has nothing in it yet is made anew for that. */
-static void index_fit(struct domain *domain, uint64_t entries)
+ * its first VM has told its size, so an index that has nothing in it yet is made anew for that: as
+ * far as the claims are backed by memory, for the table of its buckets is paid at once. */
+void domain_fit_index(struct domain *domain)
 {
 	struct index_stats now = index_stats(domain->index);
+	uint64_t claimed = 0, quota = 0, entries;
 	struct page_index *index;
 	uint64_t secret;
 
+	for (uint32_t i = 0; i < domain->nslots; i++) {
+		const struct member *m = domain->slot[i];
+
+		claimed += m && m->vm ? m->vm->pages : 0;
+		quota += m && m->vm ? m->hints.quota : 0;
+	}
+	entries = quota * INDEX_AHEAD > INDEX_EXPECT ? quota * INDEX_AHEAD : INDEX_EXPECT;
+	entries = entries < claimed ? entries : claimed;
 	if (now.hints || now.frames || domain->index_for >= entries)
 		return;
 	if (sys_random(&secret, sizeof(secret)) < 0)
 		return;
-	index = index_new(entries, entries, secret);
+	index = index_new(entries, secret);
 	if (!index)
 		return;
 	index_free(domain->index);
 	domain->index = index;
 	domain->index_for = entries;
-}
-
-void domains_resize(struct daemon *d)
-{
-	uint64_t budget = host_pages(d) * INDEX_FACTOR;
-
-	list_for_each(domain, &d->domains, struct domain, link) {
-		uint64_t pages = 0, cap;
-
-		for (uint32_t i = 0; i < domain->nslots; i++)
-			if (domain->slot[i] && domain->slot[i]->vm)
-				pages += domain->slot[i]->vm->pages;
-		cap = pages;
-		if (d->size > budget)
-			cap = (uint64_t)((double)pages * (double)budget / (double)d->size);
-		cap = cap > INDEX_ENTRIES_MIN ? cap : INDEX_ENTRIES_MIN;
-		index_set_cap(domain->index, cap);
-		index_fit(domain, cap);
-	}
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "policy/frames.h"
+#include "policy/hints.h"
 #include "policy/index.h"
 #include "policy/salt.h"
 #include "policy/vmmap.h"
@@ -24,7 +25,7 @@ struct domain {
 	uint32_t fingerprint; /* shown; a salt's own where it has one */
 	uint64_t generation;
 	uint64_t seed;
-	bool closed; /* a VM did not leave when told: nobody joins any more */
+	bool closed; /* a VM was made to leave it: the others do too, and nobody joins any more */
 	int store;   /* the only descriptor that can write */
 	uint32_t window;
 	struct frames *frames;
@@ -77,6 +78,8 @@ struct member {
 	uint32_t slot;
 	enum member_state state;
 	struct vmmap *map;
+	struct hints hints;
+	uint64_t charged; /* bytes of it that its user has on his account */
 	struct want want[PS_CONTENT_SLOTS];
 	uint32_t free_slots;	/* wants that are FREE */
 	uint32_t next_slot;	/* where to look for one */
@@ -86,6 +89,12 @@ struct member {
 	uint32_t parked_head, parked_count, parked_cap;
 	bool crowded; /* so many wait that its agent is to hint no more for now */
 	uint64_t retry_at, retry_ns;
+
+	/* hints that were lost are asked for again: rehint.h */
+	bool restarting;
+	uint32_t restart_page;
+	uint64_t restart_cursor;
+	uint64_t rehint_at, rehint_ns; /* when, and how long it waits the next time */
 
 	uint32_t drop_page; /* DROPPING: how far */
 	uint64_t sweep_cursor;
@@ -102,8 +111,12 @@ void member_retire(struct member *m);
 /* Its session ended or it is leaving: no order of or to it is in flight any more. */
 void member_silence(struct member *m);
 
-/* May this user's VMs have another page with a frame, or another hint that waits? */
-bool user_has_room(const struct daemon *d, const struct user *user);
+/* May the daemon hold more for this user's VMs: another page with a frame, another hint? */
+bool user_has_room(struct daemon *d, const struct user *user);
+/* What it holds for that member has changed: its user's account follows. */
+void member_charge(struct member *m);
+/* A hint, or a frame, took the place of that hint in the index: its owner's note of it goes. */
+void domain_hint_taken(struct domain *domain, const struct index_entry *had);
 
 /* Hints that wait. True if it was kept. */
 bool member_park(struct member *m, uint32_t page, uint64_t hash);
@@ -111,7 +124,8 @@ bool member_unpark(struct member *m, struct parked *out);
 /* The one that n others wait before, or NULL. Until the next call. */
 const struct parked *member_parked(const struct member *m, uint32_t n);
 
-/* Takes the page's entry out and gives its reference back. */
+/* Takes the page's entry out and gives its reference back. Of a hint only the note goes: who calls
+ * it for pages that may have one sweeps the index. */
 void member_drop_page(struct member *m, uint32_t page);
 
 /* The active member in a VM slot of the index, or NULL. */
@@ -131,7 +145,7 @@ void domain_free_frame(struct domain *domain, uint32_t frame);
 bool domains_work(struct daemon *d);
 /* What is due by time. */
 void domains_tick(struct daemon *d);
-/* The VMs' sizes changed: memory of the indexes is shared out anew. */
-void domains_resize(struct daemon *d);
+/* An index that has nothing in it yet is made anew for what its members may put there. */
+void domain_fit_index(struct domain *domain);
 
 #endif

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How much memory there is, and what the daemon gives up first when it ends.
+ *
+ * Two things may run out: the host's memory, and that of the daemon's control group, to which its
+ * stores are charged; over the group's limit the kernel ends the daemon. So of the limit a reserve
+ * is left: new frames stop at the reserve, new hints and new VMs at half of it, and what is left
+ * then is for what the loop itself needs. A successor starts in the same group, with the stores of
+ * its predecessor still there for as long as VMs map them: it finds the reserve, and the memory
+ * that the predecessor itself had, makes no frame until those stores have gone, and lives.
+ *
+ * Between two readings the daemon counts what it takes: who is near a limit reads more often.
+ */
 #include "daemon/host.h"
 
 #include <errno.h>
@@ -15,9 +27,49 @@
 #define MHZ_UNKNOWN 1000u /* one slow CPU: rates are then too low, never too high */
 #define MAP_COUNT_UNKNOWN 65530u
 
+#define RESERVE_PART 8u /* of the group's limit, within bounds */
+#define RESERVE_MIN (2ull << 20)
+#define RESERVE_MAX (64ull << 20)
+#define READ_MIN (64u << 10)
+#define READ_PART 8u /* read anew when so much of the room was taken */
+
+static uint64_t reserve_of(uint64_t limit)
+{
+	uint64_t reserve = limit / RESERVE_PART;
+
+	reserve = reserve > RESERVE_MIN ? reserve : RESERVE_MIN;
+	return reserve < RESERVE_MAX ? reserve : RESERVE_MAX;
+}
+
+/* What the group leaves for frames; limits d->room. */
+static void read_group(struct daemon *d)
+{
+	struct sys_cgroup_memory memory;
+	uint64_t reserve, left;
+
+	d->books_short = false;
+	if (!d->grouped || sys_cgroup_memory(&d->group, &memory) < 0)
+		return;
+	d->group_limit = memory.limit == UINT64_MAX ? 0 : memory.limit;
+	if (!d->group_limit)
+		return;
+	reserve = reserve_of(memory.limit);
+	left = memory.limit > memory.used ? memory.limit - memory.used : 0;
+	d->books_short = left <= reserve / 2;
+	left = left > reserve ? left - reserve : 0;
+	if (left < d->room)
+		d->room = left;
+	if (!left && !d->group_short)
+		log_warn("the daemon's control group has %llu of %llu MiB in use: no new frames",
+			 (unsigned long long)(memory.used >> 20),
+			 (unsigned long long)(memory.limit >> 20));
+	d->group_short = !left;
+}
+
 static void read_memory(struct daemon *d)
 {
 	struct sys_meminfo info;
+	uint64_t low;
 
 	if (sys_meminfo(&info) < 0)
 		return;
@@ -25,8 +77,12 @@ static void read_memory(struct daemon *d)
 	d->host.pages = info.total / PS_PAGE_SIZE;
 	d->mem_available = info.available;
 	d->host_read_at = d->now;
-	d->memory_short = info.available <
-			  memstate_min_free(info.total, 0) / 100 * memstate_threshold(MEMSTATE_LOW);
+	low = memstate_min_free(info.total, 0) / 100 * memstate_threshold(MEMSTATE_LOW);
+	d->room = info.available > low ? info.available - low : 0;
+	read_group(d);
+	d->memory_short = !d->room;
+	d->read_frames = d->count.frames_made;
+	d->read_bytes = d->bytes;
 }
 
 static void step_memstate(struct daemon *d)
@@ -39,6 +95,7 @@ void host_read_facts(struct daemon *d)
 {
 	int r;
 
+	d->grouped = sys_cgroup_find(&d->group) == 0;
 	read_memory(d);
 	if (!d->host_read_at)
 		log_warn("cannot read how much memory the host has: stores stay small");
@@ -65,11 +122,27 @@ void host_tick(struct daemon *d)
 	daemon_wake_at(d, d->now + HOST_TICK);
 }
 
+static void refresh(struct daemon *d)
+{
+	uint64_t taken = (d->count.frames_made - d->read_frames) * PS_PAGE_SIZE;
+
+	if (d->bytes > d->read_bytes)
+		taken += d->bytes - d->read_bytes;
+	if (d->now - d->host_read_at > MEMINFO_MAX_AGE ||
+	    (taken > READ_MIN && taken > d->room / READ_PART))
+		read_memory(d);
+}
+
 bool host_memory_short(struct daemon *d)
 {
-	if (d->now - d->host_read_at > MEMINFO_MAX_AGE)
-		read_memory(d);
+	refresh(d);
 	return d->memory_short;
+}
+
+bool host_books_short(struct daemon *d)
+{
+	refresh(d);
+	return d->books_short;
 }
 
 int host_load_policy(struct daemon *d)

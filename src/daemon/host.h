@@ -12,6 +12,8 @@ void host_tick(struct daemon *d);
 /* Is the host so short of memory that no frame is to be made? Reads /proc/meminfo at most a few
  * times a second. */
 bool host_memory_short(struct daemon *d);
+/* Is so little left for the daemon itself that it is not to hold anything new? */
+bool host_books_short(struct daemon *d);
 
 /* Reads the policy file again, if there is one. 0; or -errno after a line in the log, and the
  * policy stays what it was. */

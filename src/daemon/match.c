@@ -19,7 +19,8 @@
  *
  * A hint that cannot be dealt with now (no content slot, no room in a ring, no memory for a frame)
  * is parked with its VM, in order, and tried again when that VM's ring moves or after a few
- * milliseconds. Rejected: to leave it in the ring. The CONTENT that would free a slot comes through
+ * milliseconds. What cannot be kept at all counts as lost, and is asked for again (rehint.h).
+ * Rejected: to leave it in the ring. The CONTENT that would free a slot comes through
  * the same ring, behind it. Rejected too: to drop it; an agent hints a page that does not
  * change once, and its twin would be lost until the next pass.
  */
@@ -49,7 +50,8 @@ static struct ring *ring_of(struct member *m)
 
 static struct list *want_bucket(struct domain *domain, uint64_t hash)
 {
-	return &domain->want[hash % WANT_BUCKETS];
+	/* mixed with a secret: an agent chooses its hashes, and not who else is in its bucket */
+	return &domain->want[index_mix(domain->index, hash) % WANT_BUCKETS];
 }
 
 static struct want *want_find(struct domain *domain, uint64_t hash)
@@ -117,6 +119,7 @@ static int give(struct member *m, uint32_t page, uint32_t frame)
 
 	if (!user_has_room(d, m->user)) {
 		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
+		hints_lose(&m->hints);
 		return 0;
 	}
 	if (ring_space(ring_of(m)) <= 0)
@@ -129,9 +132,11 @@ static int give(struct member *m, uint32_t page, uint32_t frame)
 	}
 	if (r < 0) {
 		COUNT(m->vm, refused[r == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_LIMIT]);
+		hints_lose(&m->hints);
 		return 0;
 	}
 	m->user->entries++;
+	member_charge(m);
 	r = put(m, &order);
 	if (r < 0)
 		member_drop_page(m, page);
@@ -142,10 +147,28 @@ static int give(struct member *m, uint32_t page, uint32_t frame)
 
 static void put_hint(struct member *m, uint32_t page, uint64_t hash)
 {
-	int r = index_put_hint(m->domain->index, hash, m->slot, page);
+	struct index_entry had = {.kind = INDEX_NONE};
+	int r = -ENOSPC;
 
-	if (r == -ENOMEM || r == -ENOSPC)
+	if (user_has_room(m->domain->daemon, m->user))
+		r = hints_put(&m->hints, m->domain->index, page, hash, &had);
+	else
+		hints_lose(&m->hints);
+	domain_hint_taken(m->domain, &had);
+	member_charge(m);
+	if (r == -ENOMEM)
 		COUNT(m->vm, refused[PS_CAUSE_NO_MEMORY]);
+	else if (r == -ENOSPC)
+		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
+}
+
+/* The page has not that hash, or nobody can tell: if that is its hint, it has none any more. */
+static void drop_hint(struct member *m, uint32_t page, uint64_t hash)
+{
+	if (!index_remove_hint(m->domain->index, hash, m->slot, page))
+		return;
+	hints_taken(&m->hints, page);
+	member_charge(m);
 }
 
 static int meet(struct member *m, uint32_t page, uint64_t hash, const struct index_entry *hint)
@@ -154,8 +177,7 @@ static int meet(struct member *m, uint32_t page, uint64_t hash, const struct ind
 	struct member *first = domain_member(domain, hint->vm);
 	int r;
 
-	if (!first || (first == m && hint->page == page) ||
-	    vmmap_get(first->map, hint->page).state != VMMAP_NONE) {
+	if (!first || vmmap_get(first->map, hint->page).state != VMMAP_HINTED) {
 		put_hint(m, page, hash);
 		return 0;
 	}
@@ -167,6 +189,14 @@ static int meet(struct member *m, uint32_t page, uint64_t hash, const struct ind
 	return r;
 }
 
+/* Has the page a frame, or is one promised to it? */
+static bool framed(const struct member *m, uint32_t page)
+{
+	enum vmmap_state state = vmmap_get(m->map, page).state;
+
+	return state == VMMAP_PENDING || state == VMMAP_MAPPED;
+}
+
 /* Deals with a hint. 0: done with it; -EAGAIN: try again later. */
 static int offer(struct member *m, uint32_t page, uint64_t hash)
 {
@@ -174,11 +204,13 @@ static int offer(struct member *m, uint32_t page, uint64_t hash)
 	struct index_entry found;
 	const struct want *want;
 
-	if (!vm_has_page(m->vm, page) || vmmap_get(m->map, page).state != VMMAP_NONE)
+	if (!vm_has_page(m->vm, page) || framed(m, page))
 		return 0;
 	want = want_find(domain, hash);
 	if (want)
 		return want->publisher == m && want->page == page ? 0 : -EAGAIN;
+	/* what it had before is not there any more; or it is, and this puts it anew */
+	(void)hints_forget(&m->hints, domain->index, page);
 	found = index_lookup(domain->index, hash);
 	switch (found.kind) {
 	case INDEX_FRAME:
@@ -213,7 +245,7 @@ static void fetch(const struct member *m, uint64_t hash, enum fetch what)
 static void hint_entry(struct member *m, const struct ps_entry *entry)
 {
 	COUNT(m->vm, hints);
-	if (m->state != MEMBER_ACTIVE)
+	if (m->state != MEMBER_ACTIVE || m->restarting)
 		return;
 	if (!vm_has_page(m->vm, entry->page) ||
 	    vmmap_get(m->map, entry->page).state == VMMAP_MAPPED) {
@@ -336,7 +368,7 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 		return;
 	}
 	COUNT(m->vm, refused[cause]);
-	(void)index_remove_hint(m->domain->index, want.hash, m->slot, want.page);
+	drop_hint(m, want.page, want.hash);
 	asker = want_asker(m, &want);
 	if (asker)
 		offer_or_park(asker, want.asker_page, want.hash);
@@ -471,7 +503,8 @@ static void want_timeouts(struct member *m)
 		}
 		list_del(&want->link);
 		want->state = WANT_LATE;
-		(void)index_remove_hint(m->domain->index, want->hash, m->slot, want->page);
+		drop_hint(m, want->page, want->hash);
+		hints_lose(&m->hints);
 		asker = want_asker(m, want);
 		if (asker)
 			offer_or_park(asker, want->asker_page, want->hash);

@@ -6,9 +6,18 @@
  * A VM's target is the domain key that the settings of now give it. Where it holds references in
  * a domain with another key it is told to LEAVE; LEFT says that it maps no frame any more, of
  * this session or an earlier one, and gives all references back; then it joins the domain of its
- * target. VMs whose target did not change are not touched. Frames of earlier sessions (old
- * members) are judged the same, and end with OLD_GONE or LEFT. Of frames of an earlier daemon
- * nobody here knows the domain, so after a change they have to go wherever they are.
+ * target. Frames of earlier sessions (old members) are judged the same, and end with OLD_GONE or
+ * LEFT. Of frames of an earlier daemon nobody here knows the domain, so after a change they have to
+ * go wherever they are.
+ *
+ * LEFT is not believed. Who was made to leave may keep the store's descriptor, and whatever is
+ * written there later he could read. So the domain that a VM was made to leave is closed, and
+ * the VMs that remain move to a fresh one with the same key, in the same way; no frame is made in
+ * the old store from the moment of the change. It costs them that they share anew. Rejected: to let
+ * them keep the frames that they have, which the leaver knows anyway, and only make new ones
+ * elsewhere: a VM has one store that it may get orders for, and everything that takes pages from
+ * one store to another would have to work between two that live. VMs of other domains are
+ * not touched.
  *
  * The new DOMAIN is told only when the agent has taken every order of the old one out of its
  * ring: an order carries a frame's number, and a number means something else in another store.
@@ -25,7 +34,9 @@
 #include <string.h>
 
 #include "daemon/domain.h"
+#include "daemon/grant.h"
 #include "daemon/session.h"
+#include "sys/unsafe.h"
 
 #define LEAVE_NS (10 * SEC)	/* a VM has its quarantine and this long to leave a domain ... */
 #define LEAVE_PAGE_NS 100000ull /* ... and so much more for each page it has to unshare */
@@ -42,9 +53,16 @@ struct change {
 	uint64_t deadline;
 };
 
-static bool belongs(const struct vm *vm, const struct member *m, const struct domain_key *target)
+/* May it have references in that domain? */
+static bool may_hold(const struct vm *vm, const struct member *m, const struct domain_key *target)
 {
 	return vm->enable && domain_key_equal(&m->domain->key, target);
+}
+
+/* May it stay there, and get new ones? Of a session that has ended there is nothing to move. */
+static bool belongs(const struct vm *vm, const struct member *m, const struct domain_key *target)
+{
+	return may_hold(vm, m, target) && (!m->domain->closed || m->state == MEMBER_OLD);
 }
 
 /* Does the VM hold references only where it may? */
@@ -55,7 +73,7 @@ static bool settled(const struct vm *vm)
 	if (vm->member && !belongs(vm, vm->member, &target))
 		return false;
 	list_for_each(m, &vm->old, struct member, link)
-		if (!belongs(vm, m, &target))
+		if (!may_hold(vm, m, &target))
 			return false;
 	return !(vm->must_leave && vm->holds_unknown);
 }
@@ -75,6 +93,35 @@ static uint64_t time_to_leave(const struct vm *vm)
 
 	return d->now + LEAVE_NS + pages_held(vm) * LEAVE_PAGE_NS +
 	       (uint64_t)d->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC;
+}
+
+/* Is it on its way out of a domain that somebody else was made to leave? */
+static bool is_moving(const struct vm *vm)
+{
+	return vm->session && vm->member && vm->member->domain->closed && !vm->disobeys;
+}
+
+/* Somebody was made to leave it, and may keep its store: the others leave too. */
+static void vacate(struct domain *domain)
+{
+	if (domain->closed)
+		return;
+	domain->closed = true;
+	for (uint32_t i = 0; i < domain->nslots && !ps_unsafe("keep-store"); i++)
+		if (domain->slot[i] && domain->slot[i]->vm)
+			rehome_vm(domain->slot[i]->vm);
+}
+
+/* The domains that the VM may not be in any more. */
+static void vacate_former(struct vm *vm)
+{
+	struct domain_key target = vm_target(vm);
+
+	if (!may_hold(vm, vm->member, &target))
+		vacate(vm->member->domain);
+	list_for_each(m, &vm->old, struct member, link)
+		if (!may_hold(vm, m, &target))
+			vacate(m->domain);
 }
 
 /* The present domain is left, and with it all frames. */
@@ -99,6 +146,7 @@ static void order_leave(struct vm *vm)
 	daemon_wake_at(vm->daemon, vm->left_by);
 	vm->session->say_leave = true;
 	session_mark(vm->session);
+	vacate_former(vm);
 }
 
 static void join(struct vm *vm)
@@ -121,7 +169,7 @@ static void join(struct vm *vm)
 	}
 	vm->session->say_domain = true;
 	session_mark(vm->session);
-	domains_resize(d);
+	grants_changed(vm);
 }
 
 void rehome_vm(struct vm *vm)
@@ -184,7 +232,7 @@ int rehome_wait(struct daemon *d, struct vm *vm, const char *what, const struct 
 	list_for_each(each, &d->vms, struct vm, link) {
 		uint64_t by = each->left_by ? each->left_by : time_to_leave(each);
 
-		if ((!vm || each == vm) && !settled(each) && by > deadline)
+		if ((!vm || each == vm || is_moving(each)) && !settled(each) && by > deadline)
 			deadline = by;
 	}
 	if (!deadline)
@@ -239,7 +287,7 @@ static unsigned int unsettled(struct daemon *d, const struct change *change, cha
 
 	names[0] = '\0';
 	list_for_each(vm, &d->vms, struct vm, link) {
-		if ((change->vm && change->vm != vm) || settled(vm))
+		if ((change->vm && change->vm != vm && !is_moving(vm)) || settled(vm))
 			continue;
 		if (len + sizeof(vm->name) + 8 < size)
 			len += (size_t)snprintf(names + len, size - len, "%s%s", n ? ", " : "",
@@ -272,10 +320,6 @@ static void disobeyed(struct vm *vm)
 {
 	vm->disobeys = true;
 	COUNT(vm, disobeyed);
-	if (vm->member)
-		vm->member->domain->closed = true;
-	list_for_each(m, &vm->old, struct member, link)
-		m->domain->closed = true;
 	log_warn("%s: process %d did not leave its domain when told", vm->name, (int)vm->pid);
 }
 

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "daemon/domain.h"
+#include "daemon/grant.h"
 #include "daemon/match.h"
 #include "daemon/rehome.h"
 #include "daemon/vm.h"
@@ -31,7 +32,7 @@
 #define ACCEPT_SLICE 16u
 #define CONFIGURE_NS (100 * MSEC) /* VMs that come, go and grow move the rates of all, so often */
 #define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
-#define SESSIONS_PER_USER 1024u
+#define PER_USER 1024u /* connections, and VMs, of one user */
 #define HALF_OPEN_PER_USER 32u
 #define RING_SLICE 512u	     /* entries of one session in a turn */
 #define BUSY_LOOK (1 * MSEC) /* how long entries gather in a ring that is in use */
@@ -80,7 +81,7 @@ static int session_new(struct daemon *d, int *fd, struct session **out)
 		return -ENOMEM;
 	r = loop_watch(&d->loop, &s->source, LOOP_SESSION, *fd, LOOP_READ);
 	if (r < 0) {
-		user_release(s->user);
+		user_release(s->daemon, s->user);
 		return r;
 	}
 	s->fd = TAKE_FD(*fd);
@@ -123,7 +124,7 @@ void session_free(struct session *s)
 {
 	list_del(&s->grave);
 	ring_deinit(&s->ring);
-	user_release(s->user);
+	user_release(s->daemon, s->user);
 	free(s);
 }
 
@@ -146,6 +147,16 @@ void session_refuse(struct session *s, int error, const char *fmt, ...)
 	session_end(s);
 }
 
+/* A user may have PER_USER, and no more than the others leave him as much again: so one alone has
+ * half of what there is, the next half of the rest, and whoever comes finds room. */
+uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own)
+{
+	uint32_t others = all - own, left = d->sessions_max > others ? d->sessions_max - others : 0;
+	uint32_t part = left / 2 + left % 2;
+
+	return part < PER_USER ? part : PER_USER;
+}
+
 static void accept_one(struct daemon *d, int fd)
 {
 	_cleanup_close_ int owned = fd;
@@ -154,11 +165,9 @@ static void accept_one(struct daemon *d, int fd)
 	if (session_new(d, &owned, &s) < 0)
 		return;
 	d->count.sessions++;
-	if (d->nsessions > d->sessions_max)
-		session_refuse(s, EUSERS, "the daemon has as many sessions as it can");
-	else if (s->user->sessions > SESSIONS_PER_USER)
+	if (s->user->sessions > user_part(d, d->nsessions, s->user->sessions))
 		session_refuse(s, EUSERS, "user %u has %u sessions, no more are allowed",
-			       s->user->uid, SESSIONS_PER_USER);
+			       s->user->uid, s->user->sessions - 1);
 	else if (s->user->half_open > HALF_OPEN_PER_USER)
 		session_refuse(s, EUSERS, "user %u has %u connections without a HELLO",
 			       s->user->uid, HALF_OPEN_PER_USER);
@@ -238,8 +247,7 @@ static struct ps_msg_config config_for(const struct session *s)
 		.scan_ghz = (uint32_t)value[SETTING_SHARE_SCAN_GHZ],
 		.rate_max = (uint32_t)value[SETTING_SHARE_RATE_MAX],
 		.host_mhz = d->host.mhz,
-		.vm_pages = s->vm->pages,
-		.host_pages = d->size,
+		.pages = grant_of(s->vm),
 	};
 	struct ps_msg_config msg = {
 		.head = head_of(PS_MSG_CONFIG),
@@ -294,6 +302,13 @@ static int say_domain(struct session *s)
 	return say(s, &msg, sizeof(msg), &store, 1);
 }
 
+static int say_rehint(struct session *s)
+{
+	struct ps_msg_plain msg = {.head = head_of(PS_MSG_REHINT)};
+
+	return say(s, &msg, sizeof(msg), NULL, 0);
+}
+
 static int say_leave(struct session *s)
 {
 	struct ps_msg_leave msg = {
@@ -314,6 +329,7 @@ void session_flush(struct session *s)
 		{offsetof(struct session, say_config), say_config},
 		{offsetof(struct session, say_leave), say_leave},
 		{offsetof(struct session, say_domain), say_domain},
+		{offsetof(struct session, say_rehint), say_rehint},
 	};
 
 	list_del(&s->unsent);

@@ -37,7 +37,7 @@ struct session {
 	uint64_t deadline; /* HALF_OPEN: HELLO is due */
 
 	/* what is still to be said: state, not a queue, so who does not read costs nothing */
-	bool say_welcome, say_config, say_domain, say_leave;
+	bool say_welcome, say_config, say_domain, say_leave, say_rehint;
 	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */
 	struct ps_msg_config config; /* as told */
 	bool lied;		     /* about a ring counter: it ends */
@@ -63,6 +63,8 @@ void session_refuse(struct session *s, int error, const char *fmt, ...)
 void session_end(struct session *s);
 void session_free(struct session *s);
 void sessions_tick(struct daemon *d);
+/* How many of what all share (connections, VMs) a user may have who has `own` of `all` now. */
+uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own);
 
 /* LEFT has come: what the ring holds now is of the domain that was left. False: the order ring is
  * not empty yet, so no new domain may be told. */

@@ -27,6 +27,8 @@
 #include <string.h>
 
 #include "daemon/domain.h"
+#include "daemon/grant.h"
+#include "daemon/host.h"
 #include "daemon/rehome.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
@@ -36,10 +38,11 @@
 #include "sys/unsafe.h"
 
 #define VMS_PER_PROCESS 128u /* one is the rule; a simulator plays many */
-#define VMS_PER_USER 1024u
 #define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u
 #define DROP_SLICE 4096u
+/* What a VM costs whatever it does: its own record, and the part of its rings that stays. */
+#define VM_BYTES (sizeof(struct vm) + offsetof(struct ps_ring_map, content))
 
 struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE])
 {
@@ -100,11 +103,15 @@ bool vm_has_room(struct daemon *d, const struct user *user, pid_t pid, char *why
 	if (same >= VMS_PER_PROCESS)
 		snprintf(why, PS_REASON_MAX, "process %d is %u VMs already, no more are allowed",
 			 (int)pid, same);
-	else if (user->vms >= VMS_PER_USER)
+	else if (user->vms >= user_part(d, d->nvms, user->vms))
 		snprintf(why, PS_REASON_MAX, "user %u has %u VMs, no more are allowed", user->uid,
 			 user->vms);
-	else if (d->nvms >= d->sessions_max)
-		snprintf(why, PS_REASON_MAX, "the daemon has as many VMs as it can");
+	else if (host_books_short(d))
+		snprintf(why, PS_REASON_MAX, "the daemon has no memory for another VM");
+	else if (!user_has_room(d, user))
+		snprintf(why, PS_REASON_MAX,
+			 "the daemon holds %llu MiB for the VMs of user %u, no more is allowed",
+			 (unsigned long long)(user->bytes >> 20), user->uid);
 	else
 		return true;
 	return false;
@@ -138,6 +145,13 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	vm->user = user;
 	user->holders++;
 	user->vms++;
+	user->bytes += VM_BYTES;
+	d->bytes += VM_BYTES;
+	list_for_each(each, &d->vms, struct vm, link) {
+		if (each->pid != pid || each->user != user)
+			continue;
+		each->many = vm->many = true;
+	}
 	list_add_tail(&d->vms, &vm->link);
 	d->nvms++;
 	*pidfd = -1;
@@ -236,7 +250,9 @@ void vm_free(struct vm *vm)
 {
 	list_del(&vm->grave);
 	close_fd(&vm->pidfd);
-	user_release(vm->user);
+	vm->user->bytes -= VM_BYTES;
+	vm->daemon->bytes -= VM_BYTES;
+	user_release(vm->daemon, vm->user);
 	explicit_bzero(&vm->salt, sizeof(vm->salt));
 	free(vm);
 }
@@ -247,6 +263,9 @@ void vm_stats(const struct vm *vm, struct ps_agent_stats *stats)
 		ring_stats(&vm->session->ring, stats);
 	else
 		*stats = vm->last_stats;
+	/* causes of a newer agent, which have no name here */
+	for (unsigned int i = PS_CAUSE_END; i < PS_CAUSES_ROOM; i++)
+		stats->refused[PS_CAUSE_ERROR] += stats->refused[i];
 }
 
 /* ---- its salt ---- */
@@ -338,10 +357,8 @@ static int region_check(const struct vm *vm, const struct ps_msg_region *msg, co
 
 static void resized(struct vm *vm)
 {
-	struct daemon *d = vm->daemon;
-
-	domains_resize(d);
-	sessions_configure_soon(d);
+	grants_changed(vm);
+	sessions_configure_soon(vm->daemon);
 }
 
 static void region_remove(struct vm *vm, uint32_t i)
@@ -390,14 +407,14 @@ int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **w
 int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char **why)
 {
 	*why = "a refused region must say a cause";
-	if (msg->cause == PS_CAUSE_NONE || msg->cause >= PS_CAUSE_END || !msg->npages)
+	if (msg->cause == PS_CAUSE_NONE || msg->cause >= PS_CAUSES_ROOM || !msg->npages)
 		return -EPROTO;
 	if (vm->nregions == PS_REGIONS_MAX)
 		return 0; /* shown or not, it takes no part */
 	vm->region[vm->nregions++] = (struct region){
 		.base = msg->base,
 		.npages = msg->npages,
-		.cause = msg->cause,
+		.cause = msg->cause < PS_CAUSE_END ? msg->cause : PS_CAUSE_ERROR,
 	};
 	return 0;
 }

@@ -52,7 +52,11 @@ struct vm {
 	struct region region[PS_REGIONS_MAX];
 	uint32_t nregions;
 	uint32_t last_region; /* where the last page was found */
-	uint64_t pages;	      /* of the regions that take part */
+	uint64_t pages;	      /* of the regions that take part, as the agent claims */
+	uint64_t granted;     /* of them, as far as the kernel says that the process has memory */
+	uint64_t resident;    /* pages that the process has, and when that was read */
+	uint64_t resident_at;
+	bool many; /* its process is other VMs too */
 	struct vm_sweep sweep[PS_REGIONS_MAX];
 	uint32_t nsweeps;
 

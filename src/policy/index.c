@@ -29,11 +29,14 @@
  * was expected is false once in 64. A false hint costs one look at a page; a false frame makes one
  * page not shareable, as in ESX, whose hash is its only key.
  *
- * One entry a tag: a newer hint takes the place of an older one, whose page is found again when it
- * changes or when its own hash is looked up; a frame takes the place of a hint.
+ * One entry a tag: a newer hint takes the place of an older one, a frame that of a hint; whose hint
+ * it was is told, for its owner keeps books of them (hints.c).
  *
- * The cap. At the cap a put makes room by dropping a hint at a random place near its own, which is
- * a random hint of all. Frames are never dropped and never refused.
+ * A hint that became wrong is found again without its hash: its owner kept the hash's lowest bits
+ * as they choose a bucket (index_place()), and a page has one hint at most, so the bucket is
+ * searched for the page. That is 2 KiB to read, where a second hash for each page would be
+ * 8 bytes to keep. An index therefore never has more than 1 << INDEX_PLACE_BITS buckets, which is
+ * enough for 16 TiB of pages.
  *
  * Measured (2^23 entries, resident memory; bench/policy-bench): 8.9 bytes an entry. Rejected, with
  * theirs: these buckets as arrays of malloc()'s, grown by an eighth (10.5: a fifth is holes), open
@@ -63,7 +66,6 @@
 #define BUCKET_MEAN 256u   /* entries; above it on average a bucket is split */
 #define BUCKET_CELLS 24u   /* 768 entries: 512 and 11 standard deviations */
 #define PAGE_BUCKETS 512u  /* buckets in one piece of the directory */
-#define EVICT_TRIES 16u	   /* buckets to look at for a hint to drop */
 #define ALLOC_OVERHEAD 16u /* of malloc(), for each piece */
 
 struct bucket {
@@ -74,14 +76,11 @@ struct bucket {
 
 struct page_index {
 	uint64_t secret;
-	uint64_t cap;
-	uint64_t random;
 	uint32_t base;	/* bits that chose among the first buckets */
 	uint32_t level; /* bits that choose among all buckets, but for those split already */
 	uint32_t split; /* buckets below it are split: they take one bit more */
 	uint64_t hints;
 	uint64_t frames;
-	uint64_t evicted;
 	uint32_t pages;	     /* pieces of the directory */
 	struct bucket **dir; /* PAGE_BUCKETS buckets each */
 	struct cells cells;
@@ -145,15 +144,22 @@ static struct bucket *bucket_at(const struct page_index *index, uint64_t number)
 	return &index->dir[number / PAGE_BUCKETS][number % PAGE_BUCKETS];
 }
 
-static struct place place_of(const struct page_index *index, uint64_t hash)
+/* The bucket of a mixed hash, of which the lowest INDEX_PLACE_BITS would do. */
+static struct bucket *bucket_of(const struct page_index *index, uint64_t mixed)
 {
-	uint64_t mixed = mix(hash, index->secret);
 	uint64_t number = mixed & ((1ull << index->level) - 1);
 
 	if (number < index->split)
 		number = mixed & ((2ull << index->level) - 1);
+	return bucket_at(index, number);
+}
+
+static struct place place_of(const struct page_index *index, uint64_t hash)
+{
+	uint64_t mixed = mix(hash, index->secret);
+
 	return (struct place){
-		.bucket = bucket_at(index, number),
+		.bucket = bucket_of(index, mixed),
 		.tag = mixed >> index->base & TAG_MASK,
 	};
 }
@@ -324,7 +330,7 @@ static void index_grow(struct page_index *index)
 
 	if (index->hints + index->frames <= next * BUCKET_MEAN)
 		return;
-	if (index->level == index->base + GROWTH_MAX)
+	if (index->level == index->base + GROWTH_MAX || index->level == INDEX_PLACE_BITS - 1)
 		return;
 	if (next / PAGE_BUCKETS == index->pages && dir_grow(index))
 		return;
@@ -337,48 +343,6 @@ static void index_grow(struct page_index *index)
 		index->level++;
 		index->split = 0;
 	}
-}
-
-/* ---- the cap -------------------------------------------------------------------------------- */
-
-/* Drops the first hint at or after a random place of the bucket. */
-static bool bucket_evict(struct page_index *index, struct bucket *bucket)
-{
-	uint32_t start;
-
-	if (!bucket->n)
-		return false;
-	index->random += 0x9e3779b97f4a7c15ull;
-	start = mix(index->random, index->secret) % bucket->n;
-	for (uint32_t i = 0; i < bucket->n; i++) {
-		uint32_t at = (start + i) % bucket->n;
-
-		if (!is_frame(*entry_at(index, bucket, at))) {
-			bucket_remove(index, bucket, at);
-			index->evicted++;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool at_cap(const struct page_index *index)
-{
-	return index->hints + index->frames >= index->cap;
-}
-
-/* Makes room for one entry near a hash. False: no hint found to drop. */
-static bool make_room(struct page_index *index, uint64_t hash)
-{
-	for (uint32_t i = 0; at_cap(index) && i < EVICT_TRIES; i++)
-		if (bucket_evict(index, place_of(index, hash + i).bucket))
-			break;
-	return !at_cap(index);
-}
-
-void index_set_cap(struct page_index *index, uint64_t cap)
-{
-	index->cap = cap;
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */
@@ -400,6 +364,16 @@ void index_fetch_entry(const struct page_index *index, uint64_t hash)
 		__builtin_prefetch(entry_at(index, place.bucket, at));
 }
 
+uint32_t index_place(const struct page_index *index, uint64_t hash)
+{
+	return mix(hash, index->secret) & ((1u << INDEX_PLACE_BITS) - 1);
+}
+
+uint64_t index_mix(const struct page_index *index, uint64_t hash)
+{
+	return mix(hash, ~index->secret);
+}
+
 struct index_entry index_lookup(const struct page_index *index, uint64_t hash)
 {
 	struct place place = place_of(index, hash);
@@ -417,7 +391,8 @@ static int put_new(struct page_index *index, uint64_t hash, uint64_t entry)
 	return r;
 }
 
-int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
+int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page,
+		   struct index_entry *had)
 {
 	struct place place = place_of(index, hash);
 	uint64_t *old = bucket_get(index, place.bucket, place.tag, NULL), entry;
@@ -427,16 +402,15 @@ int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_
 	entry = entry_make(place.tag, vm + 1, page);
 	if (old && is_frame(*old))
 		return -EEXIST;
-	if (old) {
-		*old = entry;
-		return 0;
-	}
-	if (at_cap(index) && !make_room(index, hash))
-		return -ENOSPC;
-	return put_new(index, hash, entry);
+	*had = old ? entry_read(*old) : (struct index_entry){.kind = INDEX_NONE};
+	if (!old)
+		return put_new(index, hash, entry);
+	*old = entry;
+	return 0;
 }
 
-int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame)
+int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame,
+		    struct index_entry *had)
 {
 	struct place place = place_of(index, hash);
 	uint64_t *old = bucket_get(index, place.bucket, place.tag, NULL), entry;
@@ -444,17 +418,16 @@ int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame)
 	if (frame >= PS_FRAMES_MAX)
 		return -EINVAL;
 	entry = entry_make(place.tag, OF_FRAME, frame);
+	*had = (struct index_entry){.kind = INDEX_NONE};
 	if (old && is_frame(*old))
 		return *old == entry ? 0 : -EEXIST;
-	if (old) {
-		*old = entry;
-		index->hints--;
-		index->frames++;
-		return 0;
-	}
-	if (at_cap(index))
-		make_room(index, hash);
-	return put_new(index, hash, entry);
+	if (!old)
+		return put_new(index, hash, entry);
+	*had = entry_read(*old);
+	*old = entry;
+	index->hints--;
+	index->frames++;
+	return 0;
 }
 
 static bool remove_exactly(struct page_index *index, uint64_t hash, uint32_t of, uint32_t where)
@@ -477,6 +450,27 @@ bool index_remove_frame(struct page_index *index, uint64_t hash, uint32_t frame)
 bool index_remove_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page)
 {
 	return vm < INDEX_VMS && page < PS_PAGES_MAX && remove_exactly(index, hash, vm + 1, page);
+}
+
+bool index_remove_page(struct page_index *index, uint32_t place, uint32_t vm, uint32_t page)
+{
+	struct bucket *bucket = bucket_of(index, place);
+	uint64_t wanted = entry_make(0, vm + 1, page), mask = (1ull << LOCATOR_BITS) - 1;
+
+	if (vm >= INDEX_VMS || page >= PS_PAGES_MAX)
+		return false;
+	for (uint32_t c = 0; c < bucket->ncells; c++) {
+		const uint64_t *words = cells_at(&index->cells, bucket->cell[c]);
+		uint32_t n = bucket->n - c * CELL_WORDS;
+
+		for (uint32_t i = 0; i < n && i < CELL_WORDS; i++) {
+			if ((words[i] & mask) != wanted)
+				continue;
+			bucket_remove(index, bucket, c * CELL_WORDS + i);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Drops a bucket's hints of these pages, all in one walk. */
@@ -526,7 +520,6 @@ struct index_stats index_stats(const struct page_index *index)
 	return (struct index_stats){
 		.hints = index->hints,
 		.frames = index->frames,
-		.evicted = index->evicted,
 		.bytes = sizeof(*index) + ALLOC_OVERHEAD +
 			 index->pages * (per_page + ALLOC_OVERHEAD) + index->cells.bytes,
 	};
@@ -543,15 +536,13 @@ static uint32_t base_for(uint64_t expected)
 	return base;
 }
 
-struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret)
+struct page_index *index_new(uint64_t expected, uint64_t secret)
 {
 	struct page_index *index = calloc(1, sizeof(*index));
 
 	if (!index)
 		return NULL;
 	index->secret = secret;
-	index->random = secret;
-	index->cap = cap;
 	index->base = index->level = base_for(expected);
 	cells_init(&index->cells);
 	while ((uint64_t)index->pages * PAGE_BUCKETS < bucket_count(index))

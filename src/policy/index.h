@@ -26,11 +26,16 @@ struct index_entry {
 struct page_index;
 
 /* expected: pages the domain's VMs have now, a guess that only makes false answers rarer.
- * cap: most entries to hold. secret: a random number no agent knows: spreads the hashes that a
- * hostile agent chooses. NULL: no memory. */
-struct page_index *index_new(uint64_t expected, uint64_t cap, uint64_t secret);
+ * secret: a random number no agent knows: spreads the hashes that a hostile agent chooses.
+ * NULL: no memory. How many hints there may be is not its business: see hints.h. */
+struct page_index *index_new(uint64_t expected, uint64_t secret);
 struct page_index *index_free(struct page_index *index); /* takes NULL, returns NULL */
-void index_set_cap(struct page_index *index, uint64_t cap);
+
+/* Where a hash's entry is, in few bits: what the owner of a hint keeps to find it again. */
+#define INDEX_PLACE_BITS 24u
+uint32_t index_place(const struct page_index *index, uint64_t hash);
+/* A hash as no agent can foresee it: for other tables that are keyed by hashes. */
+uint64_t index_mix(const struct page_index *index, uint64_t hash);
 
 /* For who has many hashes to look up: what the processor will need for this one is on its way to
  * its cache, first of its bucket, then (some lookups later) of the entry. Both change nothing. */
@@ -38,18 +43,21 @@ void index_fetch_bucket(const struct page_index *index, uint64_t hash);
 void index_fetch_entry(const struct page_index *index, uint64_t hash);
 struct index_entry index_lookup(const struct page_index *index, uint64_t hash);
 
-/* Puts a hint, in place of any hint there was for that hash. 0; -EEXIST: a frame is there, nothing
- * changed; -ENOSPC: the cap is reached and no hint could be dropped for it; -ENOMEM. At the cap a
- * random hint makes room. */
-int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page);
+/* Puts a hint, in place of any hint there was for that hash. *had: that one, or of kind NONE.
+ * 0; -EEXIST: a frame is there, nothing changed; -ENOMEM. */
+int index_put_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page,
+		   struct index_entry *had);
 
-/* Puts a frame in place of the hint, or of nothing. 0; -EEXIST: another frame is there; -ENOMEM.
- * The cap makes a hint go, but never refuses a frame: frames have a cap of their own. */
-int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame);
+/* Puts a frame in place of the hint (*had), or of nothing. 0; -EEXIST: another frame is there;
+ * -ENOMEM. */
+int index_put_frame(struct page_index *index, uint64_t hash, uint32_t frame,
+		    struct index_entry *had);
 
 /* Removes that very frame; that very hint. False if something else, or nothing, is there. */
 bool index_remove_frame(struct page_index *index, uint64_t hash, uint32_t frame);
 bool index_remove_hint(struct page_index *index, uint64_t hash, uint32_t vm, uint32_t page);
+/* Removes the one hint of that page, which index_place() said is there. It looks at a bucket. */
+bool index_remove_page(struct page_index *index, uint32_t place, uint32_t vm, uint32_t page);
 
 /* Drops hints of pages first .. last of a VM, in steps. *cursor is 0 at first; each call looks at
  * about budget entries; true when done. No hint of those pages may be put in between (a VM that
@@ -60,8 +68,7 @@ bool index_sweep(struct page_index *index, uint32_t vm, uint32_t first, uint32_t
 struct index_stats {
 	uint64_t hints;
 	uint64_t frames;
-	uint64_t evicted; /* hints that made room, ever */
-	uint64_t bytes;	  /* of memory, allocator's rounding included */
+	uint64_t bytes; /* of memory, allocator's rounding included */
 };
 struct index_stats index_stats(const struct page_index *index);
 

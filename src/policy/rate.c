@@ -6,7 +6,10 @@
  *
  *	Mem.ShareScanTime	size / (minutes * 60)		the goal: a whole pass in that time
  *	Mem.ShareRateMax	pages/s				of one VM
- *	Mem.ShareScanGHz	MB/s * GHz * size / sizes	of the whole host, split by size
+ *	Mem.ShareScanGHz	MB/s * GHz * fair part		of the whole host (fair.h)
+ *
+ * Size is of memory that is there, not of what a VM could have: a pass is over what is there, and
+ * a claim is nobody's cost.
  *
  * At ESX's defaults a GHz of CPU pays for 4 MB/s, 1024 pages/s; so a 64 GiB VM at 1024 pages/s
  * takes 4.55 hours, not one: that follows from the figures, and is left so.
@@ -34,13 +37,10 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 /* The VM's part of what the host's CPUs pay for. */
 static uint64_t rate_of_host(const struct rate_input *in)
 {
-	uint64_t all = in->host_pages > in->vm_pages ? in->host_pages : in->vm_pages;
-	unsigned __int128 part = (unsigned __int128)in->scan_ghz * PAGES_PER_MB * in->host_mhz;
+	unsigned __int128 all = (unsigned __int128)in->scan_ghz * PAGES_PER_MB * in->host_mhz;
+	uint64_t budget = all / MHZ_PER_GHZ > UINT32_MAX ? UINT32_MAX : (uint64_t)(all / MHZ_PER_GHZ);
 
-	if (!all)
-		return 0;
-	part = part * in->vm_pages / all / MHZ_PER_GHZ;
-	return part > UINT32_MAX ? UINT32_MAX : (uint64_t)part;
+	return fair_part(&in->pages, budget);
 }
 
 uint32_t rate_pages_per_second(const struct rate_input *in)
@@ -53,7 +53,7 @@ uint32_t rate_pages_per_second(const struct rate_input *in)
 	if (in->scan_time) {
 		uint64_t seconds = rate_pass_seconds(in->scan_time);
 
-		rate = min_u64(rate, (in->vm_pages + seconds - 1) / seconds);
+		rate = min_u64(rate, (in->pages.vm + seconds - 1) / seconds);
 	}
 	return rate ? rate : 1;
 }

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "policy/fair.h"
+
 #define RATE_BURST_PAGES 512u	   /* a bucket holds at least a block, the unit of work ... */
 #define RATE_BURST_NS 100000000ull /* ... or what its rate gives in this time, if that is more */
 
@@ -16,8 +18,7 @@ struct rate_input {
 	uint32_t scan_ghz;   /* Mem.ShareScanGHz, MB/s per GHz of host CPU; 0: none */
 	uint32_t rate_max;   /* Mem.ShareRateMax, pages/s; 0: none */
 	uint64_t host_mhz;   /* of all CPUs together */
-	uint64_t vm_pages;   /* size of this VM */
-	uint64_t host_pages; /* size of all VMs that share the host's part; >= vm_pages */
+	struct fair pages;   /* of this VM, of its user's, of all that share the host's part */
 };
 
 /* Pages a second for that VM; 0: none at all. At least 1 otherwise. */

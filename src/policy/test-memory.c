@@ -123,14 +123,15 @@ TEST("vmmap: any allocation may fail, no entry is half there")
 
 static void index_story(void)
 {
-	struct page_index *index = index_new(0, UINT64_MAX, 3);
+	struct page_index *index = index_new(0, 3);
+	struct index_entry had;
 	struct rng rng = {20};
 	uint64_t put = 0, cursor = 0;
 
 	if (!index)
 		return;
 	for (uint32_t i = 0; i < 133000; i++) {
-		int r = index_put_hint(index, rng_next(&rng), i % 2, i);
+		int r = index_put_hint(index, rng_next(&rng), i % 2, i, &had);
 
 		CHECK(!r || r == -ENOMEM);
 		put += !r;

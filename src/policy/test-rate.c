@@ -14,8 +14,7 @@ static struct rate_input defaults(uint64_t vm_pages)
 		.scan_ghz = 4,
 		.rate_max = 1024,
 		.host_mhz = 100000,
-		.vm_pages = vm_pages,
-		.host_pages = vm_pages,
+		.pages = {.vm = vm_pages, .user = vm_pages, .all = vm_pages, .users = 1},
 	};
 }
 
@@ -34,7 +33,7 @@ TEST("Mem.ShareRateMax rules from 14.06 GiB on, and makes 64 GiB take 4.55 hours
 	CHECK_EQ(rate_pages_per_second(&in), 1024);
 	in = defaults(64 * GIB_PAGES);
 	CHECK_EQ(rate_pages_per_second(&in), 1024);
-	CHECK_EQ(in.vm_pages / 1024 * 100 / 3600, 455);
+	CHECK_EQ(in.pages.vm / 1024 * 100 / 3600, 455);
 }
 
 TEST("Mem.ShareScanGHz 4 pays for 1024 pages a second with each GHz")
@@ -58,9 +57,9 @@ TEST("the host's part is split over VMs by their size")
 	in.rate_max = 1u << 20;
 	in.scan_time = 0;
 	in.host_mhz = 8000; /* 8192 pages/s */
-	in.host_pages = 4 * GIB_PAGES;
+	in.pages.user = in.pages.all = 4 * GIB_PAGES;
 	CHECK_EQ(rate_pages_per_second(&in), 2048);
-	in.vm_pages = 3 * GIB_PAGES;
+	in.pages.vm = 3 * GIB_PAGES;
 	CHECK_EQ(rate_pages_per_second(&in), 6144);
 }
 
@@ -88,7 +87,7 @@ TEST("0 in Mem.ShareScanGHz or Mem.ShareRateMax looks at nothing; anything else 
 	CHECK_EQ(rate_pages_per_second(&in), 1);
 	in = defaults(1);
 	in.host_mhz = 1;
-	in.host_pages = UINT64_MAX;
+	in.pages.user = in.pages.all = UINT64_MAX;
 	CHECK_EQ(rate_pages_per_second(&in), 1);
 }
 
@@ -98,8 +97,7 @@ TEST("no figure overflows: the widest settings on the largest host stay within M
 		.scan_ghz = 32,
 		.rate_max = 4194304,
 		.host_mhz = UINT32_MAX,
-		.vm_pages = UINT64_MAX,
-		.host_pages = 1,
+		.pages = {.vm = UINT64_MAX, .user = 1, .all = 1, .users = 1},
 	};
 
 	CHECK_EQ(rate_pages_per_second(&in), 4194304);

@@ -158,6 +158,26 @@ TEST("saved over all VMs is shared less common")
 	frames_free(frames);
 }
 
+TEST("a hint's note is no frame: it is replaced by a note, and by nothing else")
+{
+	struct vmmap *map = vmmap_new();
+
+	CHECK_OK(vmmap_hint(map, 5, 0));
+	CHECK_OK(vmmap_hint(map, 5, (1u << VMMAP_NOTE_BITS) - 1));
+	CHECK_EQ(vmmap_get(map, 5).frame, (1u << VMMAP_NOTE_BITS) - 1);
+	CHECK_EQ(vmmap_hint(map, 5, 1u << VMMAP_NOTE_BITS), -EINVAL);
+	CHECK_EQ(vmmap_hint(map, PS_PAGES_MAX, 1), -EINVAL);
+	CHECK_EQ(vmmap_set(map, 5, VMMAP_PENDING, 1), -EEXIST);
+	CHECK_EQ(vmmap_hinted(map), 1u);
+	CHECK_OK(vmmap_set(map, 6, VMMAP_PENDING, 1));
+	CHECK_EQ(vmmap_hint(map, 6, 1), -EEXIST);
+	CHECK(vmmap_check(map));
+	CHECK_EQ(vmmap_clear(map, 5).state, VMMAP_HINTED);
+	CHECK_EQ(vmmap_hinted(map), 0u);
+	CHECK(vmmap_check(map));
+	vmmap_free(map);
+}
+
 TEST("what is only promised, and a frame with one user, save nothing")
 {
 	struct frames *frames = frames_new(512, 512);

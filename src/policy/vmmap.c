@@ -6,11 +6,12 @@
  * death is settled from, so it is the daemon's own word, not the agent's: an agent that lies about
  * UNSHARED, REFUSED or SHARED is measured against it.
  *
- *	NONE	no reference				leaves to PENDING, MAPPED
+ *	NONE	no reference				leaves to PENDING, MAPPED, HINTED
  *	PENDING	the agent was told to map the frame	leaves to MAPPED, NONE
  *	MAPPED	the agent said that it did		leaves to NONE
+ *	HINTED	no reference; a note where its hint is	leaves to NONE
  *
- * 4 bytes a page: 28 bits of frame, 2 of state, in chunks of a block that exist while one of its
+ * 4 bytes a page: 30 bits of frame or note, 2 of state, in chunks of a block that exist while one of its
  * pages has an entry; above them a fixed root and directories of 512 chunks, so that any page
  * number below PS_PAGES_MAX costs at most a directory (4 KiB) and a chunk (2 KiB).
  *
@@ -44,7 +45,7 @@ struct dir {
 };
 
 struct vmmap {
-	uint64_t count[VMMAP_MAPPED + 1]; /* of PENDING, of MAPPED */
+	uint64_t count[VMMAP_HINTED + 1]; /* by state, but NONE */
 	uint64_t bytes;
 	struct dir *dir[ROOT_DIRS];
 };
@@ -131,10 +132,25 @@ static bool may_become(struct vmmap_entry from, enum vmmap_state state, uint32_t
 	       (from.state == VMMAP_PENDING && state == VMMAP_MAPPED && from.frame == frame);
 }
 
+/* The entry of a page that had one of that state. */
+static int put(struct vmmap *map, uint32_t page, enum vmmap_state old, uint32_t entry)
+{
+	struct chunk *chunk = chunk_make(map, page);
+
+	if (!chunk)
+		return -ENOMEM;
+	if (old == VMMAP_NONE)
+		chunk->used++;
+	else
+		map->count[old]--;
+	chunk->entry[page % CHUNK_PAGES] = entry;
+	map->count[entry >> STATE_SHIFT]++;
+	return 0;
+}
+
 int vmmap_set(struct vmmap *map, uint32_t page, enum vmmap_state state, uint32_t frame)
 {
 	struct vmmap_entry old = vmmap_get(map, page);
-	struct chunk *chunk;
 
 	if (page >= PS_PAGES_MAX || frame >= PS_FRAMES_MAX)
 		return -EINVAL;
@@ -142,16 +158,18 @@ int vmmap_set(struct vmmap *map, uint32_t page, enum vmmap_state state, uint32_t
 		return -EINVAL;
 	if (!may_become(old, state, frame))
 		return -EEXIST;
-	chunk = chunk_make(map, page);
-	if (!chunk)
-		return -ENOMEM;
-	if (old.state == VMMAP_NONE)
-		chunk->used++;
-	else
-		map->count[old.state]--;
-	chunk->entry[page % CHUNK_PAGES] = encode(state, frame);
-	map->count[state]++;
-	return 0;
+	return put(map, page, old.state, encode(state, frame));
+}
+
+int vmmap_hint(struct vmmap *map, uint32_t page, uint32_t note)
+{
+	struct vmmap_entry old = vmmap_get(map, page);
+
+	if (page >= PS_PAGES_MAX || note >> VMMAP_NOTE_BITS)
+		return -EINVAL;
+	if (old.state != VMMAP_NONE && old.state != VMMAP_HINTED)
+		return -EEXIST;
+	return put(map, page, old.state, encode(VMMAP_HINTED, note));
 }
 
 struct vmmap_entry vmmap_clear(struct vmmap *map, uint32_t page)
@@ -201,6 +219,11 @@ uint64_t vmmap_mapped(const struct vmmap *map)
 	return map->count[VMMAP_MAPPED];
 }
 
+uint64_t vmmap_hinted(const struct vmmap *map)
+{
+	return map->count[VMMAP_HINTED];
+}
+
 uint64_t vmmap_bytes(const struct vmmap *map)
 {
 	return map->bytes;
@@ -243,7 +266,7 @@ struct vmmap *vmmap_free(struct vmmap *map)
 }
 
 /* Counts a chunk's entries by state; true if its own count is right. */
-static bool check_chunk(const struct chunk *chunk, uint64_t count[VMMAP_MAPPED + 1])
+static bool check_chunk(const struct chunk *chunk, uint64_t count[VMMAP_HINTED + 1])
 {
 	uint32_t used = 0;
 
@@ -252,7 +275,7 @@ static bool check_chunk(const struct chunk *chunk, uint64_t count[VMMAP_MAPPED +
 
 		if (entry.state == VMMAP_NONE)
 			continue;
-		if (entry.state > VMMAP_MAPPED || entry.frame >= PS_FRAMES_MAX)
+		if (entry.state != VMMAP_HINTED && entry.frame >= PS_FRAMES_MAX)
 			return false;
 		count[entry.state]++;
 		used++;
@@ -262,7 +285,7 @@ static bool check_chunk(const struct chunk *chunk, uint64_t count[VMMAP_MAPPED +
 
 bool vmmap_check(const struct vmmap *map)
 {
-	uint64_t count[VMMAP_MAPPED + 1] = {0}, bytes = sizeof(*map) + ALLOC_OVERHEAD;
+	uint64_t count[VMMAP_HINTED + 1] = {0}, bytes = sizeof(*map) + ALLOC_OVERHEAD;
 
 	for (uint32_t d = 0; d < ROOT_DIRS; d++) {
 		uint32_t used = 0;
@@ -281,6 +304,8 @@ bool vmmap_check(const struct vmmap *map)
 		bytes += sizeof(struct dir) + ALLOC_OVERHEAD;
 		bytes += used * (sizeof(struct chunk) + ALLOC_OVERHEAD);
 	}
-	return bytes == map->bytes && count[VMMAP_PENDING] == map->count[VMMAP_PENDING] &&
-	       count[VMMAP_MAPPED] == map->count[VMMAP_MAPPED];
+	for (int state = VMMAP_PENDING; state <= VMMAP_HINTED; state++)
+		if (count[state] != map->count[state])
+			return false;
+	return bytes == map->bytes;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vmmap: of one VM: which frame each of its pages is promised (pending) or has (mapped).
- * Each entry stands for one reference to the frame; the caller takes and drops it.
+ * vmmap: of one VM: which frame each of its pages is promised (pending) or has (mapped); such an
+ * entry stands for one reference to the frame, which the caller takes and drops. Or the note of
+ * a page's hint (hinted; hints.h).
  */
 #ifndef PSHARE_POLICY_VMMAP_H
 #define PSHARE_POLICY_VMMAP_H
@@ -12,11 +13,13 @@
 
 #include "wire/wire.h"
 
-enum vmmap_state { VMMAP_NONE, VMMAP_PENDING, VMMAP_MAPPED };
+enum vmmap_state { VMMAP_NONE, VMMAP_PENDING, VMMAP_MAPPED, VMMAP_HINTED };
+
+#define VMMAP_NOTE_BITS 30u
 
 struct vmmap_entry {
 	enum vmmap_state state;
-	uint32_t frame; /* PS_FRAME_NONE if state is NONE */
+	uint32_t frame; /* HINTED: the note; PS_FRAME_NONE if state is NONE */
 };
 
 struct frames;
@@ -32,6 +35,10 @@ struct vmmap_entry vmmap_get(const struct vmmap *map, uint32_t page);
  * 0; -EEXIST: it has another entry; -EINVAL: page, frame or state out of range; -ENOMEM. */
 int vmmap_set(struct vmmap *map, uint32_t page, enum vmmap_state state, uint32_t frame);
 
+/* Notes a page's hint, in place of an older note. 0; -EEXIST: it is PENDING or MAPPED; -EINVAL;
+ * -ENOMEM. */
+int vmmap_hint(struct vmmap *map, uint32_t page, uint32_t note);
+
 /* Takes the entry out and returns it (state NONE if there was none). */
 struct vmmap_entry vmmap_clear(struct vmmap *map, uint32_t page);
 
@@ -41,6 +48,7 @@ bool vmmap_next(const struct vmmap *map, uint32_t *page, struct vmmap_entry *ent
 
 uint64_t vmmap_pending(const struct vmmap *map); /* pages */
 uint64_t vmmap_mapped(const struct vmmap *map);	 /* pages */
+uint64_t vmmap_hinted(const struct vmmap *map);	 /* pages */
 uint64_t vmmap_bytes(const struct vmmap *map);
 
 /* ESX's SHRDSVD in pages: each mapped page saves 1 - 1/references of its frame. Over all VMs of a

@@ -87,6 +87,33 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
 	return r < 0 ? r : 0;
 }
 
+uint64_t pagemap_own(int fd, uintptr_t start, uintptr_t end)
+{
+	struct page_region vec[64];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)vec,
+		.vec_len = sizeof(vec) / sizeof(vec[0]),
+		.category_inverted = PAGE_IS_PFNZERO | PAGE_IS_FILE,
+		.category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO | PAGE_IS_FILE,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+	uint64_t bytes = 0;
+
+	while (arg.start < end) {
+		int n = pagemap_ioctl(fd, &arg);
+
+		if (n < 0 || arg.walk_end <= arg.start)
+			break;
+		for (int i = 0; i < n; i++)
+			bytes += vec[i].end - vec[i].start;
+		arg.start = arg.walk_end;
+	}
+	return bytes;
+}
+
 int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
 		   uintptr_t *walked)
 {

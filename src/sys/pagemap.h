@@ -49,4 +49,8 @@ static inline bool pagemap_is_copied(uint64_t entry)
 /* The entries of n pages from addr on (PM_... of sys/uapi.h). 0 or -errno. */
 int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
+/* Bytes of a range that have memory of their own: what was only read has not, nor what is a file's.
+ * (mincore() cannot tell.) 0 where it cannot be read. */
+uint64_t pagemap_own(int fd, uintptr_t start, uintptr_t end);
+
 #endif

@@ -128,6 +128,24 @@ int sys_comm(pid_t pid, char comm[SYS_COMM_MAX])
 	return 0;
 }
 
+int sys_resident(pid_t pid, uint64_t *bytes)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long pages;
+	char path[32];
+	int r;
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	r = sys_read_text(path, 256, &text);
+	if (r < 0)
+		return r;
+	if (sscanf(text, "%*u %llu", &pages) != 1)
+		return -ENODATA;
+	*bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
 int sys_write_own(void *to, const void *from, size_t len)
 {
 	struct iovec local = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};

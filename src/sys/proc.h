@@ -31,6 +31,9 @@ int sys_read_u64(const char *path, uint64_t *value);
 /* The name of a process, unprintable bytes turned to '?'. */
 int sys_comm(pid_t pid, char comm[SYS_COMM_MAX]);
 
+/* Resident memory of a process, of whatever kind, bytes. */
+int sys_resident(pid_t pid, uint64_t *bytes);
+
 /* CPU time of this process, user and system, ns. */
 int sys_self_cpu(uint64_t *ns);
 /* Resident anonymous memory of this process, bytes. */

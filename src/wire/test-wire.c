@@ -2,6 +2,7 @@
 #include "harness/harness.h"
 #include "wire/wire.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 static void head_set(void *buf, uint32_t magic, uint16_t type, uint16_t size)
@@ -199,4 +200,31 @@ TEST("a name without its NUL, or with bytes behind it, is refused")
 	memset(name, 0, sizeof(name));
 	name[PS_NAME_MAX - 1] = 'a';
 	CHECK_EQ(ps_name_check(name), -EINVAL);
+}
+
+#define AT(type, field) offsetof(struct type, field)
+
+TEST("the layout is that of the version that it goes by: who moves a field changes the version")
+{
+	CHECK_EQ(PS_WIRE_VERSION, 3u);
+	CHECK_EQ(PS_MSG_REHINT, 12);
+	CHECK_EQ(sizeof(struct ps_msg_hello), 104u);
+	CHECK_EQ(sizeof(struct ps_msg_config), 32u);
+	CHECK_EQ(AT(ps_ring_map, down), 65728u);
+	CHECK_EQ(AT(ps_ring_map, stats), 135168u);
+	CHECK_EQ(AT(ps_ring_map, content), 139264u);
+	CHECK_EQ(AT(ps_agent_stats, cpu_ns), 10u * 8);
+	CHECK_EQ(AT(ps_agent_stats, faults), 20u * 8);
+	CHECK_EQ(AT(ps_agent_stats, unseen), 21u * 8);
+	CHECK_EQ(AT(ps_agent_stats, error), 23u * 8);
+	CHECK_EQ(AT(ps_agent_stats, refused), 39u * 8);
+}
+
+TEST("causes are last in the figures, with room: a new one moves nothing")
+{
+	const struct ps_agent_stats *stats = NULL;
+
+	CHECK_EQ(AT(ps_agent_stats, refused) + sizeof(stats->refused), sizeof(*stats));
+	CHECK_GE(sizeof(stats->refused) / sizeof(stats->refused[0]), PS_CAUSE_END);
+	CHECK_EQ(PS_CAUSE_ERROR, 14);
 }

@@ -27,6 +27,7 @@ static const uint16_t msg_sizes[PS_MSG_TYPE_END] = {
 	[PS_MSG_REGION_DEL] = sizeof(struct ps_msg_region),
 	[PS_MSG_REGION_REFUSED] = sizeof(struct ps_msg_region),
 	[PS_MSG_OLD_GONE] = sizeof(struct ps_msg_plain),
+	[PS_MSG_REHINT] = sizeof(struct ps_msg_plain),
 };
 
 static const char *const cause_names[PS_CAUSE_END] = {
@@ -53,7 +54,6 @@ _Static_assert(offsetof(struct ps_msg_hello, version) == sizeof(struct ps_msg_he
 	       "the version follows the head");
 _Static_assert(offsetof(struct ps_msg_welcome, version) == sizeof(struct ps_msg_head),
 	       "the version follows the head");
-_Static_assert(sizeof(struct ps_entry) == 16, "four entries a cache line");
 _Static_assert((PS_RING_ENTRIES & (PS_RING_ENTRIES - 1)) == 0, "free-running counters wrap");
 _Static_assert(offsetof(struct ps_ring_map, content) % PS_PAGE_SIZE == 0, "slots are pages");
 

@@ -24,6 +24,8 @@
  *   agent  -> LEFT                   nothing of that store, nor of an earlier session's, is mapped
  *                                    for the guest any more
  *   daemon -> DOMAIN                 the new domain (a fresh generation)
+ *   daemon -> REHINT                 hints were lost for want of room, and there is room now: every
+ *                                    page is to be hinted anew, as after DOMAIN
  *   either side closes. The agent keeps every mapping it has: frames stay valid, because a
  *   daemon never punches a frame of a VM whose process lives, and a memfd outlives its daemon.
  *
@@ -43,7 +45,7 @@
 
 #include <stdint.h>
 
-#define PS_WIRE_VERSION 2u
+#define PS_WIRE_VERSION 3u
 #define PS_WIRE_MAGIC 0x31485350u /* "PSH1" */
 
 #define PS_PAGE_SHIFT 12
@@ -74,6 +76,7 @@ enum ps_msg_type {
 	PS_MSG_REGION_DEL,
 	PS_MSG_REGION_REFUSED,
 	PS_MSG_OLD_GONE, /* agent: no page maps a frame of an earlier session any more */
+	PS_MSG_REHINT,	 /* daemon: hints were lost, hint every page anew */
 	PS_MSG_TYPE_END
 };
 
@@ -151,7 +154,7 @@ struct ps_msg_region { /* REGION_ADD, REGION_DEL, REGION_REFUSED */
 	uint32_t reserved;
 };
 
-struct ps_msg_plain { /* OLD_GONE */
+struct ps_msg_plain { /* OLD_GONE, REHINT */
 	struct ps_msg_head head;
 };
 
@@ -174,6 +177,11 @@ enum ps_cause {
 	PS_CAUSE_ERROR, /* an errno nobody expected */
 	PS_CAUSE_END
 };
+
+/* Room for causes on the wire. A new cause takes the next number below it, which moves nothing: an
+ * agent and a daemon of different ages still agree where everything is, and a cause that one of
+ * them does not know is "error" to it. */
+#define PS_CAUSES_ROOM 64u
 
 /* ---- rings -------------------------------------------------------------------------------- */
 
@@ -222,7 +230,7 @@ struct ps_agent_stats {
 	uint64_t size;	 /* of all regions that take part */
 	uint64_t grant;	 /* present in the guest's mapping, of whatever kind */
 	uint64_t shared; /* frames mapped, of this and earlier stores */
-	uint64_t zero;	 /* the kernel's zero page mapped where content was given back */
+	uint64_t zero;	 /* the kernel's zero page mapped where memory was given back */
 	uint64_t large;	 /* in huge pages */
 	uint64_t quarantined;
 	uint64_t cowh;	      /* pages inside large blocks whose twin is known (hints answered) */
@@ -240,8 +248,9 @@ struct ps_agent_stats {
 	uint64_t discards;		/* shared pages discarded by the VMM */
 	uint64_t late_writes;		/* found in quarantine and put back into the guest */
 	uint64_t faults;		/* write faults settled */
-	uint64_t refused[PS_CAUSE_END]; /* by cause */
-	/* since version 3 */
+	uint64_t unseen;		/* present, and not judged yet: neither hashed nor restless */
+	uint64_t cause;			  /* enum ps_cause: nothing is shared any more, because */
+	uint64_t error;			  /* the errno behind the last refusal of PS_CAUSE_ERROR */
 	uint64_t pins;	       /* enum ps_pins: how pinned pages are told */
 	uint64_t broken;       /* pages that the guest wrote to, inside their frames' mappings */
 	uint64_t brought_back; /* events: back in anonymous memory */
@@ -250,7 +259,8 @@ struct ps_agent_stats {
 	uint64_t batches;      /* of closed pages; while one lasts, writes to them wait */
 	uint64_t stall_ns;     /* how long they lasted, all together */
 	uint64_t stall_max_ns; /* and the longest */
-	uint64_t spare[8];
+	uint64_t spare[7];
+	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
 struct ps_ring_map {
@@ -259,6 +269,12 @@ struct ps_ring_map {
 	_Alignas(4096) struct ps_agent_stats stats;
 	_Alignas(4096) uint8_t content[PS_CONTENT_SLOTS][PS_PAGE_SIZE];
 };
+
+/* What PS_WIRE_VERSION stands for. Whoever has to change a number here changes the version too
+ * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */
+_Static_assert(PS_CAUSE_END <= PS_CAUSES_ROOM, "a cause has its place in refused[]");
+_Static_assert(sizeof(struct ps_agent_stats) == 103 * 8, "the layout of version 3");
+_Static_assert(sizeof(struct ps_entry) == 16, "the layout of version 3: four a cache line");
 
 /* ---- decoding (wire.c: pure, tested alone) -------------------------------------------------- */
 

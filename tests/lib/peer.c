@@ -141,6 +141,9 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 	case PS_MSG_LEAVE:
 		p->leave = m->leave.generation;
 		break;
+	case PS_MSG_REHINT:
+		p->rehints++;
+		break;
 	default:
 		t_fail("the daemon sent a message of type %u", m->head.type);
 	}
@@ -210,6 +213,19 @@ int peer_region(struct peer *p, unsigned int type, uint32_t base, uint32_t npage
 	union peer_msg m = {.region = {.base = base, .npages = npages, .cause = cause}};
 
 	return peer_say(p, type, &m, NULL, 0);
+}
+
+void peer_look_large(uint64_t bytes)
+{
+	const size_t piece = 2u << 20;
+	int fd = t_sys(memfd_create("large", MFD_CLOEXEC));
+
+	t_sys(ftruncate(fd, (off_t)piece));
+	for (uint64_t done = 0; done < bytes; done += piece)
+		t_check(mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+			     0) != MAP_FAILED,
+			"%m");
+	close(fd);
 }
 
 void peer_ring(struct peer *p)

@@ -20,6 +20,7 @@ struct peer {
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
 	uint64_t leave; /* generation of a LEAVE that was received and not answered */
+	unsigned int rehints; /* REHINTs received */
 	uint8_t uuid[16];
 	bool over;		     /* the daemon closed the connection */
 	struct ps_msg_refuse refuse; /* what it said before, if type is set */
@@ -55,6 +56,10 @@ int peer_hear(struct peer *p, unsigned int type, int ms);
 /* The whole greeting of an honest agent. Fails the test if it is refused. */
 void peer_join(struct peer *p, const struct t_daemon *d, const char *name, const char *salt);
 int peer_region(struct peer *p, unsigned int type, uint32_t base, uint32_t npages, uint32_t cause);
+
+/* This process has so much more memory resident from now on, as far as the kernel's count goes: a
+ * few pages of a file, mapped again and again. For agents of paper that hint much. */
+void peer_look_large(uint64_t bytes);
 
 /* Rings, as an honest agent uses them. */
 bool peer_up(struct peer *p, unsigned int op, unsigned int cause, unsigned int slot, uint32_t page,

@@ -11,14 +11,15 @@
 #define HANGS_SECONDS "15"
 
 /* why: what the failed test must have said, so that it failed for the danger's sake. */
-static void must_fail(const char *unsafe, const char *sentence, const char *why)
+static void must_fail(const char *program, const char *unsafe, const char *sentence,
+		      const char *why)
 {
 	static char out[1 << 20];
 	int status;
 
 	setenv("PSHARE_TEST_UNSAFE", unsafe, 1);
 	setenv("FAKEVMM_SECONDS", HANGS_SECONDS, 1);
-	status = TEST_RUN(out, sizeof(out), test_built("tests/test-dangers"), sentence);
+	status = TEST_RUN(out, sizeof(out), test_built(program), sentence);
 	if (strstr(out, "# SKIP"))
 		SKIP("%s", strstr(out, "# SKIP") + 7);
 	if (status != 1 || !strstr(out, "not ok 1") || !strstr(out, why))
@@ -28,11 +29,12 @@ static void must_fail(const char *unsafe, const char *sentence, const char *why)
 	REQUIRE_IN(why, out);
 }
 
-#define WITHOUT(unsafe, sentence, why)                             \
+#define WITHOUT_IN(program, unsafe, sentence, why)                 \
 	TEST_SECONDS("without " unsafe " is seen: " sentence, 200) \
 	{                                                          \
-		must_fail(unsafe, sentence, why);                  \
+		must_fail(program, unsafe, sentence, why);         \
 	}
+#define WITHOUT(unsafe, sentence, why) WITHOUT_IN("tests/test-dangers", unsafe, sentence, why)
 
 WITHOUT("compare-before", "1 a write between compare and map", "wrong")
 WITHOUT("copy-pinned", "2 a device writes through its pin", "wrong")
@@ -50,3 +52,4 @@ WITHOUT("settler-mallocs", "12 a fault under malloc", "hangs")
 WITHOUT("ask-daemon", "14 writes are settled", "hangs")
 WITHOUT("register-early", "16 guest memory is still populated", "huge")
 WITHOUT("no-map-limit", "18 sharing stops short", "max")
+WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing new", "move_on")

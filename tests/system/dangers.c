@@ -18,6 +18,7 @@
  * no-fork               6  agent   fork() does not wait for what is out; pages are out for long
  * no-remap              6  agent   mremap() and munmap() go to the kernel alone
  * one-store             7  daemon  all domains share one store
+ * keep-store           12 daemon  who remains keeps the store of who was made to leave (flow.c)
  * writable-store        8  daemon  agents get a store that they can write to
  * keep-salt             9  both    the salt stays in memory
  * any-user             10  daemon  a salt is believed from whoever says it

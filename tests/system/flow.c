@@ -531,6 +531,16 @@ TEST("SHRDSVD is never more than SHRD, though it is counted once a second")
 	t_daemon_free(&d);
 }
 
+/* It is told to leave, and says that it has. */
+static void move_on(struct peer *p)
+{
+	union peer_msg m = {0};
+
+	REQUIRE_EQ(peer_hear(p, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
+	m.leave.generation = p->leave;
+	REQUIRE_OK(peer_say(p, PS_MSG_LEFT, &m, NULL, 0));
+}
+
 TEST("a VM whose salt is changed leaves, and is told its new domain when its order ring is empty")
 {
 	struct ps_entry order;
@@ -557,6 +567,7 @@ TEST("a VM whose salt is changed leaves, and is told its new domain when its ord
 	}
 	REQUIRE_EQ(peer_hear(&a, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
 	CHECK_EQ(a.leave, before);
+	move_on(&b);
 	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* not true yet, so not answered */
 	m.leave.generation = before;
 	REQUIRE_OK(peer_say(&a, PS_MSG_LEFT, &m, NULL, 0));
@@ -567,7 +578,62 @@ TEST("a VM whose salt is changed leaves, and is told its new domain when its ord
 	REQUIRE(!t_wait(asker, 5, &status));
 	CHECK_EQ(status, 0);
 	CHECK_EQ(shrd("a"), 0);
-	CHECK_EQ(shrd("b"), T_PAGE);
+	CHECK_EQ(shrd("b"), 0);
+	t_daemon_free(&d);
+}
+
+/* Does the store behind that descriptor have the content anywhere? */
+static bool store_shows(int fd, uint32_t key)
+{
+	uint8_t wanted[T_PAGE], got[T_PAGE];
+	off_t at = 0;
+
+	fill(wanted, key);
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		if (pread(fd, got, T_PAGE, at) == T_PAGE && !memcmp(got, wanted, T_PAGE))
+			return true;
+		at += T_PAGE;
+	}
+	return false;
+}
+
+TEST("who was made to leave sees nothing new by the store's descriptor that he kept")
+{
+	struct peer leaver, a, b, out;
+	uint64_t before;
+	pid_t asker;
+	int status, kept;
+
+	start(NULL);
+	join(&leaver, "leaver");
+	join(&a, "a");
+	join(&b, "b");
+	peer_join(&out, &d, "out", "another domain");
+	before = a.domain.generation;
+	share_both(&a, 7, &b, 9, 1);
+	kept = dup(leaver.store_fd);
+	REQUIRE_SYS(kept);
+	CHECK(store_shows(kept, 1));
+	asker = fork();
+	if (!asker)
+		_exit(t_vm_setting_put(&d, "leaver", "sched.mem.pshare.enable",
+				       "{\"value\":false}") != 200);
+	move_on(&leaver); /* it says LEFT, and maps and holds what it likes */
+	move_on(&a);
+	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* b is still there: not true yet */
+	move_on(&b);
+	REQUIRE(!t_wait(asker, 5, &status));
+	CHECK_EQ(status, 0);
+	REQUIRE_EQ(peer_hear(&a, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+	REQUIRE_EQ(peer_hear(&b, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+	CHECK_NE(a.domain.generation, before);
+	CHECK_EQ(a.domain.generation, b.domain.generation);
+	share_both(&a, 8, &b, 8, 2);
+	CHECK(store_shows(a.store_fd, 2));
+	CHECK(!store_shows(kept, 2));
+	CHECK(!store_shows(kept, 1));
+	CHECK_EQ(peer_hear(&out, PS_MSG_LEAVE, 100), 0); /* another domain is not touched */
+	close(kept);
 	t_daemon_free(&d);
 }
 

@@ -252,11 +252,13 @@ static void crowd(void)
 {
 	struct peer slow, other;
 
+	peer_look_large(2ull * CROWD_PAGES * PS_PAGE_SIZE);
 	peer_join(&slow, &d, "slow", "crowd");
 	peer_join(&other, &d, "other", "crowd");
 	peer_region(&slow, PS_MSG_REGION_ADD, 0, CROWD_PAGES, 0);
 	peer_region(&other, PS_MSG_REGION_ADD, 0, CROWD_PAGES, 0);
 	CHECK(hears_rate(&other, false));
+	t_sleep(1.5); /* until it is known how much memory they have */
 	hint_all(&slow);
 	hint_all(&other);
 	CHECK(hears_rate(&other, true));
