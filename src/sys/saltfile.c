@@ -9,6 +9,8 @@
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 #include "sys/memfd.h"
+#include "sys/salt.h"
+#include "sys/self.h"
 #include "wire/wire.h"
 
 /* Reads to the end; -EFBIG where room bytes are not enough. */
@@ -67,8 +69,12 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 
 int sys_salt_memfd(const void *salt, size_t length)
 {
-	_cleanup_close_ int fd = sys_memfd_new("pshare-salt", length);
+	_cleanup_close_ int fd = -1;
 	int r = 0;
+
+	if (!sys_self_may_write(length))
+		return -EFBIG;
+	fd = sys_memfd_new(SYS_SALT_NAME, length);
 
 	if (fd < 0)
 		return fd;

@@ -20,6 +20,7 @@
 #define VMAS_NOT_RW 128u   /* not readable and writable, or executable */
 #define VMAS_DONTFORK 256u /* all of it is DONTFORK */
 #define VMAS_HUGEPAGE 512u /* some of it has MADV_HUGEPAGE */
+#define VMAS_MEMFD 1024u   /* file-backed, by a memfd */
 
 /* Says what [addr, addr+len) is made of. 0, *what set; or -errno. */
 int vmas_describe(uintptr_t addr, size_t len, unsigned int *what);
