@@ -51,6 +51,8 @@ struct agent {
 	atomic_bool unrefs;    /* some block has them */
 	atomic_bool gave_up;   /* something unexpected happened: nothing is taken out any more */
 	bool no_share;	       /* PSHARE_NO_SHARE */
+	enum ps_cause cause;   /* why this process cannot share at all; NONE: it can. The worker's,
+				  once there is one */
 
 	struct region region[PS_REGIONS_MAX];
 	uint32_t next_base; /* first page number never given to a region */

@@ -111,6 +111,23 @@ int birth_identity(struct agent *a)
 	return 0;
 }
 
+enum ps_cause birth_cause(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return PS_CAUSE_USERFAULTFD;
+	case -ENOSYS:
+	case -EINVAL:
+		return PS_CAUSE_KERNEL;
+	case -ENOMEM:
+		return sys_self_limited_as() ? PS_CAUSE_RLIMIT_AS : PS_CAUSE_NO_MEMORY;
+	default:
+		agent_say("sharing could not be set up", -err);
+		return PS_CAUSE_ERROR;
+	}
+}
+
 /* What is stuck lies in a mapping of the store, and those no child gets; it is a copy, the guest's
  * own by now, and belongs to the child too. */
 static void show_stuck(struct region *r)

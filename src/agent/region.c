@@ -106,14 +106,16 @@ static enum ps_cause unfit(unsigned int what)
 		return PS_CAUSE_HUGETLB;
 	if (what & VMAS_SHARED)
 		return PS_CAUSE_SHARED;
-	if (what & (VMAS_FILE | VMAS_SPECIAL))
-		return PS_CAUSE_FILE;
+	if (what & VMAS_SPECIAL)
+		return PS_CAUSE_DEVICE;
+	if (what & VMAS_FILE)
+		return what & VMAS_MEMFD ? PS_CAUSE_MEMFD : PS_CAUSE_FILE;
 	if (what & VMAS_LOCKED)
 		return PS_CAUSE_LOCKED;
 	if (what & VMAS_UFFD)
 		return PS_CAUSE_FOREIGN;
 	if (what & (VMAS_HOLE | VMAS_NOT_RW))
-		return PS_CAUSE_ERROR;
+		return PS_CAUSE_ACCESS;
 	return PS_CAUSE_NONE;
 }
 
@@ -185,11 +187,16 @@ void region_adopt(struct agent *a, struct region *r)
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].restless = 1;
 	r->life = REGION_MANAGED;
+	r->cause = PS_CAUSE_NONE;
 	r->announced = false;
 }
 
 void region_retire(struct agent *a, struct region *r, bool gone)
 {
+	if (r->life == REGION_REFUSED && r->announced) {
+		r->life = REGION_RETIRED; /* the daemon shows it: it is to hear that it is gone */
+		return;
+	}
 	if (r->life != REGION_MANAGED) {
 		if (r->life != REGION_RETIRED)
 			*r = (struct region){0};

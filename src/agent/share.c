@@ -32,6 +32,7 @@
 #include "agent/hash.h"
 #include "agent/nursery.h"
 #include "agent/over.h"
+#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/uffd.h"
@@ -62,7 +63,7 @@ static void answer_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		answer(b, page + i, frame + i, cause);
 }
 
-static enum ps_cause cause_of(int err)
+static enum ps_cause cause_of(struct batch *b, int err)
 {
 	switch (err) {
 	case 0:
@@ -74,6 +75,8 @@ static enum ps_cause cause_of(int err)
 	case -ENOMEM:
 		return PS_CAUSE_MAPPINGS;
 	default:
+		b->a->stats.error = (uint64_t)-err;
+		agent_say("pages are left alone, for an error nobody expected", -err);
 		return PS_CAUSE_ERROR;
 	}
 }
@@ -125,7 +128,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		     uffd_zeropage(b->a->tracker, region_page(b->r, page), len);
 	if (err) {
 		put_back(b, page, slot, n);
-		return cause_of(err);
+		return cause_of(b, err);
 	}
 	if (b->s) /* who waited at the gate; a zero page wakes by itself */
 		show_frames(b, b->a->tracker, page, n);
@@ -252,7 +255,7 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 			settled += compare(b, page + i, frame + i, k, to);
 			i += k;
 		} else if (moved != -EAGAIN || ++again > TAKE_OUT_TRIES) {
-			refuse_all(b, page + i, frame + i, 1, cause_of((int)moved));
+			refuse_all(b, page + i, frame + i, 1, cause_of(b, (int)moved));
 			i++;
 		}
 	}
@@ -268,7 +271,7 @@ static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 		ps_unsafe_pause();
 	err = region_gate(b->a, b->r, page, n);
 	if (err) {
-		refuse_all(b, page, frame, n, cause_of(err));
+		refuse_all(b, page, frame, n, cause_of(b, err));
 		return;
 	}
 	move_out(b, page, frame, n);
@@ -307,7 +310,7 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		for (k = 1; i + k < n && ok[i + k] == ok[i];)
 			k++;
 		if (ok[i])
-			cause = cause_of(map_frames(b, page + i, frame + i, k));
+			cause = cause_of(b, map_frames(b, page + i, frame + i, k));
 		for (uint32_t q = i; ok[i] && cause && q < i + k; q++)
 			page_set(&b->r->state[page + q], PAGE_OLD);
 		if (ok[i]) /* who wrote to an old frame meanwhile */
@@ -361,7 +364,7 @@ static void share_run(struct batch *b, const struct run *run)
 	err = store_prepare(b->a, b->s, run->frame, run->len);
 	if (err) {
 		refuse_all(b, run->page, run->frame, run->len,
-			   err == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_ERROR);
+			   err == -ENOMEM ? PS_CAUSE_NO_MEMORY : cause_of(b, err));
 		return;
 	}
 	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run->cost);
@@ -446,7 +449,7 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 		err = region_make_small(a, r, kept[0].page);
 	if (err) {
 		for (uint32_t i = 0; i < n; i++)
-			refuse_all(&b, kept[i].page, kept[i].frame, 1, cause_of(err));
+			refuse_all(&b, kept[i].page, kept[i].frame, 1, cause_of(&b, err));
 		return;
 	}
 	n = sift(&b, kept, n, kept); /* where the nursery begins is known only now */

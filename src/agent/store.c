@@ -28,6 +28,11 @@ static void unmap(struct store *s)
 	map_free((char *)s->view, window_bytes(s));
 }
 
+size_t store_room(uint32_t frames)
+{
+	return 2 * (size_t)frames * PS_PAGE_SIZE;
+}
+
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
 {
 	struct store s = {

@@ -42,6 +42,8 @@ struct store_set {
 };
 
 /* Maps the window of a store and makes it the current one. 0 or -errno (fd stays the caller's). */
+/* Address space that a store of so many frames takes. */
+size_t store_room(uint32_t frames);
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain);
 /* There is no current store any more. */
 void store_leave(struct agent *a);

@@ -60,12 +60,12 @@ static int announce(struct agent *a, struct region *r)
 	uint32_t pages = r->end;
 	int err;
 
-	if (r->life == REGION_REFUSED) {
+	if (r->life == REGION_REFUSED)
 		type = PS_MSG_REGION_REFUSED;
-		pages -= r->first;
-	} else if (r->life == REGION_RETIRED) {
+	else if (r->life == REGION_RETIRED)
 		type = PS_MSG_REGION_DEL;
-	}
+	if (r->cause)
+		pages -= r->first;
 	if (r->life != REGION_RETIRED || r->announced) {
 		err = link_region(&a->link, type, r->base, pages, r->cause);
 		if (err)
@@ -326,6 +326,7 @@ static void figures(struct agent *a)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
+	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
 	s->stuck = a->stuck;
 	s->faults = a->faults;
 	s->unshares = a->unshares;
@@ -489,6 +490,21 @@ void *worker_main(void *arg)
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
 		called = rest(a, wait, &pace);
+	}
+	return NULL;
+}
+
+void *worker_tell_why(void *arg)
+{
+	struct agent *a = arg;
+	unsigned int ready = 0;
+
+	for (;;) {
+		uint64_t wait = link_service(a, sys_now(), true, false);
+
+		ready = 0;
+		sys_wait_readable(&a->link.sock, 1, (long)(least(wait, SLEEP_MAX_NS) / 1000),
+				  &ready);
 	}
 	return NULL;
 }
