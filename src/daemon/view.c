@@ -160,6 +160,8 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 		.nregions = vm->nregions,
 	};
 	vm_stats(vm, &stats);
+	out->reason = vm_reason(vm, &stats);
+	out->error = stats.error;
 	memcpy(out->name, vm->name, sizeof(out->name));
 	memcpy(out->comm, vm->comm, sizeof(out->comm));
 	snprintf(out->domain, sizeof(out->domain), "-");
