@@ -53,7 +53,7 @@ static const struct {
 	[PS_CAUSE_KERNEL] = {"the kernel lacks what the agent needs",
 			     "run Linux 6.8 or newer; see 'pshare doctor'"},
 	[PS_CAUSE_RLIMIT_AS] = {"RLIMIT_AS leaves no address space for the agent's mappings, which "
-				"need no memory but up to 3 TiB of addresses",
+				"take no memory but hundreds of GiB of addresses",
 				"start the VMM without 'ulimit -v' (systemd: LimitAS=infinity)"},
 	[PS_CAUSE_RLIMIT_FSIZE] = {"RLIMIT_FSIZE does not let the daemon make a store",
 				   "start pshared without 'ulimit -f' (systemd: "
