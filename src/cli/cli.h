@@ -115,6 +115,8 @@ DEFINE_CLEANUP(struct client *, client, client_free);
 /* 0 and *answer, or an exit code, said. path starts with '/'; %s of a path is escaped. */
 int client_get(struct client *client, json_t **answer, const char *format, const char *a,
 	       const char *b);
+/* The same, but -ENOENT, unsaid, where the daemon knows of no such thing. */
+int client_look(struct client *client, json_t **answer, const char *format, const char *a);
 /* body is read, not taken, and the text made of it is wiped. Waits as long as it takes; what (or
  * NULL) is shown with the seconds on a terminal meanwhile. */
 int client_put(struct client *client, json_t **answer, const json_t *body, const char *what,
