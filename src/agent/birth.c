@@ -90,7 +90,12 @@ static int take_salt(struct link *l)
 	} else {
 		return 0;
 	}
-	if (l->salt_fd < 0)
+	if (l->salt_fd == -ENODATA)
+		agent_say("the salt file is empty", 0);
+	else if (l->salt_fd == -EPERM && !fd)
+		agent_say("every user of this host may read or write the salt file: chmod o= it",
+			  0);
+	else if (l->salt_fd < 0)
 		agent_say("the salt cannot be read", -l->salt_fd);
 	return l->salt_fd < 0 ? l->salt_fd : 0;
 }

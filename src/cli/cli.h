@@ -103,6 +103,9 @@ int runtime_find(struct runtime *runtime, const struct args *args);
 /* The same, but where nothing answers there and it was not chosen, the system's daemon if that
  * answers. For commands that want some daemon. */
 int runtime_find_daemon(struct runtime *runtime, const struct args *args);
+/* The same for a command that can start a daemon of its own, so goes by what this user may use; if
+ * the system's is not for him, he is told. */
+int runtime_find_usable(struct runtime *runtime, const struct args *args);
 /* Does a daemon answer in this folder? */
 bool runtime_answers(const char *dir);
 

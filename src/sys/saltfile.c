@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
@@ -45,6 +46,7 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 {
 	_cleanup_close_ int fd = -1;
 	char text[PS_SALT_MAX + 3]; /* the newline, and one byte to see that there is no more */
+	struct stat st;
 	long n;
 	int r = 0;
 
@@ -52,11 +54,17 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IROTH | S_IWOTH)))
+		return -EPERM;
 	n = read_all(fd, text, sizeof(text));
 	if (n >= 0)
 		n = (long)without_newline(text, (size_t)n);
 	if (n < 0) {
 		r = (int)n;
+	} else if (n == 0) {
+		r = -ENODATA;
 	} else if ((size_t)n > PS_SALT_MAX) {
 		r = -EFBIG;
 	} else {
