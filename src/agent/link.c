@@ -235,11 +235,10 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 	struct link *l = &a->link;
 	uint32_t changed = l->config.flags ^ m->flags;
 
-	if (l->configured && m->pages_per_second != l->config.pages_per_second)
-		rate_set(&a->walk.bucket, m->pages_per_second, sys_now());
-	else if (!l->configured)
+	if (!l->configured)
 		rate_init(&a->walk.bucket, m->pages_per_second, sys_now());
 	l->config = *m;
+	walk_pace(a, sys_now());
 	if (l->configured && (changed & (PS_CONFIG_LARGE | PS_CONFIG_ZERO_ONLY))) {
 		pthread_mutex_lock(&a->act);
 		walk_restart(a);

@@ -48,6 +48,7 @@
 static void adopt(struct agent *a, struct region *r)
 {
 	region_adopt(a, r);
+	walk_first(a);
 	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
 		region_make_all_small(a, r);
 }

@@ -245,6 +245,7 @@ static struct ps_msg_config config_for(const struct session *s)
 	struct ps_msg_config msg = {
 		.head = head_of(PS_MSG_CONFIG),
 		.pages_per_second = rate_pages_per_second(&in),
+		.first_pages_per_second = (uint32_t)value[SETTING_SHARE_RATE_FIRST],
 		.pass_seconds = rate_pass_seconds(in.scan_time),
 		.quarantine_ms = (uint32_t)value[SETTING_SHARE_QUARANTINE_MS],
 		.map_reserve = (uint32_t)(d->host.max_map_count *
