@@ -131,6 +131,7 @@ static void announce(struct agent *a, struct region *r)
 static void adopt(struct agent *a, struct region *r, const struct survey *s, uint64_t now)
 {
 	region_adopt(a, r, s->err, s->what);
+	walk_first(a);
 	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
 		region_make_all_small(a, r);
 	if (r->life == REGION_REFUSED) {

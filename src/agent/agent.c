@@ -19,6 +19,7 @@
 #include "agent/child.h"
 #include "agent/say.h"
 #include "agent/worker.h"
+#include "policy/reason.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
@@ -37,7 +38,8 @@ static struct agent the_agent = {
 	.link = {.sock = -1, .up_bell = -1, .down_bell = -1, .salt_fd = -1},
 };
 static pthread_mutex_t birth_lock = PTHREAD_MUTEX_INITIALIZER;
-static enum { UNBORN, ALIVE, STILLBORN } life;
+/* MUTE: it cannot share, and says why to whoever asks its daemon; every call passes through. */
+static enum { UNBORN, ALIVE, MUTE, STILLBORN } life;
 
 /* ---- birth -------------------------------------------------------------------------------- */
 
@@ -58,30 +60,51 @@ static int open_fds(struct agent *a)
 	return a->bell < 0 ? a->bell : 0;
 }
 
-static int give_birth(struct agent *a)
+static int start_threads(struct agent *a)
 {
-	int err;
-
-	link_init(a);
-	a->locks_future = map_future_is_locked();
-	err = birth_identity(a);
-	if (!err)
-		err = open_fds(a);
-	if (!err)
-		err = quarantine_init(a);
-	if (!err)
-		err = sys_thread_start(&a->settler, settler_main, a, "pshare-settler",
-				       AGENT_STACK_BYTES);
+	int err =
+		sys_thread_start(&a->settler, settler_main, a, "pshare-settler", AGENT_STACK_BYTES);
 	if (!err)
 		err = sys_thread_start(&a->gatekeeper, gatekeeper_main, a, "pshare-gate",
 				       AGENT_STACK_BYTES);
 	if (!err)
 		err = sys_thread_start(&a->worker, worker_main, a, "pshare-worker",
 				       AGENT_STACK_BYTES);
-	if (!err)
-		return 0;
-	/* Whatever was opened stays so if the settler runs: it looks at the descriptors. */
-	agent_say("memory of this process is not shared (see pshare doctor)", -err);
+	return err;
+}
+
+/* What stands against sharing in this process; NONE: nothing. */
+static enum ps_cause prepare(struct agent *a)
+{
+	int err = birth_identity(a);
+
+	if (err)
+		return PS_CAUSE_NO_SALT;
+	err = open_fds(a);
+	if (err)
+		return birth_cause(err);
+	err = quarantine_init(a);
+	return err ? birth_cause(err) : PS_CAUSE_NONE;
+}
+
+/* The threads are started, or in their place one that tells the daemon why they are not. What was
+ * opened stays so if the settler runs: it looks at the descriptors. */
+static int give_birth(struct agent *a)
+{
+	int err;
+
+	link_init(a);
+	a->locks_future = map_future_is_locked();
+	a->cause = prepare(a);
+	if (a->cause) {
+		agent_say(reason_text(a->cause), 0);
+		err = sys_thread_start(&a->worker, worker_tell_why, a, "pshare-worker",
+				       AGENT_STACK_BYTES);
+	} else {
+		err = start_threads(a);
+	}
+	if (err)
+		agent_say("memory of this process is not shared (see pshare doctor)", -err);
 	return err;
 }
 
@@ -127,7 +150,11 @@ struct agent *agent_get(void)
 
 		if (!err)
 			child_init();
-		__atomic_store_n(&life, err ? STILLBORN : ALIVE, __ATOMIC_RELEASE);
+		__atomic_store_n(&life,
+				 err		 ? STILLBORN :
+				 the_agent.cause ? MUTE :
+						   ALIVE,
+				 __ATOMIC_RELEASE);
 	}
 	a = agent_alive();
 	pthread_mutex_unlock(&birth_lock);

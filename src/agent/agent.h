@@ -58,6 +58,8 @@ struct agent {
 	bool no_share;	       /* PSHARE_NO_SHARE */
 	bool locks_future;     /* mlockall(MCL_FUTURE): nothing is shared */
 	bool dumps_frames;     /* core dumps have private mappings of files */
+	enum ps_cause cause;   /* why this process cannot share at all; NONE: it can. The worker's,
+				  once there is one */
 
 	struct region region[PS_REGIONS_MAX];
 	uint32_t next_base; /* first page number never given to a region */

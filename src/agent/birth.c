@@ -90,7 +90,12 @@ static int take_salt(struct link *l)
 	} else {
 		return 0;
 	}
-	if (l->salt_fd < 0)
+	if (l->salt_fd == -ENODATA)
+		agent_say("the salt file is empty", 0);
+	else if (l->salt_fd == -EPERM && !fd)
+		agent_say("every user of this host may read or write the salt file: chmod o= it",
+			  0);
+	else if (l->salt_fd < 0)
 		agent_say("the salt cannot be read", -l->salt_fd);
 	return l->salt_fd < 0 ? l->salt_fd : 0;
 }
@@ -109,4 +114,21 @@ int birth_identity(struct agent *a)
 	a->no_share = getenv("PSHARE_NO_SHARE") != NULL;
 	map_leave_ksm(); /* where somebody opted in the whole process: needs the same right */
 	return 0;
+}
+
+enum ps_cause birth_cause(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return PS_CAUSE_USERFAULTFD;
+	case -ENOSYS:
+	case -EINVAL:
+		return PS_CAUSE_KERNEL;
+	case -ENOMEM:
+		return sys_self_limited_as() ? PS_CAUSE_RLIMIT_AS : PS_CAUSE_NO_MEMORY;
+	default:
+		agent_say("sharing could not be set up", -err);
+		return PS_CAUSE_ERROR;
+	}
 }

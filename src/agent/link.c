@@ -22,10 +22,12 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/birth.h"
 #include "agent/hash.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
 #include "agent/uplink.h"
+#include "policy/reason.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
@@ -180,11 +182,10 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 	struct link *l = &a->link;
 	uint32_t changed = l->config.flags ^ m->flags;
 
-	if (l->configured && m->pages_per_second != l->config.pages_per_second)
-		rate_set(&a->walk.bucket, m->pages_per_second, sys_now());
-	else if (!l->configured)
+	if (!l->configured)
 		rate_init(&a->walk.bucket, m->pages_per_second, sys_now());
 	l->config = *m;
+	walk_pace(a, sys_now());
 	if (l->configured && (changed & (PS_CONFIG_LARGE | PS_CONFIG_ZERO_ONLY))) {
 		pthread_mutex_lock(&a->act);
 		walk_restart(a);
@@ -202,6 +203,11 @@ static int take_domain(struct agent *a, const struct ps_msg_domain *m, int *fds,
 		return -EPROTO;
 	pthread_mutex_lock(&a->act);
 	err = store_open(a, fds[0], m);
+	if (err == -ENOMEM) { /* the next greeting says so, and asks for no domain */
+		a->cause = birth_cause(err);
+		a->link.room = store_room(m->frames);
+		agent_say(reason_text(a->cause), 0);
+	}
 	if (ps_unsafe("writable-store"))
 		fds[0] = -1; /* kept open */
 	if (!err)
@@ -322,6 +328,7 @@ static int greet(struct agent *a)
 		.head = head_of(PS_MSG_HELLO),
 		.version = PS_WIRE_VERSION,
 		.page_size = PS_PAGE_SIZE,
+		.cause = a->cause,
 	};
 	unsigned int nfds = l->salt_fd >= 0;
 
@@ -423,6 +430,21 @@ static int listen_now(struct agent *a, uint64_t now, bool heard)
 	return take_messages(a);
 }
 
+/* Is there room by now for what did not fit into the address space? Then we greet anew. */
+static void look_for_room(struct agent *a, uint64_t now)
+{
+	struct link *l = &a->link;
+
+	if (!a->cause || !l->room || now < l->room_at)
+		return;
+	l->room_at = now + LINK_ROOM_NS;
+	if (!map_fits(l->room))
+		return;
+	a->cause = PS_CAUSE_NONE;
+	l->room = 0;
+	link_drop(a, "there is room for a store by now");
+}
+
 uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 {
 	struct link *l = &a->link;
@@ -440,6 +462,7 @@ uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 		l->next_try = now + l->retry;
 		return l->retry;
 	}
+	look_for_room(a, now);
 	if (l->state == LINK_UP) {
 		if (rung)
 			sys_eventfd_clear(l->down_bell);

@@ -14,6 +14,7 @@
 #define LINK_RETRY_MIN_NS 250000000ull	/* a daemon that is not there is looked for so often ... */
 #define LINK_RETRY_MAX_NS 5000000000ull /* ... at first, and so often after a while */
 #define LINK_LISTEN_NS 10000000ull
+#define LINK_ROOM_NS 5000000000ull /* room for a store that did not fit is looked for so often */
 #define LINK_ORDERS_MAX 2048u
 
 struct agent;
@@ -39,6 +40,8 @@ struct link {
 	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */
 	bool configured;
 	struct ps_msg_config config;
+	size_t room;	  /* bytes of mappings that a store needs and that did not fit */
+	uint64_t room_at; /* ns */
 	uint64_t leaving; /* generation to leave; 0: none */
 	bool holds_old;	  /* the present daemon still has to hear OLD_GONE */
 	char path[108];	  /* of agent.sock */

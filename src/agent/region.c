@@ -118,14 +118,16 @@ static enum ps_cause unfit(unsigned int what)
 		return PS_CAUSE_HUGETLB;
 	if (what & VMAS_SHARED)
 		return PS_CAUSE_SHARED;
-	if (what & (VMAS_FILE | VMAS_SPECIAL))
-		return PS_CAUSE_FILE;
+	if (what & VMAS_SPECIAL)
+		return PS_CAUSE_DEVICE;
+	if (what & VMAS_FILE)
+		return what & VMAS_MEMFD ? PS_CAUSE_MEMFD : PS_CAUSE_FILE;
 	if (what & VMAS_LOCKED)
 		return PS_CAUSE_LOCKED;
 	if (what & VMAS_UFFD)
 		return PS_CAUSE_FOREIGN;
 	if (what & (VMAS_HOLE | VMAS_NOT_RW | VMAS_WIPEONFORK | VMAS_PKEY))
-		return PS_CAUSE_ERROR;
+		return PS_CAUSE_ACCESS;
 	return PS_CAUSE_NONE;
 }
 
@@ -195,6 +197,7 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].restless = 1;
 	r->life = REGION_MANAGED;
+	r->cause = PS_CAUSE_NONE;
 	r->announced = false;
 }
 

@@ -34,6 +34,7 @@
 #include "agent/nursery.h"
 #include "agent/place.h"
 #include "agent/reshare.h"
+#include "agent/say.h"
 #include "agent/uplink.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
@@ -65,7 +66,7 @@ static void answer_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		answer(b, page + i, frame + i, cause);
 }
 
-static enum ps_cause cause_of(int err)
+static enum ps_cause cause_of(struct batch *b, int err)
 {
 	switch (err) {
 	case 0:
@@ -77,6 +78,8 @@ static enum ps_cause cause_of(int err)
 	case -ENOMEM:
 		return PS_CAUSE_MAPPINGS;
 	default:
+		b->a->stats.error = (uint64_t)-err;
+		agent_say("pages are left alone, for an error nobody expected", -err);
 		return PS_CAUSE_ERROR;
 	}
 }
@@ -130,7 +133,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		     uffd_zeropage(b->a->tracker, region_page(b->r, page), len);
 	if (err) {
 		put_back(b, page, slot, n);
-		return cause_of(err);
+		return cause_of(b, err);
 	}
 	if (b->s) /* who waited at the gate; a zero page wakes by itself */
 		show_frames(b, b->a->tracker, page, n);
@@ -263,7 +266,7 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 			settled += compare(b, page + i, frame + i, k, to);
 			i += k;
 		} else if (moved != -EAGAIN || ++again > TAKE_OUT_TRIES) {
-			refuse_all(b, page + i, frame + i, 1, cause_of((int)moved));
+			refuse_all(b, page + i, frame + i, 1, cause_of(b, (int)moved));
 			i++;
 		}
 	}
@@ -279,7 +282,7 @@ static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 		ps_unsafe_pause();
 	err = region_gate(b->a, b->r, page, n);
 	if (err) {
-		refuse_all(b, page, frame, n, cause_of(err));
+		refuse_all(b, page, frame, n, cause_of(b, err));
 		return;
 	}
 	move_out(b, page, frame, n);
@@ -305,7 +308,7 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 				   PS_PAGE_SIZE) == 0;)
 			k++;
 		if (k)
-			cause = cause_of(map_frames(b, page + i, frame + i, k));
+			cause = cause_of(b, map_frames(b, page + i, frame + i, k));
 		else
 			k = 1;
 		if (cause) {
@@ -449,7 +452,7 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 		err = region_make_small(a, r, kept[0].page);
 	if (err) {
 		for (uint32_t i = 0; i < n; i++)
-			refuse_all(&b, kept[i].page, kept[i].frame, 1, cause_of(err));
+			refuse_all(&b, kept[i].page, kept[i].frame, 1, cause_of(&b, err));
 		return;
 	}
 	n = sift(&b, kept, n, kept); /* where the nursery begins is known only now */

@@ -27,6 +27,11 @@ static void let_go(struct store *s)
 	*s = (struct store){.fd = -1};
 }
 
+size_t store_room(uint32_t frames)
+{
+	return (size_t)frames * PS_PAGE_SIZE;
+}
+
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain)
 {
 	struct store s = {

@@ -39,6 +39,8 @@ struct store_set {
 	uint32_t current; /* index, or STORE_NONE */
 };
 
+/* Address space that a store of so many frames takes. */
+size_t store_room(uint32_t frames);
 /* Takes a store and makes it the current one. 0 or -errno (fd stays the caller's). */
 int store_open(struct agent *a, int fd, const struct ps_msg_domain *domain);
 /* There is no current store any more. */

@@ -10,7 +10,8 @@
  *                         HINTED, and the daemon gets the hash.
  *   hinted, not written-> nothing. So memory that does not change costs a few ns a page.
  *   in a huge page     -> never armed (a write to an armed huge page splits its mapping); hashed in
- *                         every WALK_LARGE_LOOKS th look, as a hint of what breaking it would give.
+ *                         every WALK_LARGE_LOOKS th look, and in the first pass at once, as a hint
+ *                         of what breaking it would give.
  *
  * What lies in frames' mappings is not tracked. A second scan, where a block has such, says which
  * pages are not the file's any more: those broke. A broken page is hashed at each look that it is
@@ -25,7 +26,8 @@
  * How fast: a look begins no sooner than the look period after the one before, or a quarter of it
  * where much of the memory is new: nothing of that can be shared before the next look. Hashing
  * takes tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
- * Mem.ShareScanGHz and Mem.ShareRateMax. Out of tokens, or the ring full, the look stops where it
+ * Mem.ShareScanGHz and Mem.ShareRateMax; while the first pass is under way (policy/firstpass.h) by
+ * Mem.ShareRateFirst, looks being at most WALK_LOOK_FIRST_NS apart. Out of tokens, or the ring full, the look stops where it
  * is and goes on there.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
@@ -244,13 +246,20 @@ static void look_written_range(struct visit *v, uint32_t from, uint32_t to)
 	}
 }
 
+static bool is_first(const struct agent *a)
+{
+	return !a->walk.first.over && a->link.config.first_pages_per_second;
+}
+
 /* The parts have no state that says "hashed in this look": the block remembers how far it came. */
 static void look_large(struct visit *v, uint32_t from, uint32_t to)
 {
 	uint32_t block = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
 	uint16_t look = (uint16_t)v->a->walk.look;
 
-	if (look % WALK_LARGE_LOOKS != 1)
+	bool at_once = is_first(v->a) && !v->b->large_look;
+
+	if (look % WALK_LARGE_LOOKS != 1 && !at_once && v->b->large_look != look)
 		return;
 	if (v->b->large_look != look) {
 		v->b->large_look = look;
@@ -632,6 +641,8 @@ static uint64_t look_period(const struct agent *a)
 
 	ns = ns < WALK_LOOK_MIN_NS ? WALK_LOOK_MIN_NS : ns;
 	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
+	if (is_first(a) && ns > WALK_LOOK_FIRST_NS)
+		ns = WALK_LOOK_FIRST_NS;
 	return a->walk.soon ? ns / 4 : ns;
 }
 
@@ -749,6 +760,8 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	a->stats.pass++;
 	judge_old(a, now);
 	judge_new(w);
+	first_pass_judge(&w->first, a->stats.scanned, w->present);
+	walk_pace(a, now);
 	return look_period(a);
 }
 
@@ -758,8 +771,25 @@ static void block_unseen(struct block *b)
 	b->unseen = (uint16_t)(b->grant - b->zero - b->shared);
 }
 
+void walk_pace(struct agent *a, uint64_t now)
+{
+	const struct ps_msg_config *c = &a->link.config;
+	uint32_t rate =
+		first_pass_rate(&a->walk.first, c->pages_per_second, c->first_pages_per_second);
+
+	if (rate != a->walk.bucket.rate)
+		rate_set(&a->walk.bucket, rate, now);
+}
+
+void walk_first(struct agent *a)
+{
+	first_pass_begin(&a->walk.first, a->stats.scanned);
+	walk_pace(a, sys_now());
+}
+
 void walk_restart(struct agent *a)
 {
+	walk_first(a);
 	a->walk.under_way = false;
 	a->walk.starved = false;
 	a->walk.look = 0;
@@ -772,8 +802,10 @@ void walk_restart(struct agent *a)
 		if (r->life != REGION_MANAGED)
 			continue;
 		/* HINTED but not written is NEW but not written: hashed at the next look. */
-		for (uint32_t b = 0; b < r->blocks; b++)
+		for (uint32_t b = 0; b < r->blocks; b++) {
 			block_unseen(&r->block[b]);
+			r->block[b].large_look = 0;
+		}
 		for (uint32_t page = r->first; page < r->end; page++) {
 			enum page_state state = page_state(&r->state[page]);
 

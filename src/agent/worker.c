@@ -277,6 +277,8 @@ static void figures(struct agent *a)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
+	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
+	s->stuck = a->stuck;
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
@@ -468,6 +470,21 @@ void *worker_main(void *arg)
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
 		called = rest(a, wait, &pace);
+	}
+	return NULL;
+}
+
+void *worker_tell_why(void *arg)
+{
+	struct agent *a = arg;
+	unsigned int ready = 0;
+
+	for (;;) {
+		uint64_t wait = link_service(a, sys_now(), true, false);
+
+		ready = 0;
+		sys_wait_readable(&a->link.sock, 1, (long)(least(wait, SLEEP_MAX_NS) / 1000),
+				  &ready);
 	}
 	return NULL;
 }

@@ -4,6 +4,8 @@
 
 /* The worker's life; arg is the struct agent. Never returns while the process lives. */
 void *worker_main(void *arg);
+/* The same where nothing can be shared: tells each daemon that comes why (a->cause). */
+void *worker_tell_why(void *arg);
 /* The settler's, and the gatekeeper's. */
 void *settler_main(void *arg);
 void *gatekeeper_main(void *arg);

@@ -103,6 +103,9 @@ int runtime_find(struct runtime *runtime, const struct args *args);
 /* The same, but where nothing answers there and it was not chosen, the system's daemon if that
  * answers. For commands that want some daemon. */
 int runtime_find_daemon(struct runtime *runtime, const struct args *args);
+/* The same for a command that can start a daemon of its own, so goes by what this user may use; if
+ * the system's is not for him, he is told. */
+int runtime_find_usable(struct runtime *runtime, const struct args *args);
 /* Does a daemon answer in this folder? */
 bool runtime_answers(const char *dir);
 
@@ -115,6 +118,8 @@ DEFINE_CLEANUP(struct client *, client, client_free);
 /* 0 and *answer, or an exit code, said. path starts with '/'; %s of a path is escaped. */
 int client_get(struct client *client, json_t **answer, const char *format, const char *a,
 	       const char *b);
+/* The same, but -ENOENT, unsaid, where the daemon knows of no such thing. */
+int client_look(struct client *client, json_t **answer, const char *format, const char *a);
 /* body is read, not taken, and the text made of it is wiped. Waits as long as it takes; what (or
  * NULL) is shown with the seconds on a terminal meanwhile. */
 int client_put(struct client *client, json_t **answer, const json_t *body, const char *what,

@@ -282,6 +282,20 @@ int client_get(struct client *client, json_t **answer, const char *format, const
 	return r ? say_trouble(client, r) : read_answer(client, status, answer);
 }
 
+int client_look(struct client *client, json_t **answer, const char *format, const char *a)
+{
+	long status = 0;
+	int r = set_get(client);
+
+	if (!r)
+		r = set_url(client, format, a, NULL);
+	if (!r)
+		r = perform(client, &status);
+	if (!r && status == 404)
+		return -ENOENT;
+	return r ? say_trouble(client, r) : read_answer(client, status, answer);
+}
+
 static int set_put(struct client *client, const char *text, size_t length,
 		   struct curl_slist *headers)
 {

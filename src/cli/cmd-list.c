@@ -12,14 +12,19 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/unmanaged.h"
+#include "policy/reason.h"
 #include "sys/launch.h"
+#include "sys/look.h"
 #include "sys/terminal.h"
+#include "wire/wire.h"
 
 DEFINE_CLEANUP(struct table *, table, table_free);
 
 enum {
 	COL_NAME,
 	COL_PID,
+	COL_USER,
 	COL_DOMAIN,
 	COL_SIZE,
 	COL_GRANT,
@@ -31,13 +36,19 @@ enum {
 	COL_QUAR,
 	COL_OVHD,
 	COL_CPU,
+	COL_REASON,
 	COL_END
 };
 
 static const struct column columns[COL_END] = {
-	{"NAME", false}, {"PID", true},	    {"DOMAIN", false}, {"SIZE", true}, {"GRANT", true},
-	{"SHRD", true},	 {"SHRDSVD", true}, {"ZERO", true},    {"PRIV", true}, {"LARGE", true},
-	{"QUAR", true},	 {"OVHD", true},    {"CPU", true},
+	[COL_NAME] = {"NAME", false},	  [COL_PID] = {"PID", true},
+	[COL_USER] = {"USER", false},	  [COL_DOMAIN] = {"DOMAIN", false},
+	[COL_SIZE] = {"SIZE", true},	  [COL_GRANT] = {"GRANT", true},
+	[COL_SHRD] = {"SHRD", true},	  [COL_SHRDSVD] = {"SHRDSVD", true},
+	[COL_ZERO] = {"ZERO", true},	  [COL_PRIV] = {"PRIV", true},
+	[COL_LARGE] = {"LARGE", true},	  [COL_QUAR] = {"QUAR", true},
+	[COL_OVHD] = {"OVHD", true},	  [COL_CPU] = {"CPU", true},
+	[COL_REASON] = {"REASON", false},
 };
 
 /* The members of a VM that are sizes, by column. */
@@ -55,7 +66,7 @@ struct sum {
 /* What a daemon said at one look. */
 struct look {
 	json_t *host;
-	json_t *vms; /* {"vms": [...]} */
+	json_t *vms; /* {"vms": [...], "unmanaged": [...]}: the latter is what we find ourselves */
 };
 
 static void look_free(struct look *look)
@@ -65,11 +76,23 @@ static void look_free(struct look *look)
 	*look = (struct look){0};
 }
 
+/* Processes with the agent in them that the daemon does not know. */
+static int add_unmanaged(struct look *look)
+{
+	json_t *found = unmanaged(json_object_get(look->vms, "vms"));
+
+	if (!found || json_object_set_new(look->vms, "unmanaged", found))
+		return say_error(CLI_FAILED, "out of memory");
+	return 0;
+}
+
 static int look_at(struct client *client, struct look *look)
 {
 	int r = client_get(client, &look->host, "/v1/status", NULL, NULL);
 
-	return r ? r : client_get(client, &look->vms, "/v1/vms", NULL, NULL);
+	if (!r)
+		r = client_get(client, &look->vms, "/v1/vms", NULL, NULL);
+	return r ? r : add_unmanaged(look);
 }
 
 /* While watching: false where there is nothing to be seen, without a word. */
@@ -77,7 +100,7 @@ static bool look_again(struct client *client, struct look *look)
 {
 	look_free(look);
 	return !client_try(client, &look->host, "/v1/status") &&
-	       !client_try(client, &look->vms, "/v1/vms");
+	       !client_try(client, &look->vms, "/v1/vms") && !add_unmanaged(look);
 }
 
 static uint64_t overhead(const json_t *vm)
@@ -89,13 +112,19 @@ static uint64_t overhead(const json_t *vm)
 
 static int add_vm(struct table *table, const json_t *vm, struct sum *sum, bool bytes)
 {
+	char user[CELL_MAX];
 	int c;
 
 	if (table_row(table))
 		return say_error(CLI_FAILED, "out of memory");
 	table_text(table, COL_NAME, "%s", ask_text(vm, "name"));
 	table_text(table, COL_PID, "%llu", (unsigned long long)ask_number(vm, "pid"));
+	sys_user_name((uid_t)ask_number(vm, "uid"), user, sizeof(user));
+	table_text(table, COL_USER, "%s", user);
 	table_text(table, COL_DOMAIN, "%s", ask_text(vm, "domain"));
+	table_text(table, COL_REASON, "%s", ask_text(vm, "reason"));
+	if (!json_object_get(vm, "size"))
+		return CLI_OK;
 	for (c = 0; c < COL_END; c++) {
 		uint64_t size = sizes[c] ? ask_number(vm, sizes[c]) : 0;
 
@@ -138,6 +167,31 @@ static void print_pshare(FILE *out, const json_t *host, bool bytes)
 		size_unit(bytes), text[0], text[1], text[2], text[3], metadata);
 }
 
+/* What the names in the column REASON mean, each once, and what would do. */
+static void print_reasons(FILE *out, const json_t *vms)
+{
+	static const char *const lists[] = {"vms", "unmanaged"};
+	bool said[PS_CAUSE_END + 1] = {false};
+	const json_t *vm;
+	size_t i;
+
+	for (unsigned int list = 0; list < 2; list++) {
+		json_array_foreach(json_object_get(vms, lists[list]), i, vm)
+		{
+			const char *reason = ask_text(vm, "reason"), *mend = ask_text(vm, "mend");
+			unsigned int cause = reason_find(reason);
+
+			if (!*reason || said[cause])
+				continue;
+			said[cause] = true;
+			fprintf(out, "\n%s: %s%s%s%s", reason, ask_text(vm, "why"),
+				*mend ? " (" : "", mend, *mend ? ")" : "");
+		}
+	}
+	if (memchr(said, true, sizeof(said)))
+		fputc('\n', out);
+}
+
 static int print_table(FILE *out, const struct look *look, bool bytes)
 {
 	_cleanup_(cleanup_table) struct table *table = table_new(columns, COL_END);
@@ -154,6 +208,11 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 		if (add_vm(table, vm, &sum, bytes))
 			return CLI_FAILED;
 	}
+	json_array_foreach(json_object_get(look->vms, "unmanaged"), i, vm)
+	{
+		if (add_vm(table, vm, &sum, bytes))
+			return CLI_FAILED;
+	}
 	if (add_total(table, &sum, bytes))
 		return CLI_FAILED;
 	count = ask_number(look->host, "vms");
@@ -165,6 +224,7 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 	print_pshare(out, look->host, bytes);
 	fputs("\n\n", out);
 	table_print(table, out);
+	print_reasons(out, look->vms);
 	return CLI_OK;
 }
 

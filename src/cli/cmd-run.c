@@ -160,7 +160,7 @@ static int prepare(const struct args *args, struct runtime *runtime, char agent[
 	int r = agent_find(agent);
 
 	if (!r)
-		r = runtime_find_daemon(runtime, args);
+		r = runtime_find_usable(runtime, args);
 	if (!r)
 		r = start_daemon(runtime);
 	if (!r)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* show and status: one VM, or the host, as lines of "name value"; --json is the API's own. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/unmanaged.h"
+#include "sys/look.h"
 
 #define KEY_WIDTH 22
 
@@ -43,6 +46,19 @@ static void count_lines(const json_t *object, const char *unit)
 		count_line("  refused, ", key, value);
 }
 
+/* Why a VM or a region shares nothing, and what would do. */
+static void reason_lines(const json_t *object, const char *indent)
+{
+	const char *reason = ask_text(object, "reason"), *mend = ask_text(object, "mend");
+	int width = KEY_WIDTH - (int)strlen(indent);
+
+	if (!*reason)
+		return;
+	printf("%s%-*s %s: %s\n", indent, width, "reason", reason, ask_text(object, "why"));
+	if (*mend)
+		printf("%s%-*s %s\n", indent, width, "mend", mend);
+}
+
 static void region_lines(const json_t *vm, bool bytes)
 {
 	const json_t *regions = json_object_get(vm, "regions");
@@ -53,25 +69,27 @@ static void region_lines(const json_t *vm, bool bytes)
 	puts("\nregions");
 	json_array_foreach((json_t *)(uintptr_t)regions, i, region)
 	{
-		const char *refused = ask_text(region, "refused");
-
 		size_text(at, ask_number(region, "base"), bytes);
 		size_text(text, ask_number(region, "size"), bytes);
-		printf("  at %10s %s, %10s %s%s%s\n", at, size_unit(bytes), text, size_unit(bytes),
-		       *refused ? ", left alone: " : "", refused);
+		printf("  at %10s %s, %10s %s\n", at, size_unit(bytes), text, size_unit(bytes));
+		reason_lines(region, "    ");
 	}
 }
 
 static void vm_head(const json_t *vm)
 {
-	char text[CELL_MAX];
+	char text[CELL_MAX], user[CELL_MAX / 2];
 
 	line("name", ask_text(vm, "name"));
-	snprintf(text, sizeof(text), "%llu (%s), uid %llu",
-		 (unsigned long long)ask_number(vm, "pid"), ask_text(vm, "comm"),
+	sys_user_name((uid_t)ask_number(vm, "uid"), user, sizeof(user));
+	snprintf(text, sizeof(text), "%llu (%s), user %s (%llu)",
+		 (unsigned long long)ask_number(vm, "pid"), ask_text(vm, "comm"), user,
 		 (unsigned long long)ask_number(vm, "uid"));
 	line("pid", text);
 	line("state", ask_text(vm, "state"));
+	reason_lines(vm, "");
+	if (!json_object_get(vm, "domain"))
+		return;
 	line("domain", ask_text(vm, "domain"));
 	line("sharing enabled", ask_true(vm, "enable") ? "TRUE" : "FALSE");
 }
@@ -113,6 +131,21 @@ static void vm_pins(const json_t *vm)
 		if (strcmp(pins, words[i][0]) == 0)
 			line("first writes", words[i][1]);
 	printf("%-*s %.1f ms\n", KEY_WIDTH, "longest stall", ask_real(vm, "longest_stall_s") * 1e3);
+/* One that the daemon does not know, with the agent in it. */
+static int find_unmanaged(json_t **vm, const char *name)
+{
+	_cleanup_json_ json_t *all = unmanaged(NULL);
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(all, i, one)
+	{
+		if (!strcmp(ask_text(one, "name"), name)) {
+			*vm = json_incref((json_t *)(uintptr_t)one);
+			return 0;
+		}
+	}
+	return say_error(CLI_FAILED, "there is no VM named %s", name);
 }
 
 int cmd_show(struct args *args)
@@ -123,12 +156,16 @@ int cmd_show(struct args *args)
 
 	if (r)
 		return r;
-	r = client_get(client, &vm, "/v1/vms/%s", args->operands[0], NULL);
+	r = client_look(client, &vm, "/v1/vms/%s", args->operands[0]);
+	if (r == -ENOENT)
+		r = find_unmanaged(&vm, args->operands[0]);
 	if (r)
 		return r;
 	if (args->json)
 		return print_json(vm);
 	vm_head(vm);
+	if (!json_object_get(vm, "size"))
+		return CLI_OK;
 	vm_memory(vm, args->bytes);
 	vm_pins(vm);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");

@@ -52,6 +52,21 @@ static void check_rights(struct report *report)
 		   strerror(-by_device));
 }
 
+static void check_loop(struct report *report)
+{
+	const char *why = "";
+	enum sys_probe found = sys_probe_move_loops(&why);
+
+	if (found == SYS_PROBE_FINE)
+		report_add(report, "UFFDIO_MOVE loop", FINDING_OK, NULL, "%s", why);
+	else if (found == SYS_PROBE_LOOPS)
+		report_add(report, "UFFDIO_MOVE loop", FINDING_NOTE,
+			   "a kernel with the fix (6.18.44, 7.3 or newer) shares more",
+			   "%s; huge pages are not taken apart on this kernel", why);
+	else
+		report_add(report, "UFFDIO_MOVE loop", FINDING_UNKNOWN, NULL, "%s", why);
+}
+
 static const struct {
 	const char *check;
 	const char *what_for;
@@ -71,18 +86,20 @@ static void check_features(struct report *report)
 	int r = uffd_features(&have);
 	size_t i;
 
+	if (r) { /* the right to ask is missing, and that is said already */
+		report_add(report, "kernel features", FINDING_UNKNOWN, "first see to userfaultfd",
+			   "what needs a userfaultfd cannot be tried");
+		return;
+	}
 	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-		if (r)
-			report_add(report, features[i].check, FINDING_UNKNOWN,
-				   "first see to userfaultfd", "cannot be asked for: %s",
-				   strerror(-r));
-		else if (have & features[i].bit)
+		if (have & features[i].bit)
 			report_add(report, features[i].check, FINDING_OK, NULL, "%s",
 				   features[i].what_for);
 		else
 			report_add(report, features[i].check, FINDING_MISSING, NEWER_KERNEL,
 				   "this kernel does not have it; it %s", features[i].what_for);
 	}
+	check_loop(report);
 }
 
 static void check_try(struct report *report, const char *check, const char *what_for, int r)
@@ -92,21 +109,6 @@ static void check_try(struct report *report, const char *check, const char *what
 	else
 		report_add(report, check, FINDING_MISSING, NEWER_KERNEL, "%s; it %s", strerror(-r),
 			   what_for);
-}
-
-static void check_loop(struct report *report)
-{
-	const char *why = "";
-	enum sys_probe found = sys_probe_move_loops(&why);
-
-	if (found == SYS_PROBE_FINE)
-		report_add(report, "UFFDIO_MOVE loop", FINDING_OK, NULL, "%s", why);
-	else if (found == SYS_PROBE_LOOPS)
-		report_add(report, "UFFDIO_MOVE loop", FINDING_NOTE,
-			   "a kernel with the fix (6.18.44, 7.3 or newer) shares more",
-			   "%s; huge pages are not taken apart on this kernel", why);
-	else
-		report_add(report, "UFFDIO_MOVE loop", FINDING_UNKNOWN, NULL, "%s", why);
 }
 
 /* ---- the host's settings ------------------------------------------------------------------- */
@@ -235,7 +237,6 @@ void doctor_host(struct report *report, const struct args *args)
 {
 	check_rights(report);
 	check_features(report);
-	check_loop(report);
 	check_try(report, "PAGEMAP_SCAN", "finds what changed", probe_pagemap_scan());
 	check_try(report, "MREMAP_DONTUNMAP", "shares without a window", probe_mremap_anon());
 	check_try(report, "MREMAP_DONTUNMAP memfd", "shares without a window",

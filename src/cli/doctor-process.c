@@ -10,9 +10,11 @@
 
 #include "cli/doctor.h"
 #include "cli/smaps.h"
+#include "policy/reason.h"
 #include "sys/look.h"
 #include "sys/path.h"
 #include "sys/proc.h"
+#include "wire/wire.h"
 
 #define MIB (1024.0 * 1024.0)
 #define STAT_MAX 4096u
@@ -104,24 +106,19 @@ static void check_agent(struct report *report, const struct smaps *smaps, unsign
 			   uffds, (double)smaps->bytes[SMAPS_UFFD] / MIB);
 }
 
-/* What each cause means to somebody who can change it. */
-static const char *mend_of(const char *cause)
+/* Why a VM, or a region of it, shares nothing: what is missing for it. */
+static void check_reason(struct report *report, const char *check, const json_t *object)
 {
-	static const char *const mends[][2] = {
-		{"hugetlb", "QEMU: leave out -mem-path and hugetlb=on"},
-		{"shared", "QEMU: plain -m SIZE, or memory-backend-ram without share=on"},
-		{"file", "QEMU: memory-backend-ram in the place of memory-backend-file"},
-		{"locked", "QEMU: -overcommit mem-lock=off; libvirt: no <locked/>"},
-		{"foreign", "end postcopy migration or background snapshot first"},
-		{"mappings", "as root: sysctl -w vm.max_map_count=1048576"},
-	};
-	size_t i;
+	const char *reason = ask_text(object, "reason"), *mend = ask_text(object, "mend");
 
-	for (i = 0; i < sizeof(mends) / sizeof(mends[0]); i++) {
-		if (!strcmp(mends[i][0], cause))
-			return mends[i][1];
-	}
-	return NULL;
+	/* huge pages that stay whole are the administrator's choice, and the default */
+	bool chosen = !strcmp(reason, ps_cause_name(PS_CAUSE_LARGE));
+
+	if (*reason)
+		report_add(report, check, chosen ? FINDING_NOTE : FINDING_MISSING,
+			   *mend ? mend : NULL, "%.1f MiB share nothing: %s: %s",
+			   (double)ask_number(object, "size") / MIB, reason,
+			   ask_text(object, "why"));
 }
 
 static void check_regions(struct report *report, const json_t *vm)
@@ -132,17 +129,10 @@ static void check_regions(struct report *report, const json_t *vm)
 	report_add(report, "daemon", FINDING_OK, NULL, "knows it as VM %s, %.1f MiB, %s",
 		   ask_text(vm, "name"), (double)ask_number(vm, "size") / MIB,
 		   ask_text(vm, "state"));
-	if (!ask_true(vm, "enable"))
-		report_add(report, "sched.mem.pshare.enable", FINDING_NOTE,
-			   "pshare set --vm VM sched.mem.pshare.enable TRUE",
-			   "is FALSE: this VM shares nothing");
+	check_reason(report, "VM", vm);
 	json_array_foreach(json_object_get(vm, "regions"), i, region)
 	{
-		const char *cause = ask_text(region, "refused");
-
-		if (*cause)
-			report_add(report, "region refused", FINDING_MISSING, mend_of(cause),
-				   "%.1f MiB: %s", (double)ask_number(region, "size") / MIB, cause);
+		check_reason(report, "region", region);
 	}
 }
 
@@ -169,12 +159,11 @@ static void check_daemon(struct report *report, const struct args *args, pid_t p
 			return;
 		}
 	}
-	report_add(report, "daemon", FINDING_NOTE,
-		   "QEMU: -machine mem-merge=on (the default); or give the --runtime-dir of its "
-		   "daemon",
-		   "the one in %s does not know this process: it has offered no memory, or talks "
-		   "to another daemon",
-		   runtime.dir);
+	report_add(report, "daemon", FINDING_MISSING, reason_mend(PS_CAUSE_NOT_OFFERED),
+		   "the one in %s does not know this process: %s: %s; or it talks to another "
+		   "daemon (give its --runtime-dir)",
+		   runtime.dir, ps_cause_name(PS_CAUSE_NOT_OFFERED),
+		   reason_text(PS_CAUSE_NOT_OFFERED));
 }
 
 /* What the VMM offers to KSM is what the agent takes; so an offer of nothing explains a lot. */

@@ -4,7 +4,8 @@
  *
  *	--runtime-dir DIR, else $PSHARE_RUNTIME_DIR: that one, and no other;
  *	else for root /run/pshare, for a user $XDG_RUNTIME_DIR/pshare;
- *	and where no daemon answers in a user's own, the system's, if that answers.
+ *	and where no daemon answers in a user's own, the system's, if that answers, or is there and
+ *	not for this user, who is told so then and not that there is none.
  *
  * The path is made absolute: the VMM that inherits it may work in another folder.
  */
@@ -39,6 +40,17 @@ static int set_dir(struct runtime *runtime, const char *text)
 	return 0;
 }
 
+/* Is there a daemon in this folder that this user may not talk to? */
+static bool is_forbidden(const char *dir)
+{
+	char path[PATH_MAX + sizeof(LONGEST_NAME)];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/api.sock", dir);
+	r = sys_can_connect(path);
+	return r == -EACCES || r == -EPERM;
+}
+
 int runtime_find(struct runtime *runtime, const struct args *args)
 {
 	const char *env = getenv("PSHARE_RUNTIME_DIR");
@@ -54,7 +66,7 @@ int runtime_find(struct runtime *runtime, const struct args *args)
 		snprintf(own, sizeof(own), "%s/pshare", xdg);
 		return set_dir(runtime, own);
 	}
-	if (runtime_answers(SYSTEM_DIR))
+	if (runtime_answers(SYSTEM_DIR) || is_forbidden(SYSTEM_DIR))
 		return set_dir(runtime, SYSTEM_DIR);
 	return say_error(CLI_USAGE, "no runtime folder: XDG_RUNTIME_DIR is not set and no daemon "
 				    "answers in " SYSTEM_DIR "; give --runtime-dir DIR");
@@ -66,6 +78,26 @@ int runtime_find_daemon(struct runtime *runtime, const struct args *args)
 
 	if (r || runtime->chosen || runtime_answers(runtime->dir))
 		return r;
+	if (runtime_answers(SYSTEM_DIR) || is_forbidden(SYSTEM_DIR))
+		return set_dir(runtime, SYSTEM_DIR);
+	return 0;
+}
+
+int runtime_find_usable(struct runtime *runtime, const struct args *args)
+{
+	int r = runtime_find(runtime, args);
+
+	if (r || runtime->chosen || runtime_answers(runtime->dir))
+		return r;
+	if (is_forbidden(runtime->dir))
+		return say_error(CLI_FAILED,
+				 "the daemon of %s is not for this user: join the group that owns "
+				 "its socket, or give --runtime-dir DIR for a private one",
+				 runtime->dir);
+	if (is_forbidden(SYSTEM_DIR))
+		say_error(0, "note: the daemon of " SYSTEM_DIR " is not for this user (join the "
+			     "group that owns its socket), so this VM shares with those of a "
+			     "private one alone");
 	return runtime_answers(SYSTEM_DIR) ? set_dir(runtime, SYSTEM_DIR) : 0;
 }
 

@@ -40,6 +40,17 @@ static int from_file(struct salt *salt, const char *path)
 	if (r == -EFBIG)
 		return say_error(CLI_FAILED, "salt file %s: a salt has at most %u bytes", path,
 				 PS_SALT_MAX);
+	if (r == -ENODATA)
+		return say_error(CLI_FAILED,
+				 "salt file %s is empty: a secret is needed, such as 'head -c 32 "
+				 "/dev/urandom | base64' makes; a VM that shares with itself alone "
+				 "needs no salt",
+				 path);
+	if (r == -EPERM)
+		return say_error(CLI_FAILED,
+				 "salt file %s: every user of this host may read or write it: "
+				 "'chmod o= %s' would do, and a new salt is better",
+				 path, path);
 	return r ? say_error(CLI_FAILED, "salt file %s: %s", path, strerror(-r)) : 0;
 }
 
@@ -51,6 +62,11 @@ static int from_variable(struct salt *salt, const char *name)
 	if (!text)
 		return say_error(CLI_FAILED, "salt variable %s is not set", name);
 	length = strlen(text);
+	if (!length)
+		return say_error(CLI_FAILED,
+				 "salt variable %s is empty: a secret is needed; a VM that shares "
+				 "with itself alone needs no salt",
+				 name);
 	if (length <= PS_SALT_MAX) {
 		memcpy(salt->bytes, text, length);
 		salt->length = length;

@@ -159,7 +159,7 @@ int host_load_policy(struct daemon *d)
 		log_error("--policy %s: %s", path, strerror(-r));
 		return r;
 	}
-	r = access_parse(text, text ? strlen(text) : 0, &policy, err);
+	r = access_parse_names(text, text ? strlen(text) : 0, sys_user_id, &policy, err);
 	if (r < 0) {
 		log_error("--policy %s: %s", path ? path : "(none)", err);
 		return r;

@@ -30,8 +30,10 @@
 #include <string.h>
 
 #include "daemon/log.h"
+#include "policy/reason.h"
 #include "sys/process.h"
 #include "sys/self.h"
+#include "wire/wire.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ISOLATION_CALLS 0
@@ -50,6 +52,13 @@ int isolation_start(void)
 	r = sys_raise_nofile(NULL);
 	if (r < 0)
 		log_warn("cannot raise the limit of open files: %s", strerror(-r));
+	/* no store, nor even a VM's ring, could be made: nothing would ever be shared */
+	(void)sys_raise_fsize();
+	if (!sys_self_may_write(sizeof(struct ps_ring_map))) {
+		log_error("RLIMIT_FSIZE allows files of less than %zu KiB: %s",
+			  sizeof(struct ps_ring_map) >> 10, reason_mend(PS_CAUSE_RLIMIT_FSIZE));
+		return -EFBIG;
+	}
 	return 0;
 }
 

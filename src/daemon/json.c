@@ -8,8 +8,10 @@
 #include "daemon/json.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
+#include "policy/reason.h"
 #include "sys/wipe.h"
 
 #define NS_PER_S 1e9
@@ -197,14 +199,27 @@ json_t *json_of_host(struct daemon *daemon)
 
 /* ---- a VM ---------------------------------------------------------------------------------- */
 
+/* "reason": a name, or null where there is none; then what it means, and what would do. */
+static void add_reason(json_t **object, unsigned int cause)
+{
+	const char *mend = reason_mend(cause);
+
+	add(object, "reason",
+	    cause == PS_CAUSE_NONE ? json_null() : json_string(ps_cause_name(cause)));
+	if (cause == PS_CAUSE_NONE)
+		return;
+	add_text(object, "why", reason_text(cause));
+	if (mend)
+		add_text(object, "mend", mend);
+}
+
 static json_t *region_object(const struct view_region *region)
 {
 	json_t *object = json_object();
 
 	add_number(&object, "base", (uint64_t)region->base * PS_PAGE_SIZE);
 	add_number(&object, "size", region->size);
-	if (region->cause != PS_CAUSE_NONE)
-		add_text(&object, "refused", ps_cause_name(region->cause));
+	add_reason(&object, region->cause);
 	return object;
 }
 
@@ -231,6 +246,14 @@ static json_t *overhead_object(const struct view_vm *vm)
 	return object;
 }
 
+/* Of what an agent claims to be an errno. */
+static const char *error_name(uint64_t error)
+{
+	const char *name = error <= INT_MAX ? strerrorname_np((int)error) : NULL;
+
+	return name ? name : "unknown";
+}
+
 static json_t *counters_object(const struct view_vm *vm)
 {
 	json_t *object = json_object();
@@ -251,6 +274,8 @@ static json_t *counters_object(const struct view_vm *vm)
 	add_number(&object, "batches", vm->batches);
 	add_number(&object, "pin_forks", vm->pin_forks);
 	add(&object, "refused", refused_object(vm->refused));
+	if (vm->refused[PS_CAUSE_ERROR] && vm->error)
+		add_text(&object, "error", error_name(vm->error));
 	return object;
 }
 
@@ -278,6 +303,7 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_number(&object, "uid", vm->uid);
 	add_text(&object, "comm", vm->comm);
 	add_text(&object, "state", vm->state);
+	add_reason(&object, vm->reason);
 	add_text(&object, "domain", vm->domain);
 	add(&object, "enable", json_boolean(vm->enable));
 	add_memory(&object, vm);

@@ -149,6 +149,23 @@ static void order_leave(struct vm *vm)
 	vacate_former(vm);
 }
 
+static enum ps_cause join_cause(int err)
+{
+	switch (err) {
+	case 0:
+		return PS_CAUSE_NONE;
+	case -EFBIG:
+		return PS_CAUSE_RLIMIT_FSIZE;
+	case -ENOMEM:
+	case -ENOSPC:
+		return PS_CAUSE_NO_MEMORY;
+	case -EUSERS:
+		return PS_CAUSE_LIMIT;
+	default:
+		return PS_CAUSE_ERROR;
+	}
+}
+
 static void join(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
@@ -160,6 +177,7 @@ static void join(struct vm *vm)
 		return;
 	}
 	r = member_join(d, vm, &target, &vm->member);
+	vm->join_cause = join_cause(r);
 	if (r < 0) {
 		if (log_gate_pass(&vm->user->gate, d->now))
 			log_warn("%s: no domain for it: %s", vm->name, strerror(-r));
@@ -178,7 +196,8 @@ void rehome_vm(struct vm *vm)
 		return;
 	if (vm->member && !settled(vm))
 		order_leave(vm);
-	else if (!vm->member && vm->enable && vm->nold <= OLD_MAX && vm->join_at <= vm->daemon->now)
+	else if (!vm->member && vm->enable && !vm->cause && vm->nold <= OLD_MAX &&
+		 vm->join_at <= vm->daemon->now)
 		join(vm);
 }
 

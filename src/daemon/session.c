@@ -24,6 +24,7 @@
 #include "daemon/rehome.h"
 #include "daemon/vm.h"
 #include "policy/rate.h"
+#include "policy/reason.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/sock.h"
@@ -252,6 +253,7 @@ static struct ps_msg_config config_for(const struct session *s)
 	struct ps_msg_config msg = {
 		.head = head_of(PS_MSG_CONFIG),
 		.pages_per_second = rate_pages_per_second(&in),
+		.first_pages_per_second = (uint32_t)value[SETTING_SHARE_RATE_FIRST],
 		.pass_seconds = rate_pass_seconds(in.scan_time),
 		.quarantine_ms = (uint32_t)value[SETTING_SHARE_QUARANTINE_MS],
 		.map_reserve = (uint32_t)(d->host.max_map_count *
@@ -466,12 +468,13 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	s->deadline = 0;
 	vm->session = s;
 	vm->disobeys = false;
+	vm->cause = (enum ps_cause)hello->cause;
 	if ((hello->flags & PS_HELLO_HOLDS_OLD) && !vm->nold)
 		vm->holds_unknown = true;
 	s->say_welcome = s->say_config = true;
 	session_mark(s);
-	log_info("%s: process %d (%s) of user %u is here", vm->name, (int)vm->pid, vm->comm,
-		 s->user->uid);
+	log_info("%s: process %d (%s) of user %u is here%s%s", vm->name, (int)vm->pid, vm->comm,
+		 s->user->uid, vm->cause ? ", and cannot share: " : "", reason_text(vm->cause));
 	sessions_configure_soon(d);
 	rehome_vm(vm);
 }
@@ -489,6 +492,10 @@ static void hello_message(struct session *s, const struct ps_msg_hello *hello, c
 	}
 	if (pidfd < 0) {
 		session_refuse(s, ESRCH, "the process that connected is gone");
+		return;
+	}
+	if (hello->cause >= PS_CAUSE_END) {
+		session_refuse(s, EPROTO, "HELLO: there is no cause %u", hello->cause);
 		return;
 	}
 	if (hello->page_size != PS_PAGE_SIZE || ps_name_check(hello->name) < 0 ||

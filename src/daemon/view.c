@@ -54,6 +54,16 @@ static uint64_t mapped_pages(const struct vm *vm)
 	return pages;
 }
 
+/* Frames of an earlier daemon's store, mapped still: on nobody's books but the agent's. */
+static uint64_t unknown_pages(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	uint64_t mapped = mapped_pages(vm);
+
+	if (!vm->holds_unknown || stats->shared <= mapped || stats->shared > vm->pages)
+		return 0;
+	return stats->shared - mapped;
+}
+
 static uint64_t saved_of(const struct member *m)
 {
 	struct frames_stats stats = frames_stats(m->domain->frames);
@@ -136,11 +146,8 @@ static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
 
 static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct view_vm *out)
 {
-	uint64_t mapped = mapped_pages(vm), most = stats->shared, saved;
+	uint64_t mapped = mapped_pages(vm) + unknown_pages(vm, stats), saved;
 
-	/* frames of an earlier daemon's store are on nobody's books but the agent's */
-	if (vm->holds_unknown && most > mapped && most <= vm->pages)
-		mapped = most;
 	out->size = vm->pages * PS_PAGE_SIZE;
 	out->grant = claim(vm, stats->grant);
 	out->zero = claim(vm, stats->zero);
@@ -167,6 +174,8 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 		.nregions = vm->nregions,
 	};
 	vm_stats(vm, &stats);
+	out->reason = vm_reason(vm, &stats);
+	out->error = stats.error;
 	memcpy(out->name, vm->name, sizeof(out->name));
 	memcpy(out->comm, vm->comm, sizeof(out->comm));
 	snprintf(out->domain, sizeof(out->domain), "-");
@@ -249,8 +258,13 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 {
 	list_for_each(vm, &daemon->vms, struct vm, link) {
 		struct ps_agent_stats stats;
+		uint64_t unknown;
 
 		vm_stats(vm, &stats);
+		unknown = unknown_pages(vm, &stats) * PS_PAGE_SIZE;
+		/* how many share a frame of an earlier store nobody knows: taken as saving nothing */
+		out->common += unknown;
+		out->shared += unknown;
 		out->shared += mapped_pages(vm) * PS_PAGE_SIZE + claim(vm, stats.zero);
 		out->zero += claim(vm, stats.zero);
 		out->metadata += stats.agent_bytes + bytes_of(stats.mappings, MAPPING_BYTES) +

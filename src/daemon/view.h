@@ -32,7 +32,9 @@ struct view_vm {
 	char name[PS_NAME_MAX];
 	char comm[16];
 	char domain[VIEW_FINGERPRINT];
-	const char *state; /* "sharing", "off", "leaving" (its domain), "gone" (socket closed) */
+	unsigned int reason; /* enum ps_cause: why it shares nothing; PS_CAUSE_NONE: it does */
+	uint64_t error;	     /* the errno behind refused[PS_CAUSE_ERROR]: its agent's claim */
+	const char *state;   /* "sharing", "off", "leaving" (its domain), "gone" (socket closed) */
 	pid_t pid;
 	uid_t uid;
 	bool enable;   /* sched.mem.pshare.enable */

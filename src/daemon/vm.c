@@ -268,6 +268,52 @@ void vm_stats(const struct vm *vm, struct ps_agent_stats *stats)
 		stats->refused[PS_CAUSE_ERROR] += stats->refused[i];
 }
 
+/* That none of its regions takes part: the cause of the largest. NONE: one does. */
+static enum ps_cause regions_reason(const struct vm *vm)
+{
+	const struct region *largest = NULL;
+
+	for (uint32_t i = 0; i < vm->nregions; i++) {
+		if (vm->region[i].cause == PS_CAUSE_NONE)
+			return PS_CAUSE_NONE;
+		if (!largest || vm->region[i].npages > largest->npages)
+			largest = &vm->region[i];
+	}
+	return largest ? (enum ps_cause)largest->cause : PS_CAUSE_NOT_OFFERED;
+}
+
+/* Most of it is in huge pages that stay whole, and so nothing is shared yet. */
+static bool is_whole(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	return vm->daemon->settings.value[SETTING_ALLOC_GUEST_LARGE_PAGE] && !stats->shared &&
+	       stats->large > stats->grant / 2;
+}
+
+enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	const int64_t *value = vm->daemon->settings.value;
+	enum ps_cause cause;
+
+	if (!vm->session)
+		return PS_CAUSE_GONE;
+	if (!vm->enable)
+		return PS_CAUSE_DISABLED;
+	if (vm->cause)
+		return vm->cause;
+	if (!vm->member && !vm->left_by && vm->join_cause)
+		return vm->join_cause;
+	cause = regions_reason(vm);
+	if (cause)
+		return cause;
+	if (stats->cause && stats->cause < PS_CAUSE_END)
+		return (enum ps_cause)stats->cause;
+	if (!value[SETTING_SHARE_SCAN_GHZ] || !value[SETTING_SHARE_RATE_MAX])
+		return PS_CAUSE_RATE;
+	if (vm->salt_refused)
+		return PS_CAUSE_SALT;
+	return is_whole(vm, stats) ? PS_CAUSE_LARGE : PS_CAUSE_NONE;
+}
+
 /* ---- its salt ---- */
 
 struct domain_key vm_target(const struct vm *vm)
@@ -384,6 +430,16 @@ static bool forget_a_refused_one(struct vm *vm)
 	return false;
 }
 
+/* A region that could not take part, and now can, or cannot for another cause. */
+static void forget_refusal(struct vm *vm, uint32_t base)
+{
+	for (uint32_t i = 0; i < vm->nregions; i++)
+		if (vm->region[i].base == base && vm->region[i].cause != PS_CAUSE_NONE) {
+			region_remove(vm, i);
+			return;
+		}
+}
+
 int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **why)
 {
 	const struct daemon *d = vm->daemon;
@@ -391,6 +447,7 @@ int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **w
 
 	if (r < 0)
 		return r;
+	forget_refusal(vm, msg->base);
 	*why = "too many regions: 64 would do";
 	if (vm->nregions == PS_REGIONS_MAX && !forget_a_refused_one(vm))
 		return -E2BIG;
@@ -409,6 +466,7 @@ int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char
 	*why = "a refused region must say a cause";
 	if (msg->cause == PS_CAUSE_NONE || msg->cause >= PS_CAUSES_ROOM || !msg->npages)
 		return -EPROTO;
+	forget_refusal(vm, msg->base);
 	if (vm->nregions == PS_REGIONS_MAX)
 		return 0; /* shown or not, it takes no part */
 	vm->region[vm->nregions++] = (struct region){

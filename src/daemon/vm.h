@@ -41,6 +41,8 @@ struct vm {
 	char comm[SYS_COMM_MAX];
 	struct session *session; /* NULL: a ghost */
 	bool ended;		 /* the process is gone */
+	enum ps_cause cause;	 /* its agent says that it cannot share at all: it gets no domain */
+	enum ps_cause join_cause; /* why the last try to get it a domain failed */
 
 	bool enable; /* sched.mem.pshare.enable */
 	/* set over the API: what a later HELLO of the same process says does not undo it */
@@ -109,6 +111,9 @@ bool vm_has_page(struct vm *vm, uint32_t page);
 void vm_forget_regions(struct vm *vm);
 /* A slice of giving back what regions that went had; true: there is more to do. */
 bool vm_sweep_work(struct vm *vm);
+
+/* Why it shares nothing; NONE: it does, or is about to. */
+enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats);
 
 /* What the agent says of itself, now or last. */
 void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);

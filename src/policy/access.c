@@ -55,6 +55,8 @@ struct span {
 	size_t len;
 };
 
+#define USER_MAX 33u /* a user's name, with its NUL */
+
 struct parser {
 	struct access_policy *policy;
 	struct span rest; /* not yet parsed */
@@ -63,6 +65,7 @@ struct parser {
 	uint32_t section_line;
 	size_t section_members; /* nmembers when the section began */
 	char *err;
+	access_user find; /* NULL: users have numbers only */
 };
 
 /* ---- text ----------------------------------------------------------------------------------- */
@@ -275,15 +278,40 @@ static int parse_section(struct parser *p, struct span line)
 	return 0;
 }
 
+/* A name as useradd(8) makes them. */
+static bool is_user_name(struct span s)
+{
+	if (!s.len || s.len >= USER_MAX || (s.at[0] >= '0' && s.at[0] <= '9') || s.at[0] == '-')
+		return false;
+	return is_name(s);
+}
+
+/* A number, or the name of a user. 0, or -EINVAL and the line is written. */
+static int read_uid(const struct parser *p, struct span text, uint32_t *uid)
+{
+	char name[USER_MAX] = "";
+
+	if (parse_uid(text, uid))
+		return 0;
+	if (!p->find || !is_user_name(text))
+		return bad(p, "bad uid", text,
+			   "give numbers from 0 to 4294967294, with commas between");
+	memcpy(name, text.at, text.len);
+	return p->find(name, uid) ?
+		       bad(p, "no such user", text,
+			   "give a name of /etc/passwd, or a number from 0 to 4294967294") :
+		       0;
+}
+
 static int add_uid(struct parser *p, struct span text)
 {
 	struct access_policy *policy = p->policy;
 	uint32_t uid;
 	int r;
 
-	if (!parse_uid(text, &uid))
-		return bad(p, "bad uid", text,
-			   "give numbers from 0 to 4294967294, with commas between");
+	r = read_uid(p, text, &uid);
+	if (r)
+		return r;
 	r = grow((void **)&policy->members, policy->nmembers, sizeof(*policy->members));
 	if (r)
 		return r;
@@ -382,7 +410,13 @@ static int parse_all(struct parser *p)
 
 int access_parse(const char *text, size_t len, struct access_policy **policy, char *err)
 {
-	struct parser p = {.rest = {text, text ? len : 0}, .err = err};
+	return access_parse_names(text, len, NULL, policy, err);
+}
+
+int access_parse_names(const char *text, size_t len, access_user find,
+		       struct access_policy **policy, char *err)
+{
+	struct parser p = {.rest = {text, text ? len : 0}, .err = err, .find = find};
 	int r;
 
 	if (p.rest.len > ACCESS_FILE_MAX)

@@ -8,7 +8,7 @@
  *
  *	# only these may name the salt of this fingerprint; those who do, meet
  *	[salt 1f2e3d4c]
- *	uid = 1000, 2000
+ *	uid = 1000, libvirt-qemu
  *
  * Without a file, or for a uid and a salt that it does not name: each uid is a group of its own and
  * may use any salt inside it.
@@ -28,9 +28,15 @@
 
 struct access_policy;
 
+/* The number of a user by his name: 0 or -ENOENT. (This folder asks no system.) */
+typedef int (*access_user)(const char *name, uint32_t *uid);
+
 /* Parses a policy file of len bytes. NULL text: the policy without a file. 0 and *policy (free it
  * with access_free()), or -EINVAL, -ENOMEM, with one line in err that names the line number;
  * *policy is then untouched, so the caller keeps what it had. */
+int access_parse_names(const char *text, size_t len, access_user find,
+		       struct access_policy **policy, char *err);
+/* The same, where a user has no name. */
 int access_parse(const char *text, size_t len, struct access_policy **policy, char *err);
 struct access_policy *access_free(struct access_policy *policy); /* takes NULL, returns NULL */
 

@@ -54,6 +54,14 @@ static const struct setting settings[SETTING_END] = {
 			.text = "most pages looked at each second in one VM; 0: none",
 			WIDER_ROW(0, 4194304, 1024, 0, 32768),
 		},
+	[SETTING_SHARE_RATE_FIRST] =
+		{
+			.name = "Mem.ShareRateFirst",
+			.unit = "pages/s",
+			.text = "pages looked at each second while a VM's first pass is under way; 0: as later",
+			INT_ROW(0, 4194304, 65536),
+			.own = true,
+		},
 	[SETTING_SHARE_FORCE_SALTING] =
 		{
 			.name = "Mem.ShareForceSalting",

@@ -18,6 +18,7 @@ enum setting_id {
 	SETTING_SHARE_SCAN_TIME,	/* Mem.ShareScanTime, minutes */
 	SETTING_SHARE_SCAN_GHZ,		/* Mem.ShareScanGHz, MB/s per GHz */
 	SETTING_SHARE_RATE_MAX,		/* Mem.ShareRateMax, pages/s */
+	SETTING_SHARE_RATE_FIRST,	/* Mem.ShareRateFirst, pages/s; pshare's own */
 	SETTING_SHARE_FORCE_SALTING,	/* Mem.ShareForceSalting */
 	SETTING_ALLOC_GUEST_LARGE_PAGE, /* Mem.AllocGuestLargePage */
 	SETTING_SHARE_QUARANTINE_MS,	/* Mem.ShareQuarantineMs, ms; pshare's own */

@@ -126,6 +126,39 @@ TEST("no uid, however chosen, is the number of a group")
 	access_free(p);
 }
 
+static int find_user(const char *name, uint32_t *uid)
+{
+	if (strcmp(name, "libvirt-qemu") != 0)
+		return -ENOENT;
+	*uid = 64055;
+	return 0;
+}
+
+TEST("a user may be named, if he is to be found, and means his number")
+{
+	static const char *const bad[][2] = {
+		{"[meet a]\nuid = 1, nosuch\n",
+		 "line 2: no such user 'nosuch': give a name of /etc/passwd, or a number from 0 to "
+		 "4294967294"},
+		{"[meet a]\nuid = 1x\n",
+		 "line 2: bad uid '1x': give numbers from 0 to 4294967294, with commas between"},
+	};
+	static const char text[] = "[meet a]\nuid = 1, libvirt-qemu\n";
+	struct access_policy *p = NULL;
+	char err[POLICY_ERROR_MAX] = "";
+
+	REQUIRE_OK(access_parse_names(text, strlen(text), find_user, &p, err));
+	CHECK_EQ(access_uid_group(p, 64055, NULL), access_uid_group(p, 1, NULL));
+	CHECK_NE(access_uid_group(p, 64056, NULL), access_uid_group(p, 1, NULL));
+	access_free(p);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_EQ(access_parse_names(bad[i][0], strlen(bad[i][0]), find_user, &p, err),
+			 -EINVAL);
+		CHECK_STR(err, bad[i][1]);
+	}
+	CHECK_EQ(access_parse(text, strlen(text), &p, err), -EINVAL);
+}
+
 TEST("a bad line is named, with what would do, and nothing is applied")
 {
 	refuse("[meet a]\nuid = 1\nuid = x\n",

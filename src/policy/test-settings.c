@@ -14,6 +14,7 @@ TEST("names, defaults and ranges are ESX's, and where ours are wider the row say
 		{SETTING_SHARE_SCAN_TIME, "Mem.ShareScanTime", 60, 0, 600, 10, 600},
 		{SETTING_SHARE_SCAN_GHZ, "Mem.ShareScanGHz", 4, 0, 4096, 0, 32},
 		{SETTING_SHARE_RATE_MAX, "Mem.ShareRateMax", 1024, 0, 4194304, 0, 32768},
+		{SETTING_SHARE_RATE_FIRST, "Mem.ShareRateFirst", 65536, 0, 4194304, 0, 4194304},
 		{SETTING_SHARE_FORCE_SALTING, "Mem.ShareForceSalting", 2, 0, 2, 0, 2},
 		{SETTING_ALLOC_GUEST_LARGE_PAGE, "Mem.AllocGuestLargePage", 1, 0, 1, 0, 1},
 		{SETTING_SHARE_QUARANTINE_MS, "Mem.ShareQuarantineMs", 2000, 100, 60000, 100,

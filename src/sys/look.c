@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
@@ -53,6 +56,69 @@ int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg
 		r = each(target, arg);
 	}
 	return r;
+}
+
+int sys_each_process(int (*each)(pid_t pid, void *arg), void *arg)
+{
+	_cleanup_closedir_ DIR *folder = NULL;
+	struct dirent *entry;
+	int r = 0;
+
+	SYS_INJECT();
+	folder = opendir("/proc");
+	if (!folder)
+		return -errno;
+	while (!r && (entry = readdir(folder))) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+
+		if (pid > 0)
+			r = each(pid, arg);
+	}
+	return r;
+}
+
+int sys_process_variable(pid_t pid, const char *name, char *value, size_t size)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t room = 0, length = strlen(name);
+	char path[64];
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (getdelim(&text, &room, '\0', file) > 0) {
+		if (strncmp(text, name, length) != 0 || text[length] != '=')
+			continue;
+		snprintf(value, size, "%s", text + length + 1);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int sys_process_uid(pid_t pid, uid_t *uid)
+{
+	struct stat st;
+	char path[32];
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (stat(path, &st) < 0)
+		return -errno;
+	*uid = st.st_uid;
+	return 0;
+}
+
+void sys_user_name(uid_t uid, char *name, size_t size)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user)
+		snprintf(name, size, "%s", user->pw_name);
+	else
+		snprintf(name, size, "%u", uid);
 }
 
 int sys_memlock_limit(uint64_t *bytes)

@@ -3,6 +3,7 @@
 #ifndef PSHARE_SYS_LOOK_H
 #define PSHARE_SYS_LOOK_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,15 @@ int sys_each_line(const char *path, int (*each)(const char *line, void *arg), vo
 
 /* Calls each() with what every descriptor of a process is ("/dev/vfio/12", "socket:[1]"). */
 int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg);
+
+/* Calls each() with every process of the host that is in /proc. */
+int sys_each_process(int (*each)(pid_t pid, void *arg), void *arg);
+/* The value that a variable had when the process began its program; -ENOENT: it had none. */
+int sys_process_variable(pid_t pid, const char *name, char *value, size_t size);
+/* The user of a process. */
+int sys_process_uid(pid_t pid, uid_t *uid);
+/* The name of a user, or its number where it has none. */
+void sys_user_name(uid_t uid, char *name, size_t size);
 
 /* The soft limit on locked memory, bytes; UINT64_MAX: none. */
 int sys_memlock_limit(uint64_t *bytes);

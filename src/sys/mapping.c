@@ -87,6 +87,16 @@ void *map_shared(int fd, size_t len)
 	return own(unlocked_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd), len);
 }
 
+bool map_fits(size_t len)
+{
+	void *at = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return false;
+	munmap(at, len);
+	return true;
+}
+
 void map_free(void *addr, size_t len)
 {
 	if (addr)

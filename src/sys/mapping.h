@@ -23,6 +23,8 @@ void *map_anon(void *addr, size_t len);
 const void *map_readable(int fd, size_t len);
 /* Memory of fd, shared and writable. NULL on failure. */
 void *map_shared(int fd, size_t len);
+/* Is there room in the address space for so many bytes more? */
+bool map_fits(size_t len);
 void map_free(void *addr, size_t len);
 
 /* Moves the pages of [src, src+len), which lies in one mapping, over [dst, dst+len), whatever

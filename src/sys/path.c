@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,4 +102,22 @@ int sys_group_id(const char *name, gid_t *gid)
 		return errno ? -errno : -ENOENT;
 	*gid = group->gr_gid;
 	return 0;
+}
+
+int sys_user_id(const char *name, uint32_t *uid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	const struct passwd *user;
+
+	SYS_INJECT();
+	file = fopen("/etc/passwd", "re");
+	if (!file)
+		return -errno;
+	while ((user = fgetpwent(file))) {
+		if (strcmp(user->pw_name, name) == 0) {
+			*uid = user->pw_uid;
+			return 0;
+		}
+	}
+	return -ENOENT;
 }

@@ -4,6 +4,7 @@
 #define PSHARE_SYS_PATH_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The first max bytes of a file as a string, to be freed. NUL bytes in it end it early. */
@@ -25,5 +26,9 @@ int sys_set_owner(const char *path, gid_t group, unsigned int mode);
 
 /* The number of a group by its name; -ENOENT. */
 int sys_group_id(const char *name, gid_t *gid);
+
+/* The number of a user by his name in /etc/passwd; -ENOENT. No name service is asked, so it works
+ * in a process that may not make connections or load libraries. */
+int sys_user_id(const char *name, uint32_t *uid);
 
 #endif

@@ -43,6 +43,17 @@ void sys_ignore_signal(int number)
 	(void)sigaction(number, &ignore, NULL);
 }
 
+int sys_raise_fsize(void)
+{
+	struct rlimit rl;
+
+	SYS_INJECT();
+	if (getrlimit(RLIMIT_FSIZE, &rl) < 0)
+		return -errno;
+	rl.rlim_cur = rl.rlim_max;
+	return setrlimit(RLIMIT_FSIZE, &rl) < 0 ? -errno : 0;
+}
+
 int sys_raise_nofile(unsigned long *limit)
 {
 	struct rlimit rl;

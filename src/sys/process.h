@@ -16,6 +16,8 @@ int sys_set_undumpable(void);
 int sys_set_no_new_privs(void);
 /* Signals that are to do nothing. */
 void sys_ignore_signal(int number);
+/* Raises the soft limit of the size of files to the hard one. */
+int sys_raise_fsize(void);
 /* Raises the soft limit of open files to the hard one; *limit (may be NULL): what it is now. */
 int sys_raise_nofile(unsigned long *limit);
 

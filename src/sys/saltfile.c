@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 #include "sys/memfd.h"
+#include "sys/salt.h"
+#include "sys/self.h"
 #include "wire/wire.h"
 
 /* Reads to the end; -EFBIG where room bytes are not enough. */
@@ -43,6 +46,7 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 {
 	_cleanup_close_ int fd = -1;
 	char text[PS_SALT_MAX + 3]; /* the newline, and one byte to see that there is no more */
+	struct stat st;
 	long n;
 	int r = 0;
 
@@ -50,11 +54,17 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IROTH | S_IWOTH)))
+		return -EPERM;
 	n = read_all(fd, text, sizeof(text));
 	if (n >= 0)
 		n = (long)without_newline(text, (size_t)n);
 	if (n < 0) {
 		r = (int)n;
+	} else if (n == 0) {
+		r = -ENODATA;
 	} else if ((size_t)n > PS_SALT_MAX) {
 		r = -EFBIG;
 	} else {
@@ -67,8 +77,12 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 
 int sys_salt_memfd(const void *salt, size_t length)
 {
-	_cleanup_close_ int fd = sys_memfd_new("pshare-salt", length);
+	_cleanup_close_ int fd = -1;
 	int r = 0;
+
+	if (!sys_self_may_write(length))
+		return -EFBIG;
+	fd = sys_memfd_new(SYS_SALT_NAME, length);
 
 	if (fd < 0)
 		return fd;

@@ -10,7 +10,8 @@
 #include <stddef.h>
 
 /* Reads a whole file, which may be a pipe, into buf, which has PS_SALT_MAX bytes. 0 and *length;
- * -EFBIG: there is more without the newline; else -errno. */
+ * -EFBIG: there is more without the newline; -ENODATA: there is nothing; -EPERM: users other than
+ * its owner and group may read or write it; else -errno. */
 int sys_salt_read_file(const char *path, void *buf, size_t *length);
 
 /* A sealed memfd, CLOEXEC, that holds the bytes; length 0 is the empty salt. The fd or -errno. */

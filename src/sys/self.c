@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,23 @@
 uid_t sys_self_uid(void)
 {
 	return geteuid();
+}
+
+static rlim_t soft_limit(__rlimit_resource_t what)
+{
+	struct rlimit limit;
+
+	return getrlimit(what, &limit) < 0 ? RLIM_INFINITY : limit.rlim_cur;
+}
+
+bool sys_self_limited_as(void)
+{
+	return soft_limit(RLIMIT_AS) != RLIM_INFINITY;
+}
+
+bool sys_self_may_write(size_t size)
+{
+	return size <= soft_limit(RLIMIT_FSIZE);
 }
 
 int sys_self_folder(char *folder, size_t size)

@@ -3,11 +3,17 @@
 #ifndef PSHARE_SYS_SELF_H
 #define PSHARE_SYS_SELF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 uid_t sys_self_uid(void); /* effective */
+
+/* Is the address space of this process limited (RLIMIT_AS)? */
+bool sys_self_limited_as(void);
+/* May this process write a file of that size (RLIMIT_FSIZE)? Beyond it a signal ends it. */
+bool sys_self_may_write(size_t size);
 
 /* The folder that holds this process's program, without a trailing slash. 0, or -errno. */
 int sys_self_folder(char *folder, size_t size);

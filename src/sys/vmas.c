@@ -61,6 +61,7 @@ struct head {
 	uintptr_t start, end;
 	char perms[5];
 	unsigned long inode;
+	bool memfd;
 };
 
 static bool head_parse(const char *line, struct head *h)
@@ -84,7 +85,10 @@ static bool head_parse(const char *line, struct head *h)
 			while (*p && *p != ' ')
 				p++;
 	}
-	h->inode = strtoul(p, NULL, 10);
+	h->inode = strtoul(p, &p, 10);
+	while (*p == ' ')
+		p++;
+	h->memfd = strncmp(p, "/memfd:", 7) == 0;
 	return true;
 }
 
@@ -93,7 +97,7 @@ static unsigned int head_flags(const struct head *h)
 	unsigned int what = 0;
 
 	if (h->inode)
-		what |= VMAS_FILE;
+		what |= h->memfd ? VMAS_FILE | VMAS_MEMFD : VMAS_FILE;
 	if (h->perms[3] == 's')
 		what |= VMAS_SHARED;
 	if (h->perms[0] != 'r' || h->perms[1] != 'w' || h->perms[2] == 'x')

@@ -46,6 +46,19 @@ static const char *const cause_names[PS_CAUSE_END] = {
 	[PS_CAUSE_NO_MEMORY] = "no-memory",
 	[PS_CAUSE_LIMIT] = "limit",
 	[PS_CAUSE_ERROR] = "error",
+	[PS_CAUSE_MEMFD] = "memfd",
+	[PS_CAUSE_DEVICE] = "device",
+	[PS_CAUSE_ACCESS] = "access",
+	[PS_CAUSE_USERFAULTFD] = "userfaultfd",
+	[PS_CAUSE_KERNEL] = "kernel",
+	[PS_CAUSE_RLIMIT_AS] = "rlimit-as",
+	[PS_CAUSE_RLIMIT_FSIZE] = "rlimit-fsize",
+	[PS_CAUSE_NOT_OFFERED] = "not-offered",
+	[PS_CAUSE_DISABLED] = "disabled",
+	[PS_CAUSE_RATE] = "rate",
+	[PS_CAUSE_SALT] = "salt",
+	[PS_CAUSE_NO_SALT] = "no-salt",
+	[PS_CAUSE_STOPPED] = "stopped",
 };
 
 /* What both sides lay over the same bytes must not depend on who compiled it. */

@@ -12,7 +12,8 @@
  * connection (the agent). Every length, page, frame and slot is checked against what was agreed.
  *
  * Life of a session
- *   agent  -> HELLO                  (+ fd: sealed memfd with the salt, if there is one)
+ *   agent  -> HELLO                  (+ fd: sealed memfd with the salt, if there is one). With a
+ *                                    cause: it cannot share, gets no domain and is only shown
  *   daemon -> WELCOME                (+ fds: ring memfd, doorbell up, doorbell down)
  *   daemon -> CONFIG                 (again whenever a setting changes)
  *   daemon -> DOMAIN                 (+ fd: the domain's store, opened read-only)
@@ -96,7 +97,7 @@ struct ps_msg_hello {
 	uint32_t version;
 	uint32_t flags;
 	uint32_t page_size;
-	uint32_t reserved;
+	uint32_t cause;	  /* enum ps_cause: why this process cannot share at all; NONE: it can */
 	uint8_t uuid[16]; /* random, made once per VM process: the same VM after a reconnect */
 	char name[PS_NAME_MAX]; /* NUL padded; empty: the daemon makes one up from comm and pid */
 };
@@ -130,7 +131,7 @@ struct ps_msg_config {
 	uint32_t pass_seconds;	   /* a pass over all memory is not to take less than this */
 	uint32_t quarantine_ms;
 	uint32_t map_reserve; /* mappings to leave unused below vm.max_map_count */
-	uint32_t reserved;
+	uint32_t first_pages_per_second; /* the same while the first pass is under way, if more */
 };
 
 struct ps_msg_domain {
@@ -158,7 +159,8 @@ struct ps_msg_plain { /* OLD_GONE, REHINT */
 	struct ps_msg_head head;
 };
 
-/* Why a page, or a region, was left alone. Names as JSON shows them: see ps_cause_name(). */
+/* Why a page, a region or a VM is not shared. Names as JSON shows them: see ps_cause_name(); what
+ * each means, and what would do: src/policy/reason.h. */
 enum ps_cause {
 	PS_CAUSE_NONE,
 	PS_CAUSE_CHANGED,    /* content was no longer what it was */
@@ -175,6 +177,21 @@ enum ps_cause {
 	PS_CAUSE_NO_MEMORY,
 	PS_CAUSE_LIMIT, /* a cap of this header */
 	PS_CAUSE_ERROR, /* an errno nobody expected */
+	/* of regions */
+	PS_CAUSE_MEMFD,	 /* private mapping of a memfd */
+	PS_CAUSE_DEVICE, /* PFNMAP, IO */
+	PS_CAUSE_ACCESS, /* part of it is not mapped, or not readable and writable */
+	/* of VMs */
+	PS_CAUSE_USERFAULTFD,  /* no right to have one */
+	PS_CAUSE_KERNEL,       /* lacks what the agent needs */
+	PS_CAUSE_RLIMIT_AS,    /* of the VMM: no address space for a store's mappings */
+	PS_CAUSE_RLIMIT_FSIZE, /* of the daemon, or of the VMM: no store, no salt can be made */
+	PS_CAUSE_NOT_OFFERED,  /* no MADV_MERGEABLE */
+	PS_CAUSE_DISABLED,     /* sched.mem.pshare.enable is FALSE */
+	PS_CAUSE_RATE,	       /* Mem.ShareScanGHz or Mem.ShareRateMax is 0 */
+	PS_CAUSE_SALT,	       /* the policy does not let this user use that salt */
+	PS_CAUSE_NO_SALT,      /* there is one, and it cannot be had */
+	PS_CAUSE_STOPPED,      /* the agent met an error and takes nothing out any more */
 	PS_CAUSE_END
 };
 

@@ -183,6 +183,7 @@ TEST("pshare: a program that the agent cannot be loaded into is refused in one l
 TEST("pshare: a salt that is not to be had, or too long, is one line without the salt")
 {
 	static char salt[1200];
+	char path[256];
 
 	memset(salt, 's', sizeof(salt) - 1);
 	write_file("long", salt, sizeof(salt) - 1);
@@ -192,6 +193,17 @@ TEST("pshare: a salt that is not to be had, or too long, is one line without the
 	PSHARE("run --salt-file @ -- true", "directory");
 	PSHARE("run --salt-file @/long -- true", "1024");
 	CHECK(!strstr(out, "ssss"));
+	write_file("empty", "\n", 1);
+	PSHARE("run --salt-file @/empty -- true", "is empty");
+	PSHARE("set --vm a sched.mem.pshare.salt --salt-file @/empty", "is empty");
+	setenv("EMPTY_SALT", "", 1);
+	PSHARE("run --salt-env EMPTY_SALT -- true", "is empty");
+	write_file("public", "hush", 4);
+	snprintf(path, sizeof(path), "%s/public", test_dir());
+	REQUIRE_SYS(chmod(path, 0604));
+	PSHARE("run --salt-file @/public -- true", "chmod o=");
+	PSHARE("set --vm a sched.mem.pshare.salt --salt-file @/public", "chmod o=");
+	CHECK(!strstr(out, "hush"));
 	PSHARE("run --salt-env NO_SALT -- true", "NO_SALT is not set");
 	PSHARE("run --salt-env LONG_SALT -- true", "1024");
 	CHECK(!strstr(out, "ssss"));

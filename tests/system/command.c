@@ -5,12 +5,15 @@
  * list and show print what there is.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -335,12 +338,56 @@ TEST("list, show, status and get agree with --json, in the units that they name"
 	CHECK_IN("NAME ", out);
 	CHECK_IN("\nweb1 ", out);
 	CHECK_IN("\nTOTAL ", out);
+	CHECK_IN(" USER ", out);
+	CHECK_IN(" root ", out);
 	CHECK_IN("PSHARE/MiB: ", out);
 	CHECK(shows("status", "--json", "\"vms\": 1"));
 	CHECK(shows("get", "Mem.ShareScanTime", "60\n"));
 	CHECK(shows("get", "--json", "\"name\": \"Mem.ShareScanTime\""));
 	end_vm(&vm);
 	end_daemon();
+}
+
+static double headline_shared(void)
+{
+	const char *at = strstr(out, "PSHARE/bytes: ");
+	double shared = 0;
+
+	REQUIRE(at && sscanf(at, "PSHARE/bytes: %lf shared", &shared) == 1);
+	return shared;
+}
+
+static double total_shared(void)
+{
+	const char *at = strstr(out, "\nTOTAL ");
+	double size, grant, shared = 0;
+
+	REQUIRE(at && sscanf(at, " TOTAL %lf %lf %lf", &size, &grant, &shared) == 3);
+	return shared;
+}
+
+/* Frames of the store of the daemon before were in TOTAL and not in the headline. */
+TEST("the headline and TOTAL agree while VMs map frames of a daemon before")
+{
+	struct t_daemon d;
+	struct vm vm;
+
+	t_need_product();
+	t_daemon_fresh(&d);
+	setenv("PSHARE_RUNTIME_DIR", d.dir, 1);
+	vm = VM("--name", "a");
+	REQUIRE_WITHIN(20000, t_api_number(&d, "/v1/vms/a", "SHRD") > 12 << 20);
+	t_daemon_kill(&d, SIGKILL);
+	t_daemon_start(&d, NULL, NULL, NULL);
+	REQUIRE_WITHIN(20000, t_api_number(&d, "/v1/vms/a", "SHRD") > 0);
+	REQUIRE_SYS(kill(vm.pid, SIGSTOP)); /* nothing changes between two questions */
+	t_sleep(0.3);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list", "--bytes"), 0);
+	CHECK_GT(headline_shared(), 0);
+	CHECK_EQ(headline_shared(), total_shared());
+	kill(vm.pid, SIGCONT);
+	end_vm(&vm);
+	t_daemon_free(&d);
 }
 
 TEST("a setting is in force when set returns, the host's and a VM's")
@@ -393,6 +440,89 @@ TEST("doctor tells of this host and of a process, and exits by what it found")
 	CHECK_IN("\"check\": \"UFFDIO_MOVE\"", out);
 	end_vm(&vm);
 	end_daemon();
+}
+
+/* Another user than the daemon's, in a file system of this test's own: there is no /run/pshare but
+ * ours. False where that cannot be had. */
+static bool own_run_folder(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("none", "/run", "tmpfs", 0, "mode=755");
+}
+
+static int as_nobody(const char *const *argv)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open("/run/said", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+		dup2(fd, 1);
+		dup2(fd, 2);
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+			_exit(77);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(77);
+	}
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "cat", "/run/said"), 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+#define AS_NOBODY(...) as_nobody((const char *const[]){PSHARE, __VA_ARGS__, NULL})
+
+TEST("a user outside the daemon's group is told so by list and run, not that there is none")
+{
+	static const char *const daemon[] = {"pshared", NULL};
+	int status;
+	pid_t pid;
+
+	t_need_root();
+	if (!own_run_folder())
+		SKIP("no mount namespace to be had");
+	unsetenv("PSHARE_RUNTIME_DIR");
+	setenv("XDG_RUNTIME_DIR", "/run/nobody", 1);
+	REQUIRE_SYS(mkdir("/run/nobody", 0700));
+	REQUIRE_SYS(chown("/run/nobody", 65534, 65534));
+	pid = fork();
+	if (pid == 0) {
+		execv(test_built("src/daemon/pshared"), (char *const *)(uintptr_t)daemon);
+		_exit(127);
+	}
+	REQUIRE_WITHIN(10000, !TEST_RUN(out, sizeof(out), PSHARE, "status"));
+	status = AS_NOBODY("list");
+	if (status == 77)
+		SKIP("that user cannot reach the build folder");
+	CHECK_EQ(status, 1);
+	CHECK_IN("the daemon of /run/pshare is not for this user: join the group", out);
+	CHECK_EQ(AS_NOBODY("run", "--", "true"), 0);
+	CHECK_IN("note: the daemon of /run/pshare is not for this user", out);
+	CHECK_EQ(AS_NOBODY("status", "--json"), 0); /* of his private one */
+	kill(atoi(strstr(out, "\"pid\": ") + 7), SIGTERM);
+	unsetenv("XDG_RUNTIME_DIR");
+	CHECK_EQ(AS_NOBODY("run", "--", "true"), 1);
+	CHECK_IN("is not for this user", out);
+	kill(pid, SIGTERM);
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+}
+
+TEST("doctor says that the right to a userfaultfd is missing once, not for each feature")
+{
+	unsigned int lines = 0;
+	int status;
+
+	t_need_root();
+	if (!own_run_folder())
+		SKIP("no mount namespace to be had");
+	status = AS_NOBODY("doctor", "--runtime-dir", "/run/none");
+	if (status == 77)
+		SKIP("that user cannot reach the build folder");
+	if (!strstr(out, "missing  userfaultfd"))
+		SKIP("every user of this host may have a userfaultfd");
+	for (const char *at = out; (at = strstr(at, "\nunknown ")); at++)
+		lines++;
+	CHECK_LE(lines, 1);
 }
 
 /* ---- watching ------------------------------------------------------------------------------- */
@@ -500,6 +630,6 @@ TEST("list --watch into a pipe is a line each time, until the reader has gone")
 	CHECK(!strchr(out, '\033'));
 	snprintf(script, sizeof(script), "%s list --watch=0.2 --json | head -n 2", PSHARE);
 	CHECK_EQ(TEST_RUN(out, sizeof(out), "sh", "-c", script), 0);
-	CHECK_STR(out, "{\"vms\":[]}\n{\"vms\":[]}\n");
+	CHECK_STR(out, "{\"vms\":[],\"unmanaged\":[]}\n{\"vms\":[],\"unmanaged\":[]}\n");
 	t_daemon_free(&d);
 }

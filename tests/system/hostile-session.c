@@ -68,6 +68,11 @@ static void hidden_name(union peer_msg *m)
 	memcpy(m->hello.name, "fine\0hidden", 11);
 }
 
+static void no_such_cause(union peer_msg *m)
+{
+	m->hello.cause = PS_CAUSE_END;
+}
+
 static void salt_without_fd(union peer_msg *m)
 {
 	m->hello.flags = PS_HELLO_SALT;
@@ -88,6 +93,7 @@ TEST_SECONDS("a greeting with a lie in any field is refused in one line, or cut"
 	hello_with("a name of two lines", line_name, whole);
 	hello_with("a name with something behind its end", hidden_name, whole);
 	hello_with("a salt that did not come", salt_without_fd, whole);
+	hello_with("a cause that there is not", no_such_cause, whole);
 	hello_with("cut short", NULL, whole - 1);
 	hello_with("one byte", NULL, 1);
 	hello_with("too long", NULL, sizeof(union peer_msg));
