@@ -47,7 +47,8 @@ class Lanes:
 
 
 def in_order(pieces):
-    """Who needs the whole machine goes first, as it would have to wait for all to end. Then the
-    tests that may take longest, so that none of them is alone at the end. Programs of quick tests
-    fill what is left."""
-    return sorted(pieces, key=lambda p: (QUIET not in p.needs, p.is_whole, -p.seconds))
+    """Who needs the whole machine goes first, as it would have to wait for all to end. Then who
+    takes most CPU: beside many that take little there would be no room for it until the end, and
+    those that take little find room beside it. Then who may take longest, so as not to be the last
+    alone. Programs of quick tests fill what is left."""
+    return sorted(pieces, key=lambda p: (QUIET not in p.needs, p.is_whole, -p.load, -p.seconds))

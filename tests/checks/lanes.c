@@ -13,17 +13,17 @@
 #include <unistd.h>
 
 /* The script's functions. $d: the folder of all; a test ends with ok or not_ok. */
-#define FUNCTIONS                                                                                     \
-	"#!/bin/sh\n"                                                                                 \
-	"d=${0%/*}\n"                                                                                 \
-	"ok() { printf '1..1\\nok 1 - %s\\n' \"$1\"; exit 0; }\n"                                     \
-	"not_ok() { printf '1..1\\nnot ok 1 - %s\\n# %s\\n' \"$1\" \"$2\"; exit 1; }\n"               \
-	"number() { while [ $# -gt 1 ]; do [ \"$1\" = --number ] && echo \"$2\"; shift; done; "       \
-	"}\n"                                                                                         \
-	"meet() { : >\"$d/here-$1\"; n=0; until [ -e \"$d/here-$2\" ]; do sleep 0.02; n=$((n + 1)); " \
-	"[ $n -lt 500 ] || not_ok \"$1\" \"nobody came\"; done; }\n"                                  \
-	"alone() { mkdir \"$d/$2\" 2>/dev/null || not_ok \"$1\" \"not alone\"; sleep 0.1; "           \
-	"rmdir \"$d/$2\"; }\n"
+static const char functions[] =
+	"#!/bin/sh\n"
+	"d=${0%/*}\n"
+	"ok() { printf '1..1\\nok 1 - %s\\n' \"$1\"; exit 0; }\n"
+	"not_ok() { printf '1..1\\nnot ok 1 - %s\\n# %s\\n' \"$1\" \"$2\"; exit 1; }\n"
+	"number() { while [ $# -gt 1 ]; do [ \"$1\" = --number ] && echo \"$2\"; shift; done; }\n"
+	"meet() { : >\"$d/here-$1\"; n=0\n"
+	"until [ -e \"$d/here-$2\" ]; do sleep 0.02; n=$((n + 1))\n"
+	"[ $n -lt 500 ] || not_ok \"$1\" \"nobody came\"; done; }\n"
+	"alone() { mkdir \"$d/$2\" 2>/dev/null || not_ok \"$1\" \"not alone\"; sleep 0.1\n"
+	"rmdir \"$d/$2\"; }\n";
 
 static char list[4096];
 
@@ -37,7 +37,7 @@ static void program(const char *name, const char *options, const char *plan, con
 
 	snprintf(path, sizeof(path), "build/%s", name);
 	snprintf(text, sizeof(text), "%scase \"$*\" in *--plan*) printf '%s'; exit;; esac\n%s",
-		 FUNCTIONS, plan, script);
+		 functions, plan, script);
 	tree_write(path, text);
 	snprintf(list + len, sizeof(list) - len, "system\t%s\t60\t%s\t%s\n", name, tree_path(path),
 		 options);
@@ -64,7 +64,7 @@ static void passed(unsigned int count, const char *jobs)
 }
 
 #define NONE ""
-#define TWO "1\\t60\\t1\\t-\\tone\\n2\\t60\\t1\\t-\\ttwo\\n"
+#define TWO "1\\t60\\t0\\t-\\tone\\n2\\t60\\t0\\t-\\ttwo\\n"
 
 TEST("programs that share nothing run at the same time")
 {
@@ -124,6 +124,15 @@ TEST("who has no room yet holds up nobody")
 	program("c", "1\tmoon", NONE, "[ -e $d/here-b ] || not_ok c 'before b'; ok c\n");
 	program("b", "1\t", NONE, "meet b a; ok b\n");
 	passed(3, "8");
+}
+
+/* Else there is no room for it until all the others have ended. */
+TEST("who takes most CPU goes first, but for who needs the whole machine")
+{
+	program("a", "1\t", TWO, "touch $d/ended; ok a\n");
+	program("b", "50\t", TWO, "[ ! -e $d/ended ] || not_ok b 'after a'; ok b\n");
+	program("c", "1\tquiet", TWO, "[ ! -e $d/ended ] || not_ok c 'after a'; ok c\n");
+	passed(6, "1");
 }
 
 TEST("--jobs 1 runs one after the other")
