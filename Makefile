@@ -51,6 +51,13 @@ echo "configuring $(@D)"
 @touch $@
 endef
 
+# Of BUILD/lacking, written by meson: what is there by now.
+there_now = $(shell for library in $$(cat $(1)); do \
+	pkg-config --exists $$library && echo $$library; done)
+OUTDATED = $(foreach list,$(wildcard build*/lacking),\
+	$(if $(call there_now,$(list)),$(dir $(list))build.ninja))
+$(OUTDATED): FORCE
+
 build/build.ninja: $(MESON_BUILDS)
 	@$(call configure,--buildtype=release --prefix=$(PREFIX))
 
