@@ -13,9 +13,8 @@ import time
 
 from runner import tap
 
-SPLIT = ("system", "inject", "tsan")
+SPLIT = {"system": 25, "inject": 25, "tsan": 100}  # and the load of a test that says none
 WHOLE_LOAD = 100
-SPLIT_LOAD = 25
 END_GRACE_SECONDS = 15  # for a program that was told to end, to take its children along
 KEEPER_SECONDS = 30     # for the harness, to end a test that does not
 PLAN_SECONDS = 5
@@ -32,7 +31,7 @@ class Program:
     def __init__(self, build, suite, name, seconds, path, load="0", needs=""):
         self.build, self.suite, self.name, self.path = build, suite, name, path
         self.seconds = int(seconds)
-        self.load = int(load) or (SPLIT_LOAD if suite in SPLIT else WHOLE_LOAD)
+        self.load = int(load) or SPLIT.get(suite, WHOLE_LOAD)
         self.needs = words(needs)
         self.log = os.path.join(build, "tests", f"{suite}-{name}.log")
         self.to_come = 0   # pieces that have not ended
@@ -133,6 +132,13 @@ class Piece:
         program.to_come -= 1
         program.took += self.age()
         return verdict
+
+    def kill(self):
+        """Its keepers take along what is left, whichever way it ends."""
+        try:
+            self.child.wait(END_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
 
     def interrupt(self):
         self.child.send_signal(signal.SIGTERM)

@@ -8,8 +8,10 @@
  */
 #include "checks/tree.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The script's functions. $d: the folder of all; a test ends with ok or not_ok. */
@@ -178,4 +180,39 @@ TEST("the log of a program has what all of its tests said")
 	fclose(file);
 	CHECK_IN("ok 1 - test 1\n", log);
 	CHECK_IN("ok 1 - test 2\n", log);
+}
+
+static pid_t pid_in(const char *path)
+{
+	FILE *file = fopen(tree_path(path), "r");
+	int pid = 0;
+
+	if (file && fscanf(file, "%d", &pid) != 1)
+		pid = 0;
+	if (file)
+		fclose(file);
+	return pid;
+}
+
+TEST("run-tests that is told to end takes along all that it started")
+{
+	char selection[600];
+	pid_t runner, test = 0;
+	int status;
+
+	program("a", "1\t", NONE, "echo $$ >$d/pid; exec sleep 600\n");
+	tree_write("build/tests/programs.list", list);
+	tree_write("build/build.ninja", "");
+	snprintf(selection, sizeof(selection), "%s:system", tree_path("build"));
+	runner = fork();
+	REQUIRE_SYS(runner);
+	if (runner == 0) {
+		execl(test_source("scripts/run-tests"), "run-tests", selection, (char *)NULL);
+		_exit(127);
+	}
+	REQUIRE_WITHIN(20000, (test = pid_in("build/pid")) > 0);
+	REQUIRE_SYS(kill(runner, SIGTERM));
+	REQUIRE_EQ(waitpid(runner, &status, 0), runner);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	CHECK_EQ(kill(test, 0), -1);
 }
