@@ -40,6 +40,7 @@ all:
 	@scripts/bootstrap build
 	@$(MAKE) --no-print-directory build/built
 
+# TARGETS: of that build folder, all where none is named. Tests build what their suite runs.
 # Configure once; ninja looks after changes by itself, but does not see a folder's first meson.build.
 MESON_BUILDS = $(wildcard */meson.build src/*/meson.build tests/*/meson.build)
 # Quiet, unless it fails.
@@ -49,6 +50,13 @@ echo "configuring $(@D)"
 	{ echo "$$said"; exit 1; }
 @touch $@
 endef
+
+# Of BUILD/lacking, written by meson: what is there by now.
+there_now = $(shell for library in $$(cat $(1)); do \
+	pkg-config --exists $$library && echo $$library; done)
+OUTDATED = $(foreach list,$(wildcard build*/lacking),\
+	$(if $(call there_now,$(list)),$(dir $(list))build.ninja))
+$(OUTDATED): FORCE
 
 build/build.ninja: $(MESON_BUILDS)
 	@$(call configure,--buildtype=release --prefix=$(PREFIX))
@@ -67,7 +75,7 @@ build-unsafe/build.ninja: $(MESON_BUILDS)
 
 build/built build-asan/built build-tsan/built build-inject/built build-unsafe/built: \
 	%/built: %/build.ninja FORCE
-	@ninja -C $* $(NINJA_QUIET)
+	@ninja -C $* $(NINJA_QUIET) $(TARGETS)
 
 FORCE:
 
@@ -75,7 +83,9 @@ QUIET = --no-print-directory NINJA_QUIET=--quiet
 
 check:
 	@scripts/bootstrap check
-	@$(MAKE) $(QUIET) build/built build-asan/built build-inject/built build-unsafe/built
+	@$(MAKE) $(QUIET) TARGETS='for-checks for-system' build/built
+	@$(MAKE) $(QUIET) TARGETS=for-unit build-asan/built
+	@$(MAKE) $(QUIET) TARGETS=for-inject build-inject/built build-unsafe/built
 	@scripts/run-tests build-asan:unit build:checks,system build-inject:inject build-unsafe:inject
 
 demo:
@@ -99,12 +109,12 @@ lint:
 
 tsan:
 	@scripts/bootstrap check
-	@$(MAKE) $(QUIET) build-tsan/built
+	@$(MAKE) $(QUIET) TARGETS='for-unit for-tsan' build-tsan/built
 	@scripts/run-tests build-tsan:unit,tsan
 
 inject:
 	@scripts/bootstrap check
-	@$(MAKE) $(QUIET) build-inject/built build-unsafe/built
+	@$(MAKE) $(QUIET) TARGETS=for-inject build-inject/built build-unsafe/built
 	@INJECT_ALL=1 scripts/run-tests build-inject:inject build-unsafe:inject
 
 kernels:

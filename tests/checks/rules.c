@@ -35,3 +35,8 @@ TEST("programs and manual say the same")
 {
 	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-manual"), test_built(".")));
 }
+
+TEST("no package is installed that nothing is linked with")
+{
+	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-packages")));
+}

@@ -42,3 +42,9 @@ TEST_SECONDS("Debian guests share, write and read, and every byte of them is rig
 	judge(TEST_RUN(out, sizeof(out), test_source("demo/run"), "--build", test_built("."),
 		       "--domains", "1", "--guests", "2", "--memory", "256"));
 }
+
+TEST_SECONDS("a guest that shares is migrated, and no byte of it is wrong beside one that does not",
+	     SECONDS)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/migrate"), test_built(".")));
+}

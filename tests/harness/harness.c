@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ static struct test *tests, **tests_end = &tests;
 static struct job job[JOBS_MAX];
 static unsigned int jobs = 1, running, number, failed;
 static unsigned int default_seconds = TEST_DEFAULT_SECONDS * (SANITIZED ? 3 : 1);
+static unsigned int patience = 1, only_number;
 static bool seconds_asked, verbose;
 
 #if SANITIZED
@@ -62,8 +64,20 @@ void test_register(struct test *test)
 	tests_end = &test->next;
 }
 
+/* Its place in the program, from 1. */
+static unsigned int number_of(const struct test *test)
+{
+	unsigned int n = 1;
+
+	for (const struct test *t = tests; t != test; t = t->next)
+		n++;
+	return n;
+}
+
 static bool chosen(const struct test *test, char *const *words)
 {
+	if (only_number && number_of(test) != only_number)
+		return false;
 	if (!*words)
 		return true;
 	for (; *words; words++)
@@ -158,7 +172,12 @@ static bool verdict(const struct job *j, char *why, size_t size)
 	return true;
 }
 
-static void job_report(const struct job *j)
+static double seconds_of(struct timeval t)
+{
+	return (double)t.tv_sec + 1e-6 * (double)t.tv_usec;
+}
+
+static void job_report(const struct job *j, const struct rusage *used)
 {
 	int64_t took = test_now_ns() - j->started;
 	char why[REASON_SIZE + 64];
@@ -175,8 +194,14 @@ static void job_report(const struct job *j)
 	if (bad || verbose)
 		show_output(j->out_fd);
 	if (took > SLOW_NS)
-		printf("# took %.1f s\n", (double)took * 1e-9);
+		printf("# took %.1f s, %.1f s of CPU\n", (double)took * 1e-9,
+		       seconds_of(used->ru_utime) + seconds_of(used->ru_stime));
 	fflush(stdout);
+}
+
+static unsigned int seconds_for(const struct test *test)
+{
+	return test->seconds && !seconds_asked ? test->seconds : default_seconds;
 }
 
 static void job_start(const struct test *test)
@@ -186,7 +211,7 @@ static void job_start(const struct test *test)
 	while (j->test)
 		j++;
 	*j = (struct job){.test = test, .record = record_new(), .started = test_now_ns()};
-	j->seconds = test->seconds && !seconds_asked ? test->seconds : default_seconds;
+	j->seconds = seconds_for(test) * patience;
 	j->out_fd = memfd_create("test-output", MFD_CLOEXEC);
 	j->keeper = fork();
 	if (j->keeper == 0) {
@@ -202,12 +227,13 @@ static void job_start(const struct test *test)
 
 static void job_wait(void)
 {
-	pid_t pid = wait(NULL);
+	struct rusage used = {0}; /* of the keeper and of all that it reaped */
+	pid_t pid = wait4(-1, NULL, 0, &used);
 
 	for (struct job *j = job; j < job + JOBS_MAX; j++) {
 		if (!j->test || j->keeper != pid)
 			continue;
-		job_report(j);
+		job_report(j, &used);
 		munmap(j->record, sizeof(*j->record));
 		close(j->out_fd);
 		j->test = NULL;
@@ -223,6 +249,12 @@ static void debug(const struct test *test)
 	test->body();
 	if (test_record->dir[0])
 		tree_remove(test_record->dir);
+}
+
+static void plan(const struct test *t)
+{
+	printf("%u\t%u\t%u\t%s\t%s\n", number_of(t), seconds_for(t), t->load,
+	       t->needs ? t->needs : "-", t->sentence);
 }
 
 static unsigned int number_option(const char *name, const char *text, unsigned int max)
@@ -252,49 +284,78 @@ static void run_all(char *const *words)
 		job_wait();
 }
 
-int main(int argc, char **argv)
+enum mode { RUN, LIST, PLAN, DEBUG };
+
+/* The rest of argv is words. Ends the program if an option is wrong. */
+static enum mode options_read(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"list", no_argument, NULL, 'l'},	   {"jobs", required_argument, NULL, 'j'},
-		{"timeout", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
-		{"debug", no_argument, NULL, 'd'},	   {NULL, 0, NULL, 0},
+		{"list", no_argument, NULL, 'l'},
+		{"plan", no_argument, NULL, 'p'},
+		{"number", required_argument, NULL, 'n'},
+		{"jobs", required_argument, NULL, 'j'},
+		{"timeout", required_argument, NULL, 't'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"patience", required_argument, NULL, 'P'},
+		{"debug", no_argument, NULL, 'd'},
+		{NULL, 0, NULL, 0},
 	};
-	bool list = false, in_process = false;
+	enum mode mode = RUN;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "j:v", options, NULL)) != -1) {
-		switch (c) {
-		case 'l':
-			list = true;
-			break;
-		case 'j':
-			jobs = number_option("--jobs", optarg, JOBS_MAX);
-			break;
-		case 't':
-			default_seconds = number_option("--timeout", optarg, 1000000);
-			seconds_asked = true;
-			break;
-		case 'v':
+		if (c == 'l')
+			mode = LIST;
+		else if (c == 'p')
+			mode = PLAN;
+		else if (c == 'd')
+			mode = DEBUG;
+		else if (c == 'v')
 			verbose = true;
-			break;
-		case 'd':
-			in_process = true;
-			break;
-		default:
-			return EXIT_BAD_USE;
-		}
+		else if (c == 'n')
+			only_number = number_option("--number", optarg, 1000000);
+		else if (c == 'j')
+			jobs = number_option("--jobs", optarg, JOBS_MAX);
+		else if (c == 't')
+			default_seconds = number_option("--timeout", optarg, 1000000);
+		else if (c == 'P')
+			patience = number_option("--patience", optarg, 100);
+		else
+			exit(EXIT_BAD_USE);
+		seconds_asked |= c == 't';
 	}
-	if (!count_chosen(argv + optind)) {
+	return mode;
+}
+
+static void none_chosen(const char *program, const char *word)
+{
+	if (only_number)
+		fprintf(stderr, "%s: --number %u: no such test; --plan shows them\n", program,
+			only_number);
+	else
 		fprintf(stderr, "%s: no test's sentence has \"%s\" in it; --list shows them\n",
-			argv[0], argv[optind] ? argv[optind] : "");
+			program, word ? word : "");
+}
+
+int main(int argc, char **argv)
+{
+	enum mode mode = options_read(argc, argv);
+	char *const *words = argv + optind;
+
+	if (!count_chosen(words)) {
+		none_chosen(argv[0], *words);
 		return EXIT_BAD_USE;
 	}
-	if (!list && !in_process)
-		run_all(argv + optind);
-	for (const struct test *t = tests; t && (list || in_process); t = t->next) {
-		if (chosen(t, argv + optind) && list)
+	if (mode == RUN)
+		run_all(words);
+	for (const struct test *t = tests; t && mode != RUN; t = t->next) {
+		if (!chosen(t, words))
+			continue;
+		if (mode == LIST)
 			puts(t->sentence);
-		else if (chosen(t, argv + optind))
+		else if (mode == PLAN)
+			plan(t);
+		else
 			debug(t);
 	}
 	return failed ? 1 : 0;

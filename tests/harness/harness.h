@@ -18,7 +18,7 @@
  *
  * and `system_tests += ...` alike for what needs root, a daemon or a guest (tests/system). Unit
  * tests lie beside the code as src/FOLDER/test-NAME.c and run under ASan and UBSan in `make check`;
- * system tests run on the release build, one program at a time.
+ * system tests run on the release build.
  *
  * Each test runs in a process of its own, in a process group of its own, with a timeout and with
  * its output captured (shown if it fails, or with --verbose). It may fork, start threads, crash
@@ -34,10 +34,13 @@
  *	ok 3 - SENTENCE # SKIP reason
  *	# whatever a failed test printed, and why it failed
  *
- * and exits 0 only if none failed. Options: --list; --jobs N (tests at the same time, default 1);
- * --timeout SECONDS (for each test); --verbose; --debug (no fork, no timeout: for a debugger);
- * and any number of words: only tests whose sentence contains one of them run.
- * scripts/run-tests runs many programs and counts: that is what `make check` does.
+ * and exits 0 only if none failed. Options: --list; --plan (a line for each test: number, seconds,
+ * load, needs, sentence, with tabs between); --number N (that test alone); --jobs N (tests at the
+ * same time, default 1); --timeout SECONDS (for each test); --patience N (N times its timeout: for
+ * who runs it beside others); --verbose; --debug (no fork, no timeout: for a debugger); and any
+ * number of words: only tests whose sentence contains one of them run.
+ * scripts/run-tests runs the tests of many programs side by side, each where it disturbs nobody,
+ * and counts: that is what `make check` does.
  */
 #ifndef PSHARE_TESTS_HARNESS_H
 #define PSHARE_TESTS_HARNESS_H
@@ -51,9 +54,14 @@
 
 #define TEST_DEFAULT_SECONDS 60 /* timeout of a test; three times that under a sanitizer */
 
-/* Defines a test. TEST_SECONDS: one that may take longer (not scaled by sanitizers). */
-#define TEST(sentence) TEST_DEFINE_(sentence, 0, __LINE__)
-#define TEST_SECONDS(sentence, seconds) TEST_DEFINE_(sentence, seconds, __LINE__)
+/* Defines a test. TEST_SECONDS: one that may take longer (not scaled by sanitizers). TEST_WITH: any
+ * of struct test's fields that say how it is run:
+ *
+ *	TEST_WITH("nobody waits long", .seconds = 90, .needs = "quiet", .load = 150)
+ */
+#define TEST(sentence) TEST_DEFINE_(sentence, __LINE__, .seconds = 0)
+#define TEST_SECONDS(sentence, limit) TEST_DEFINE_(sentence, __LINE__, .seconds = (limit))
+#define TEST_WITH(sentence, ...) TEST_DEFINE_(sentence, __LINE__, __VA_ARGS__)
 
 /* Ends the test: it cannot run here, and this is the reason (printf style). Never a failure. */
 #define SKIP(...) test_skip(__VA_ARGS__)
@@ -136,6 +144,11 @@ struct test {
 	void (*body)(void);
 	unsigned int seconds; /* 0: the default */
 	unsigned int line;
+	/* For scripts/run-tests, which runs tests of all programs side by side. Both stand in
+	 * place of what the program's line in meson.build says ('needs', 'load'). */
+	const char *needs; /* what it shares with no other test at that time: words, comma between;
+			    * "quiet": the whole machine. NULL: as the program, "": nothing */
+	unsigned int load; /* CPU that it takes, in percent of one. 0: as the program */
 	struct test *next;
 };
 
@@ -212,19 +225,17 @@ static inline struct test_value test_value_real(double value)
 
 #define TEST_PASTE__(a, b) a##b
 #define TEST_PASTE_(a, b) TEST_PASTE__(a, b)
-#define TEST_DEFINE_(sentence_, seconds_, line_)                                          \
-	static void TEST_PASTE_(test_body_, line_)(void);                                 \
-	static struct test TEST_PASTE_(test_, line_) = {                                  \
-		.sentence = sentence_,                                                    \
-		.file = __FILE__,                                                         \
-		.body = TEST_PASTE_(test_body_, line_),                                   \
-		.seconds = seconds_,                                                      \
-		.line = line_,                                                            \
-	};                                                                                \
-	__attribute__((constructor)) static void TEST_PASTE_(test_register_, line_)(void) \
-	{                                                                                 \
-		test_register(&TEST_PASTE_(test_, line_));                                \
-	}                                                                                 \
+#define TEST_DEFINE_(sentence_, line_, ...)                                                     \
+	static void TEST_PASTE_(test_body_, line_)(void);                                       \
+	static struct test TEST_PASTE_(test_, line_) = {.sentence = sentence_,                  \
+							.file = __FILE__,                       \
+							.body = TEST_PASTE_(test_body_, line_), \
+							.line = line_,                          \
+							__VA_ARGS__};                           \
+	__attribute__((constructor)) static void TEST_PASTE_(test_register_, line_)(void)       \
+	{                                                                                       \
+		test_register(&TEST_PASTE_(test_, line_));                                      \
+	}                                                                                       \
 	static void TEST_PASTE_(test_body_, line_)(void)
 
 #endif

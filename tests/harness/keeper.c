@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LEFT_GRACE_MS 500  /* children on their way out are not "left behind" */
+#define LEFT_GRACE_MS 2000 /* children on their way out are not "left behind" */
 #define KILL_WAIT_MS 10000 /* a killed process that stays longer is stuck in the kernel */
 #define NS_PER_MS 1000000ll
 

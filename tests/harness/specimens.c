@@ -45,7 +45,7 @@ TEST_SECONDS("hangs", 1)
 		pause();
 }
 
-TEST("skips")
+TEST_WITH("skips", .seconds = 60, .needs = "moon,quiet", .load = 150)
 {
 	SKIP("no %s here", "moon");
 }

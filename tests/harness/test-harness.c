@@ -141,6 +141,26 @@ TEST("all fates together, four at a time, are each counted once")
 	CHECK_EQ(ok, LEAKS_SEEN ? 2 : 3);
 }
 
+TEST("--plan says of each test what it takes, and --number runs that one alone")
+{
+	CHECK_EQ(specimen("--plan"), 0);
+	CHECK_IN(SANITIZED ? "1\t180\t0\t-\tpasses\n" : "1\t60\t0\t-\tpasses\n", out);
+	CHECK_IN("\n5\t1\t0\t-\thangs\n", out);
+	CHECK_IN("\n6\t60\t150\tmoon,quiet\tskips\n", out);
+	CHECK_EQ(specimen("--number=1"), 0);
+	CHECK_STR(out, "TAP version 13\n1..1\nok 1 - passes\n");
+	CHECK_EQ(specimen("--number=99"), 2);
+	CHECK_IN("--number 99: no such test", out);
+}
+
+TEST("--patience gives a test so many times its timeout, and says so when it hangs")
+{
+	CHECK_EQ(TEST_RUN(out, sizeof(out), test_built("tests/harness/specimens"), "--patience",
+			  "2", "hangs"),
+		 1);
+	CHECK_IN("# hung: no end after 2 s: specimens", out);
+}
+
 TEST("a name that no test has, or a wrong option, is refused in one line")
 {
 	CHECK_EQ(specimen("no such sentence"), 2);

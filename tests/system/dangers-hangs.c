@@ -214,6 +214,26 @@ TEST_SECONDS("15 writes are settled when the process may have no more memory", 6
 
 /* ---- slow ------------------------------------------------------------------------------------ */
 
+/* Pages of a region of that many that the host puts into huge ones, when asked. */
+static uint32_t huge_of(uint32_t npages)
+{
+	size_t size = (size_t)npages * T_PAGE;
+	char *at = mmap(NULL, size + T_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+	char *first = at + (T_BLOCK - (uintptr_t)at % T_BLOCK) % T_BLOCK;
+	int pagemap = pm_open(0);
+	uint32_t huge;
+
+	REQUIRE(at != MAP_FAILED && pagemap >= 0);
+	REQUIRE_SYS(madvise(first, size, MADV_HUGEPAGE));
+	memset(first, 1, size);
+	huge = pm_count(pagemap, (uintptr_t)first, npages).huge;
+	munmap(at, size + T_BLOCK);
+	close(pagemap);
+	return huge;
+}
+
+/* As many as these tests use. */
 static void need_huge_pages(void)
 {
 	char text[64] = "";
@@ -221,6 +241,8 @@ static void need_huge_pages(void)
 	t_slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text));
 	if (!*text || strstr(text, "[never]"))
 		SKIP("this kernel has no transparent huge pages, or they are off");
+	if (huge_of(8 * 512) < 8 * 512)
+		SKIP("this host has no 16 MiB of huge pages to give: its memory is in pieces");
 }
 
 TEST_SECONDS("16 guest memory is still populated with huge pages under the agent", 60)

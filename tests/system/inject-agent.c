@@ -13,9 +13,6 @@
  *
  * Not here: all calls from the Nth on. A page that can neither be put back nor mapped is nowhere;
  * the agent then goes on trying, as it must, and the VM waits.
- *
- * Some lives at a time, each in a process of its own: most of a life is waiting. The walk ends when
- * LAST lives in a row were too short for their N.
  */
 #include "harness/harness.h"
 
@@ -26,43 +23,18 @@
 #include <unistd.h>
 
 #include "lib/fakevmm.h"
+#include "lib/walk.h"
 
-#define LANES 8
+#define LIVES 8
 #define LAST 24
 #define DAEMON_STEP 8
 #define PAGES 600u
 #define SHARE_SECONDS 3.0
 #define SALT "salt of the injected"
 
-enum { FIRED = 40, NOT_FIRED }; /* how a life ends; any other exit status is a failure */
-
 static const char *const ERRNOS[] = {"ENOMEM", "EIO", "EINTR", "EAGAIN", "EINVAL", "EMFILE"};
 
-struct plan {
-	const char *what; /* PSHARE_INJECT_SYS or PSHARE_INJECT_ALLOC */
-	const char *error;
-	uint32_t step;
-};
-
 static struct t_daemon d;
-
-static bool in_text(const char *path, const char *word)
-{
-	static char text[1 << 16];
-
-	return t_slurp(path, text, sizeof(text)) > 0 && strstr(text, word);
-}
-
-/* What the failed life said. */
-static void show_life(uint32_t n, const struct plan *plan)
-{
-	static char text[900];
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%u.err", test_dir(), n);
-	if (t_slurp(path, text, sizeof(text)) > 0)
-		t_note("%s=%u said:\n%s", plan->what, n, text);
-}
 
 /* What may be refused by a call that was made to fail: then the pages are written anew. */
 static void try_discard(struct fakevmm *v, uint32_t page, uint32_t n)
@@ -94,50 +66,71 @@ static void live(struct fakevmm *v)
 
 /* ---- the agent ------------------------------------------------------------------------------- */
 
-static int agent_life(uint32_t n, const struct plan *plan)
+static enum walk_end agent_life(uint32_t n, const struct walk *walk)
 {
 	char name[32], number[64], error[64], path[256];
 	const char *env[] = {number, error, "FAKEVMM_TOLERANT=1", NULL};
 	struct fakevmm v;
-	int fd, result;
+	int fd;
 
 	snprintf(name, sizeof(name), "n-%u", n);
-	snprintf(number, sizeof(number), "%s=%u", plan->what, n);
-	snprintf(error, sizeof(error), "PSHARE_INJECT_ERRNO=%s", plan->error);
-	snprintf(path, sizeof(path), "%s/%u.err", test_dir(), n);
+	snprintf(number, sizeof(number), "%s=%u", walk->what, n);
+	snprintf(error, sizeof(error), "PSHARE_INJECT_ERRNO=%s", walk_error(walk, n));
+	walk_log(n, path, sizeof(path));
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	REQUIRE_SYS(fd);
 	fv_start(&v, &d,
 		 (struct t_vm_opts){.name = name, .salt = SALT, .env = env, .stderr_fd = fd});
 	live(&v);
-	result = in_text(path, "inject:") ? FIRED : NOT_FIRED;
-	unlink(path);
-	return result;
+	return walk_said(n, "inject:") ? WALK_FIRED : WALK_MISSED;
 }
 
 /* ---- the daemon ------------------------------------------------------------------------------ */
 
-static int daemon_life(uint32_t n, const struct plan *plan)
+/* Its log is what the life says. False: it ended while it started, and said why. */
+static bool start_injected(struct t_daemon *own, uint32_t n, const struct walk *walk)
 {
-	struct t_daemon own;
-	char number[192], log[192];
-	struct fakevmm v, w;
-	int status = 0, result;
-	bool up;
+	char number[16], target[192], log[256];
+	int status = 0;
 
-	t_daemon_init(&own);
-	snprintf(log, sizeof(log), "%s/%u.err", test_dir(), n);
-	snprintf(number, sizeof(number), "%s/log", own.dir);
-	REQUIRE_SYS(symlink(number, log));
+	t_daemon_init(own);
+	walk_log(n, log, sizeof(log));
+	snprintf(target, sizeof(target), "%s/log", own->dir);
+	REQUIRE_SYS(symlink(target, log));
 	snprintf(number, sizeof(number), "%u", n);
-	setenv(plan->what, number, 1);
-	setenv("PSHARE_INJECT_ERRNO", plan->error, 1);
-	up = t_daemon_try(&own, NULL, NULL, NULL, &status);
-	unsetenv(plan->what);
-	if (!up && (!WIFEXITED(status) || !WEXITSTATUS(status) || !in_text(log, "pshared: ")))
+	setenv(walk->what, number, 1);
+	setenv("PSHARE_INJECT_ERRNO", walk_error(walk, n), 1);
+	if (t_daemon_try(own, NULL, NULL, NULL, &status)) {
+		unsetenv(walk->what);
+		t_daemon_full_speed(own);
+		return true;
+	}
+	unsetenv(walk->what);
+	if (!WIFEXITED(status) || !WEXITSTATUS(status) || !walk_said(n, "pshared: "))
 		FAIL("the daemon did not start: status 0x%x, or it did not say why", status);
-	if (up)
-		t_daemon_full_speed(&own);
+	return false;
+}
+
+/* It may have ended, or end now, when something that it needs has failed, and says what. */
+static void end_injected(struct t_daemon *own, uint32_t n)
+{
+	int status = 0;
+
+	if (t_wait(own->pid, 0, &status) != 0) {
+		kill(own->pid, SIGTERM);
+		REQUIRE(!t_wait(own->pid, 20, &status));
+	}
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) &&
+				   (WEXITSTATUS(status) != 1 || !walk_said(n, "pshared: error: "))))
+		FAIL("the daemon ended with status 0x%x", status);
+}
+
+static enum walk_end daemon_life(uint32_t n, const struct walk *walk)
+{
+	struct fakevmm v, w;
+	struct t_daemon own;
+	bool up = start_injected(&own, n, walk), fired;
+
 	fv_start(&v, &own, (struct t_vm_opts){.name = "one", .salt = SALT});
 	fv_start(&w, &own, (struct t_vm_opts){.name = "two", .salt = SALT});
 	fv_map(&w, PAGES, FV_MAP_NOHUGE);
@@ -145,80 +138,31 @@ static int daemon_life(uint32_t n, const struct plan *plan)
 	live(&v);
 	fv_check(&w, 0);
 	fv_end(&w);
-	result = in_text(log, "inject:") ? FIRED : NOT_FIRED;
-	if (up) {
-		bool gone = t_wait(own.pid, 0, &status) == 0;
-
-		if (!gone) {
-			kill(own.pid, SIGTERM);
-			REQUIRE(!t_wait(own.pid, 20, &status));
-		}
-		/* it may end when something that it needs has failed, and says what */
-		if (!WIFEXITED(status) ||
-		    (WEXITSTATUS(status) &&
-		     (WEXITSTATUS(status) != 1 || !in_text(log, "pshared: error: "))))
-			FAIL("the daemon ended with status 0x%x", status);
-	}
+	fired = walk_said(n, "inject:");
+	if (up)
+		end_injected(&own, n);
 	own.pid = 0;
 	t_rmdir(own.dir);
-	unlink(log);
-	return result;
+	return fired ? WALK_FIRED : WALK_MISSED;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */
+
+static void walk(struct walk w)
+{
+	w.errors = ERRNOS;
+	w.lives = LIVES;
+	w.last = LAST;
+	CHECK_GT(walk_all(&w), 0);
+}
 
 static uint32_t step(void)
 {
 	return getenv("INJECT_ALL") ? 1 : DAEMON_STEP;
 }
 
-static void walk(int (*life)(uint32_t n, const struct plan *plan), struct plan plan,
-		 uint32_t errnos)
-{
-	pid_t lane[LANES] = {0};
-	const char *from = getenv("INJECT_FROM");
-	uint32_t of[LANES] = {0}, n = from ? (uint32_t)atoi(from) : 1 + plan.step / 2, fired = 0,
-		 quiet = 0, most = 0, running = 0;
-
-	while (quiet < LAST || running) {
-		for (int i = 0; i < LANES && quiet < LAST; i++) {
-			if (lane[i])
-				continue;
-			plan.error = ERRNOS[n / plan.step % errnos];
-			of[i] = n;
-			n += plan.step;
-			lane[i] = fork();
-			REQUIRE_SYS(lane[i]);
-			if (!lane[i])
-				_exit(life(of[i], &plan));
-			running++;
-		}
-		for (int i = 0; i < LANES; i++) {
-			int status;
-
-			if (!lane[i] || waitpid(lane[i], &status, WNOHANG) != lane[i])
-				continue;
-			lane[i] = 0;
-			running--;
-			if (!WIFEXITED(status) ||
-			    (WEXITSTATUS(status) != FIRED && WEXITSTATUS(status) != NOT_FIRED)) {
-				show_life(of[i], &plan);
-				FAIL("%s=%u, %s: see above (status 0x%x)", plan.what, of[i],
-				     ERRNOS[of[i] / plan.step % errnos], status);
-			}
-			fired += WEXITSTATUS(status) == FIRED;
-			if (WEXITSTATUS(status) == FIRED && of[i] > most)
-				most = of[i];
-			quiet = (n - most) / plan.step - 1;
-		}
-		t_sleep(0.005);
-	}
-	t_note("%u lives with a failure, the last at %u", fired, most);
-	CHECK_GT(fired, 0);
-}
-
 /* A daemon that is well, and a VM beside whom the injected ones live. */
-static void beside(struct plan plan, uint32_t errnos)
+static void beside(struct walk w)
 {
 	struct fakevmm twin;
 
@@ -227,26 +171,29 @@ static void beside(struct plan plan, uint32_t errnos)
 	fv_start(&twin, &d, (struct t_vm_opts){.name = "twin", .salt = SALT});
 	fv_map(&twin, PAGES, FV_MAP_NOHUGE);
 	fv_pool(&twin, 0, 0, PAGES, 0);
-	walk(agent_life, plan, errnos);
+	walk(w);
 	fv_check(&twin, 0);
 	fv_end(&twin);
 	REQUIRE_WITHIN(20000, pm_memfd_bytes(d.pid, NULL) == 0);
 	t_daemon_free(&d);
 }
 
+#define WALK(variable, a_life, every, errnos) \
+	((struct walk){.what = variable, .life = a_life, .step = every, .nerrors = errnos})
+
 TEST_SECONDS("the agent lives through the failure of any one system call", 1500)
 {
-	beside((struct plan){.what = "PSHARE_INJECT_SYS", .step = 1}, 6);
+	beside(WALK("PSHARE_INJECT_SYS", agent_life, 1, 6));
 }
 
 TEST_SECONDS("the daemon lives through the failure of any one system call, or says why not", 1500)
 {
 	t_need_root();
-	walk(daemon_life, (struct plan){.what = "PSHARE_INJECT_SYS", .step = step()}, 6);
+	walk(WALK("PSHARE_INJECT_SYS", daemon_life, step(), 6));
 }
 
 TEST_SECONDS("the daemon lives through the failure of any one allocation, or says why not", 1500)
 {
 	t_need_root();
-	walk(daemon_life, (struct plan){.what = "PSHARE_INJECT_ALLOC", .step = step()}, 1);
+	walk(WALK("PSHARE_INJECT_ALLOC", daemon_life, step(), 1));
 }
