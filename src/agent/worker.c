@@ -278,7 +278,6 @@ static void figures(struct agent *a)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
 	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
-	s->stuck = a->stuck;
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
