@@ -131,6 +131,8 @@ static void vm_pins(const json_t *vm)
 		if (strcmp(pins, words[i][0]) == 0)
 			line("first writes", words[i][1]);
 	printf("%-*s %.1f ms\n", KEY_WIDTH, "longest stall", ask_real(vm, "longest_stall_s") * 1e3);
+}
+
 /* One that the daemon does not know, with the agent in it. */
 static int find_unmanaged(json_t **vm, const char *name)
 {
