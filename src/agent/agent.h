@@ -82,6 +82,7 @@ struct agent {
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;
+	uint64_t fork_ns;   /* how long the last fork that told pins took */
 	uint64_t pins_next; /* ns: when to ask again how pins are told */
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */

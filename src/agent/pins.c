@@ -33,6 +33,7 @@
 #include "sys/fds.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
+#include "sys/proc.h"
 #include "sys/unsafe.h"
 
 static bool note_harmless(const struct sys_fd *fd, void *arg)
@@ -88,13 +89,16 @@ static uint64_t entry_of(struct agent *a, const struct closed *p)
 static void test_by_fork(struct agent *a, struct closed *p, uint32_t n)
 {
 	struct sys_child child;
+	uint64_t start;
 
 	/* The VMM may have said DONTFORK of its memory after a frame was mapped there. */
 	for (uint32_t i = 0; i < n; i++)
 		if (p[i].broken)
 			map_advise(region_page(p[i].r, p[i].page), PS_PAGE_SIZE, MADV_DOFORK);
+	start = sys_now();
 	if (sys_child_start(&child))
 		return;
+	a->fork_ns = sys_now() - start;
 	a->stats.pin_forks++;
 	/* What else the child got counts as shared with it now: region_reown(). */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)

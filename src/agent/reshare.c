@@ -12,9 +12,10 @@
  *  4. open the rest.
  * From 1 to 4 who writes to one of the stretches waits; nobody else does, but for the fork.
  *
- * Pace: a batch is not to be felt. The next one begins when PACE_... times the time has gone by for
+ * Pace: a batch is not to be felt. The next one begins when PACE times the time has gone by for
  * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
- * so it is made more seldom, and for more pages; while many wait, not quite as seldom.
+ * so it is made more seldom, and for more pages: PACE_FORK times what it took; while many wait, not
+ * quite as seldom.
  *
  * The items are the truth about orders: each is answered once, whatever became of its page.
  */
@@ -257,16 +258,20 @@ static int make_zero(struct batch *b, struct closed *c)
 	return 0;
 }
 
-static int bring_one_back(struct batch *b, struct closed *c)
+static int bring_run_back(struct batch *b, struct closed *c, uint32_t n)
 {
-	c->done = 1; /* bring_back_closed() opens what it leaves */
-	return bring_back_closed(b->a, c, 1) ? -EBUSY : 0;
+	for (uint32_t i = 0; i < n; i++)
+		c[i].done = 1; /* bring_back_closed() opens what it leaves */
+	return bring_back_closed(b->a, c, n) ? -EBUSY : 0;
 }
 
+/* Can item k be done in one call with the first? */
 static bool follows(const struct reshare_item *it, uint32_t k)
 {
-	return is_order(it->frame) && it[k].page == it->page + k && it[k].frame == it->frame + k &&
-	       it[k].page % PS_BLOCK_PAGES != 0;
+	if (it->frame == RESHARE_ZERO || it[k].page != it->page + k ||
+	    it[k].page % PS_BLOCK_PAGES == 0)
+		return false;
+	return it[k].frame == (is_order(it->frame) ? it->frame + k : it->frame);
 }
 
 /* Step 3 from item it on; returns how many items it was. */
@@ -288,7 +293,7 @@ static uint32_t do_run(struct batch *b, const struct reshare_item *it, uint32_t 
 	while (k < n && follows(it, k) && !obstacle(b, &it[k], &next))
 		k++;
 	if (it->frame == RESHARE_OWN)
-		err = bring_one_back(b, c);
+		err = bring_run_back(b, c, k);
 	else if (it->frame == RESHARE_ZERO)
 		err = make_zero(b, c);
 	else
@@ -339,11 +344,11 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 
 static uint64_t pace(const struct agent *a, uint64_t stall)
 {
-	uint64_t times = PACE, wait;
+	uint64_t wait = stall * PACE, fork;
 
-	if (a->stats.pins == PS_PINS_FORK)
-		times = a->reshare.n > RESHARE_FORK_BATCH ? PACE_FORK_MANY : PACE_FORK;
-	wait = stall * times;
+	fork = a->fork_ns * (a->reshare.n > RESHARE_FORK_BATCH / 2 ? PACE_FORK_MANY : PACE_FORK);
+	if (a->stats.pins == PS_PINS_FORK && fork > wait)
+		wait = fork;
 	wait = wait < PACE_MIN_NS ? PACE_MIN_NS : wait;
 	return wait > PACE_MAX_NS ? PACE_MAX_NS : wait;
 }
