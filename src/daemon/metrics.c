@@ -64,6 +64,8 @@ static const struct row vm_gauges[] = {
 	VM("vm_overhead_agent_bytes", "bytes", "Memory of the agent.", overhead_agent),
 	VM("vm_overhead_kernel_bytes", "bytes", "Kernel memory for mappings.", overhead_kernel),
 	VM("vm_mappings", "", "Mappings that exist because of sharing.", mappings),
+	VM("vm_hints", "", "Pages with a hint in the index.", hints),
+	VM("vm_expected_bytes", "bytes", "What is to be saved at the end.", progress.expected),
 };
 
 static const struct row vm_counters[] = {
@@ -78,6 +80,7 @@ static const struct row vm_counters[] = {
 	VM("vm_discarded_pages", "", "Shared pages that the VMM discarded.", discards),
 	VM("vm_late_writes", "", "Writes found in quarantine and put back.", late_writes),
 	VM("vm_faults", "", "Write faults settled.", faults),
+	VM("vm_hints_evicted", "", "Hints that made room for newer ones.", hints_evicted),
 	VM("vm_stuck_pages", "", "Pages copied in place for want of a mapping.", stuck),
 };
 

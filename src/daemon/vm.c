@@ -268,6 +268,14 @@ void vm_stats(const struct vm *vm, struct ps_agent_stats *stats)
 		stats->refused[PS_CAUSE_ERROR] += stats->refused[i];
 }
 
+uint64_t vm_looks(const struct vm *vm)
+{
+	struct ps_agent_stats stats;
+
+	vm_stats(vm, &stats);
+	return stats.pass;
+}
+
 /* ---- its salt ---- */
 
 struct domain_key vm_target(const struct vm *vm)

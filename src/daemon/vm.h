@@ -73,7 +73,6 @@ struct vm {
 
 	struct counters count;
 	struct ps_agent_stats last_stats; /* of the session that ended */
-	uint64_t saved_pages, saved_at;	  /* SHRDSVD, and when it was counted */
 };
 
 /* The VM of that process, or NULL. */
@@ -110,6 +109,8 @@ void vm_forget_regions(struct vm *vm);
 /* A slice of giving back what regions that went had; true: there is more to do. */
 bool vm_sweep_work(struct vm *vm);
 
+/* Whole looks that its agent says it has made. */
+uint64_t vm_looks(const struct vm *vm);
 /* What the agent says of itself, now or last. */
 void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);
 
