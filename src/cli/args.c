@@ -41,6 +41,8 @@ static const struct option_row rows[] = {
 	{OPT_JSON, "json", NULL, "print JSON"},
 	{OPT_BYTES, "bytes", NULL, "sizes in bytes, not in MiB"},
 	{OPT_WATCH, "watch", "[SECONDS]", "again every SECONDS (default: 2)"},
+	{OPT_WAIT_SETTLED, "wait-settled", "[SECONDS]",
+	 "wait until sharing has settled; 1 if it has not after SECONDS"},
 	{OPT_VM, "vm", "VM", "a setting of this VM, not of the host"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
@@ -165,6 +167,16 @@ static int take_watch(struct args *args, const char *text)
 			 WATCH_MIN_S, WATCH_MAX_S);
 }
 
+static int take_wait_settled(struct args *args, const char *text)
+{
+	args->wait_settled = true;
+	if (!text || parse_seconds(text, &args->settled_s))
+		return 0;
+	return say_usage(args->command,
+			 "--wait-settled: '%s' is no number of seconds from %g to %g", text,
+			 WATCH_MIN_S, WATCH_MAX_S);
+}
+
 static int take_pid(struct args *args, const char *text)
 {
 	char *end;
@@ -216,6 +228,8 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_name(args, "vm", text, &args->vm);
 	case OPT_WATCH:
 		return take_watch(args, text);
+	case OPT_WAIT_SETTLED:
+		return take_wait_settled(args, text);
 	case OPT_PID:
 		return take_pid(args, text);
 	case OPT_JSON:
@@ -324,7 +338,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 			return say_usage(command, "--%s is given twice",
 					 row_of((enum option_id)c)->name);
 		seen[c - OPT_HELP] = true;
-		if (c == OPT_WATCH && !value)
+		if ((c == OPT_WATCH || c == OPT_WAIT_SETTLED) && !value)
 			value = next_seconds(args, argc, argv);
 		r = take_option(args, (enum option_id)c, value);
 		if (r)

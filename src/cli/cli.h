@@ -41,7 +41,8 @@ enum option_id {
 	OPT_WATCH,
 	OPT_BYTES,
 	OPT_VM,
-	OPT_PID,
+	OPT_WAIT_SETTLED,
+	OPT_PID, /* the last */
 };
 
 #define OPTIONS_MAX 8
@@ -55,7 +56,9 @@ struct args {
 	const char *salt_env;
 	const char *vm;
 	double watch_s; /* 0: not given */
-	int pid;	/* 0: not given */
+	bool wait_settled;
+	double settled_s; /* 0: as long as it takes */
+	int pid;	  /* 0: not given */
 	bool json;
 	bool no_share;
 	bool clear_salt;
@@ -145,6 +148,10 @@ struct salt {
 int salt_read(struct salt *salt, const struct args *args);
 void salt_wipe(struct salt *salt);
 #define _cleanup_salt_ _cleanup_(salt_wipe)
+
+/* wait-settled.c: until sharing has settled, or so many seconds (0: as long as it takes) are over.
+ * CLI_OK, or an exit code, said. */
+int wait_settled(struct client *client, double seconds);
 
 int cmd_run(struct args *args);
 int cmd_list(struct args *args);

@@ -316,6 +316,10 @@ int cmd_list(struct args *args)
 
 	if (r)
 		return r;
+	if (args->wait_settled)
+		r = wait_settled(client, args->settled_s);
+	if (r)
+		return r;
 	r = look_at(client, &look);
 	if (r)
 		return r;

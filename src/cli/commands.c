@@ -22,14 +22,15 @@ const struct command commands[] = {
 	},
 	{
 		.name = "list",
-		.usage = "[--json] [--bytes] [--watch [SECONDS]] [--runtime-dir DIR]",
+		.usage = "[--json] [--bytes] [--watch [SECONDS]] [--wait-settled [SECONDS]] "
+			 "[--runtime-dir DIR]",
 		.summary = "a table of the VMs",
 		.details =
 			"SIZE memory that takes part, GRANT mapped, SHRD shared (zero pages too),\n"
 			"SHRDSVD saved by it, ZERO zero pages, PRIV not shared, LARGE in huge\n"
 			"pages, QUAR in quarantine, OVHD overhead, CPU seconds of the agent.\n"
 			"While --watch runs on a terminal, q or Ctrl-C ends it.\n",
-		.options = {OPT_JSON, OPT_BYTES, OPT_WATCH, OPT_RUNTIME_DIR},
+		.options = {OPT_JSON, OPT_BYTES, OPT_WATCH, OPT_WAIT_SETTLED, OPT_RUNTIME_DIR},
 		.run = cmd_list,
 	},
 	{

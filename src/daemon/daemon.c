@@ -31,6 +31,7 @@
 #include "daemon/notify.h"
 #include "daemon/rehint.h"
 #include "daemon/rehome.h"
+#include "daemon/saved.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
@@ -375,6 +376,7 @@ static bool work(struct daemon *d)
 		more |= vm_sweep_work(vm);
 		more |= rehint_work(vm);
 	}
+	more |= saved_work(d);
 	if (!list_empty(&d->changes))
 		rehome_check(d);
 	list_for_each(s, &d->unsent, struct session, unsent)

@@ -125,6 +125,8 @@ struct daemon {
 	uint64_t mem_available;
 	uint64_t config_at;  /* CONFIG to all is due; 0: not */
 	uint64_t accept_at;  /* accepting again is due; 0: it goes on */
+	uint64_t saved_until;  /* SHRDSVD is kept up to date until then */
+	uint32_t saved_budget; /* pages that may be counted in this turn */
 	uint64_t idle_since; /* no VM since */
 	bool stop;
 };

@@ -272,6 +272,7 @@ int member_join(struct daemon *d, struct vm *vm, const struct domain_key *key,
 	m->domain = domain;
 	m->slot = (uint32_t)slot;
 	hints_init(&m->hints, m->map, m->slot);
+	m->looks_before = vm_looks(vm);
 	member_charge(m);
 	domain->slot[slot] = m;
 	domain->members++;

@@ -91,10 +91,16 @@ struct member {
 	uint64_t retry_at, retry_ns;
 
 	/* hints that were lost are asked for again: rehint.h */
+	uint64_t looks_before; /* whole looks that its agent had made when it joined */
 	bool restarting;
 	uint32_t restart_page;
 	uint64_t restart_cursor;
 	uint64_t rehint_at, rehint_ns; /* when, and how long it waits the next time */
+
+	/* SHRDSVD: as it was last counted, and how far it is counted anew (saved.h) */
+	uint64_t saved, saved_at;
+	uint32_t saved_page;
+	double saved_sum;
 
 	uint32_t drop_page; /* DROPPING: how far */
 	uint64_t sweep_cursor;

@@ -60,6 +60,21 @@ static json_t *refused_object(const uint64_t refused[PS_CAUSE_END])
 	return object;
 }
 
+static json_t *progress_object(const struct view_progress *progress)
+{
+	json_t *object = json_object();
+
+	add(&object, "settled", json_boolean(progress->settled));
+	add(&object, "looked_percent", json_real(progress->looked));
+	add_number(&object, "saved", progress->saved);
+	add_number(&object, "expected", progress->expected);
+	if (progress->left_ns == UINT64_MAX)
+		add(&object, "left_s", json_null());
+	else
+		add_seconds(&object, "left_s", progress->left_ns);
+	return object;
+}
+
 /* ---- settings ------------------------------------------------------------------------------ */
 
 static json_t *number_of(const struct setting *setting, int64_t number)
@@ -190,6 +205,7 @@ json_t *json_of_host(struct daemon *daemon)
 	add_number(&object, "domains", host.domains);
 	add_number(&object, "vms", host.vms);
 	add(&object, "pshare", pshare_object(&host));
+	add(&object, "progress", progress_object(&host.progress));
 	add_number(&object, "metadata_bytes", host.metadata);
 	add(&object, "cpu", cpu_object(&host));
 	add(&object, "pages", pages_object(&host));
@@ -279,6 +295,18 @@ static json_t *counters_object(const struct view_vm *vm)
 	return object;
 }
 
+static json_t *hints_object(const struct view_vm *vm)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "held", vm->hints);
+	add_number(&object, "quota", vm->hints_quota);
+	add_number(&object, "evicted", vm->hints_evicted);
+	add_number(&object, "lost", vm->hints_lost);
+	add_number(&object, "asked_again", vm->rehints);
+	return object;
+}
+
 static void add_memory(json_t **object, const struct view_vm *vm)
 {
 	add_number(object, "size", vm->size);
@@ -311,6 +339,8 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_seconds(&object, "cpu_s", vm->cpu_ns);
 	add_text(&object, "pins", vm->pins);
 	add_seconds(&object, "longest_stall_s", vm->stall_max_ns);
+	add(&object, "progress", progress_object(&vm->progress));
+	add(&object, "hints", hints_object(vm));
 	add(&object, "counters", counters_object(vm));
 	add(&object, "regions", regions_array(vm));
 	return object;

@@ -64,6 +64,8 @@ static const struct row vm_gauges[] = {
 	VM("vm_overhead_agent_bytes", "bytes", "Memory of the agent.", overhead_agent),
 	VM("vm_overhead_kernel_bytes", "bytes", "Kernel memory for mappings.", overhead_kernel),
 	VM("vm_mappings", "", "Mappings that exist because of sharing.", mappings),
+	VM("vm_hints", "", "Pages with a hint in the index.", hints),
+	VM("vm_expected_bytes", "bytes", "What is to be saved at the end.", progress.expected),
 };
 
 static const struct row vm_counters[] = {
@@ -81,6 +83,7 @@ static const struct row vm_counters[] = {
 	VM("vm_brought_back_pages", "", "Pages brought back into anonymous memory.", brought_back),
 	VM("vm_shared_again_pages", "", "Written pages that were shared again in place.", reshares),
 	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.", stuck),
+	VM("vm_hints_evicted", "", "Hints that made room for newer ones.", hints_evicted),
 };
 
 struct vms {

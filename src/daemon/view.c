@@ -16,8 +16,10 @@
 
 #include "daemon/domain.h"
 #include "daemon/rehome.h"
+#include "daemon/saved.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
+#include "policy/progress.h"
 #include "sys/cleanup.h"
 #include "sys/proc.h"
 #include "sys/process.h"
@@ -26,9 +28,6 @@
 /* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
  * (vm_area_struct, anon_vma_chain, its part of a maple node). */
 #define MAPPING_BYTES 262u
-#define SAVED_MAX_AGE (1 * SEC)
-/* Above so many pages SHRDSVD is the VM's part of its domain's saving, not counted page by page. */
-#define SAVED_COUNT_MAX (1u << 20)
 
 static int no(struct view_reason *why, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -62,32 +61,6 @@ static uint64_t unknown_pages(const struct vm *vm, const struct ps_agent_stats *
 	if (!vm->holds_unknown || stats->shared <= mapped || stats->shared > vm->pages)
 		return 0;
 	return stats->shared - mapped;
-}
-
-static uint64_t saved_of(const struct member *m)
-{
-	struct frames_stats stats = frames_stats(m->domain->frames);
-	uint64_t mapped = vmmap_mapped(m->map);
-
-	if (mapped <= SAVED_COUNT_MAX)
-		return (uint64_t)(vmmap_saved(m->map, m->domain->frames) + 0.5);
-	return stats.refs <= stats.live ?
-		       0 :
-		       (uint64_t)((double)mapped * (double)(stats.refs - stats.live) /
-				  (double)stats.refs);
-}
-
-static uint64_t saved_pages(struct vm *vm)
-{
-	uint64_t now = vm->daemon->now;
-
-	if (vm->saved_at && now - vm->saved_at < SAVED_MAX_AGE)
-		return vm->saved_pages;
-	vm->saved_pages = vm->member ? saved_of(vm->member) : 0;
-	list_for_each(m, &vm->old, struct member, link)
-		vm->saved_pages += saved_of(m);
-	vm->saved_at = now;
-	return vm->saved_pages;
 }
 
 static const char *state_of(const struct vm *vm)
@@ -161,6 +134,58 @@ static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct
 	out->cowh = claim(vm, stats->cowh);
 }
 
+static uint64_t parts_waiting(const struct member *m)
+{
+	return vmmap_pending(m->map) + m->parked_count + (PS_CONTENT_SLOTS - m->free_slots);
+}
+
+/* A look is a 60th of a pass, within a second and a minute, as the agents have it. */
+static uint64_t look_ms(const struct vm *vm)
+{
+	uint64_t ms = vm->session->config.pass_seconds * 1000ull / 60;
+
+	return ms < 1000 ? 1000 : ms > 60000 ? 60000 : ms;
+}
+
+static void fill_progress(const struct ps_agent_stats *stats, const struct vm *vm,
+			  struct view_vm *out)
+{
+	const struct member *m = vm->member;
+	struct progress_input in = {
+		.active = vm->session && m && m->state == MEMBER_ACTIVE && vm->pages,
+		.present = out->grant / PS_PAGE_SIZE,
+		.unseen = stats->unseen,
+		.saved = out->shrdsvd / PS_PAGE_SIZE,
+		.quarantined = out->quarantined / PS_PAGE_SIZE,
+		.quarantine_ms =
+			(uint64_t)vm->daemon->settings.value[SETTING_SHARE_QUARANTINE_MS],
+	};
+	struct progress got;
+
+	if (in.active) {
+		in.waiting = parts_waiting(m);
+		in.looks = stats->pass > m->looks_before ? stats->pass - m->looks_before : 0;
+		in.lost = m->hints.lost || m->restarting;
+		in.rate = vm->session->config.pages_per_second;
+		in.look_ms = look_ms(vm);
+	}
+	got = progress_of(&in);
+	out->progress = (struct view_progress){
+		.looked = got.looked,
+		.saved = got.saved * PS_PAGE_SIZE,
+		.expected = got.expected * PS_PAGE_SIZE,
+		.left_ns = got.left_ms == PROGRESS_NEVER ? UINT64_MAX : got.left_ms * MSEC,
+		.settled = got.settled,
+	};
+	if (!m)
+		return;
+	out->hints = vmmap_hinted(m->map);
+	out->hints_quota = m->hints.quota;
+	out->hints_evicted = m->hints.evicted;
+	out->hints_lost = m->hints.lost;
+	out->rehints = vm->count.rehints;
+}
+
 static void fill_vm(struct vm *vm, struct view_vm *out)
 {
 	struct ps_agent_stats stats;
@@ -183,6 +208,7 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 		snprintf(out->domain, sizeof(out->domain), "%08x", vm->member->domain->fingerprint);
 	fill_sizes(&stats, vm, out);
 	fill_counts(&stats, vm, out);
+	fill_progress(&stats, vm, out);
 	for (uint32_t i = 0; i < vm->nregions; i++)
 		out->regions[i] = (struct view_region){
 			.base = vm->region[i].base,
@@ -279,6 +305,38 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 	}
 }
 
+/* The sum over the VMs that take part: it has settled when all of them have. */
+struct progress_sum {
+	struct view_progress progress;
+	double looked, granted;
+};
+
+static int add_progress(const struct view_vm *vm, void *arg)
+{
+	struct progress_sum *sum = arg;
+
+	if (!vm->enable || !strcmp(vm->state, "gone") || !vm->size)
+		return 0;
+	sum->looked += vm->progress.looked * (double)vm->grant;
+	sum->granted += (double)vm->grant;
+	sum->progress.saved += vm->progress.saved;
+	sum->progress.expected += vm->progress.expected;
+	if (vm->progress.left_ns > sum->progress.left_ns)
+		sum->progress.left_ns = vm->progress.left_ns;
+	sum->progress.settled &= vm->progress.settled;
+	return 0;
+}
+
+static void host_progress(struct daemon *daemon, struct view_progress *out)
+{
+	struct progress_sum sum = {.progress = {.settled = true}};
+
+	if (view_vms(daemon, add_progress, &sum) < 0)
+		sum.progress.settled = false;
+	*out = sum.progress;
+	out->looked = sum.granted > 0 ? sum.looked / sum.granted : out->settled ? 100 : 0;
+}
+
 void view_host(struct daemon *daemon, struct view_host *out)
 {
 	const struct agent_sum *ended = &daemon->ended;
@@ -302,6 +360,7 @@ void view_host(struct daemon *daemon, struct view_host *out)
 	out->refused[PS_CAUSE_NO_MEMORY] += daemon->count.refused[PS_CAUSE_NO_MEMORY];
 	add_domains(daemon, out);
 	add_vms(daemon, out);
+	host_progress(daemon, &out->progress);
 	out->saving = out->shared > out->common ? out->shared - out->common : 0;
 }
 

@@ -28,6 +28,15 @@ struct view_region {
 	unsigned int cause; /* enum ps_cause: PS_CAUSE_NONE if it takes part, else why not */
 };
 
+/* Has it settled? See policy/progress.h. */
+struct view_progress {
+	double looked;	   /* percent of what is there */
+	uint64_t saved;	   /* given back to the host */
+	uint64_t expected; /* at the end of the pass */
+	uint64_t left_ns;  /* UINT64_MAX: nobody can say */
+	bool settled;
+};
+
 struct view_vm {
 	char name[PS_NAME_MAX];
 	char comm[16];
@@ -59,6 +68,9 @@ struct view_vm {
 	uint64_t stall_max_ns; /* longest time for which a batch held writes */
 	const char *pins;      /* how pinned pages are told, see enum ps_pins */
 	uint64_t refused[PS_CAUSE_END];
+	/* hints in its domain's index */
+	uint64_t hints, hints_quota, hints_evicted, hints_lost, rehints;
+	struct view_progress progress;
 	unsigned int nregions;
 	struct view_region regions[PS_REGIONS_MAX];
 };
@@ -73,6 +85,7 @@ struct view_host {
 	uint64_t common;   /* the frames behind it */
 	uint64_t saving;   /* shared - common */
 	uint64_t zero;	   /* of shared */
+	struct view_progress progress; /* of all VMs that take part */
 	uint64_t metadata; /* of daemon, agents and kernel, for all this */
 	uint64_t cpu_daemon_ns;
 	uint64_t cpu_agents_ns; /* of all VMs since the daemon started, ended ones too */

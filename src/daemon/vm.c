@@ -314,6 +314,14 @@ enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats)
 	return is_whole(vm, stats) ? PS_CAUSE_LARGE : PS_CAUSE_NONE;
 }
 
+uint64_t vm_looks(const struct vm *vm)
+{
+	struct ps_agent_stats stats;
+
+	vm_stats(vm, &stats);
+	return stats.pass;
+}
+
 /* ---- its salt ---- */
 
 struct domain_key vm_target(const struct vm *vm)

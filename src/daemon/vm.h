@@ -75,7 +75,6 @@ struct vm {
 
 	struct counters count;
 	struct ps_agent_stats last_stats; /* of the session that ended */
-	uint64_t saved_pages, saved_at;	  /* SHRDSVD, and when it was counted */
 };
 
 /* The VM of that process, or NULL. */
@@ -115,6 +114,8 @@ bool vm_sweep_work(struct vm *vm);
 /* Why it shares nothing; NONE: it does, or is about to. */
 enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats);
 
+/* Whole looks that its agent says it has made. */
+uint64_t vm_looks(const struct vm *vm);
 /* What the agent says of itself, now or last. */
 void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);
 

@@ -178,6 +178,28 @@ TEST("a hint's note is no frame: it is replaced by a note, and by nothing else")
 	vmmap_free(map);
 }
 
+TEST("the sum of what is saved may be counted in steps")
+{
+	struct frames *frames = frames_new(512, 512);
+	struct vmmap *map = vmmap_new();
+	uint32_t f, page = 0, steps = 0, budget = 100;
+	double sum = 0;
+
+	REQUIRE_OK(frames_alloc(frames, 0, 0, PS_FRAME_NONE, &f));
+	REQUIRE_OK(frames_set_live(frames, f, 1));
+	for (uint32_t i = 0; i < 1000; i++) {
+		REQUIRE_OK(frames_ref(frames, f));
+		REQUIRE_OK(vmmap_set(map, i * 7, VMMAP_MAPPED, f));
+		REQUIRE_OK(vmmap_hint(map, i * 7 + 1, i));
+	}
+	for (; !vmmap_saved_step(map, frames, &page, &sum, &budget); steps++, budget = 100)
+		CHECK_EQ(budget, 0u);
+	CHECK_EQ(steps, 19u);
+	CHECK(sum > 998.99 && sum < 999.01);
+	vmmap_free(map);
+	frames_free(frames);
+}
+
 TEST("what is only promised, and a frame with one user, save nothing")
 {
 	struct frames *frames = frames_new(512, 512);

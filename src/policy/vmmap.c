@@ -229,17 +229,32 @@ uint64_t vmmap_bytes(const struct vmmap *map)
 	return map->bytes;
 }
 
-double vmmap_saved(const struct vmmap *map, const struct frames *frames)
+bool vmmap_saved_step(const struct vmmap *map, const struct frames *frames, uint32_t *page,
+		      double *saved, uint32_t *budget)
 {
 	struct vmmap_entry entry;
+
+	for (; vmmap_next(map, page, &entry); ++*page) {
+		uint32_t refs;
+
+		if (!*budget)
+			return false;
+		--*budget;
+		if (entry.state != VMMAP_MAPPED)
+			continue;
+		refs = frames_refs(frames, entry.frame);
+		if (refs)
+			*saved += 1 - 1.0 / refs;
+	}
+	return true;
+}
+
+double vmmap_saved(const struct vmmap *map, const struct frames *frames)
+{
+	uint32_t page = 0, budget = UINT32_MAX;
 	double saved = 0;
 
-	for (uint32_t page = 0; vmmap_next(map, &page, &entry); page++) {
-		uint32_t refs = frames_refs(frames, entry.frame);
-
-		if (entry.state == VMMAP_MAPPED && refs)
-			saved += 1 - 1.0 / refs;
-	}
+	(void)vmmap_saved_step(map, frames, &page, &saved, &budget);
 	return saved;
 }
 

@@ -54,6 +54,10 @@ uint64_t vmmap_bytes(const struct vmmap *map);
 /* ESX's SHRDSVD in pages: each mapped page saves 1 - 1/references of its frame. Over all VMs of a
  * domain, when nothing is pending, that makes shared - common. */
 double vmmap_saved(const struct vmmap *map, const struct frames *frames);
+/* The same in steps: *page and *saved are 0 at first; looks at no more than *budget entries, and
+ * takes them off it; true when *saved is the whole sum. */
+bool vmmap_saved_step(const struct vmmap *map, const struct frames *frames, uint32_t *page,
+		      double *saved, uint32_t *budget);
 
 bool vmmap_check(const struct vmmap *map); /* walks everything: true if all invariants hold */
 

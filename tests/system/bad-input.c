@@ -131,6 +131,8 @@ TEST("pshare: a bad value of an option is one line that says what would do")
 	PSHARE("list --watch=1.2.3", "'1.2.3'");
 	PSHARE("list --watch two", "'two' is no number");
 	PSHARE("list --watch 0", "'0' is no number");
+	PSHARE("list --wait-settled=0", "'0'");
+	PSHARE("list --wait-settled soon", "'soon' is no number");
 	PSHARE("set Mem.ShareScanTime -1", "no value is below 0");
 	PSHARE("doctor --pid 0", "'0'");
 	PSHARE("doctor --pid 1x", "'1x'");
@@ -144,6 +146,7 @@ TEST("pshare: where no daemon answers, every command that needs one says so in o
 {
 	PSHARE("list", "no daemon answers");
 	PSHARE("list --watch", "no daemon answers");
+	PSHARE("list --wait-settled", "no daemon answers");
 	PSHARE("list --json", "no daemon answers");
 	PSHARE("show web1", "no daemon answers");
 	PSHARE("status", "no daemon answers");

@@ -525,6 +525,35 @@ TEST("doctor says that the right to a userfaultfd is missing once, not for each 
 	CHECK_LE(lines, 1);
 }
 
+TEST("list --wait-settled waits for a VM and until its sharing has settled, or says that it has not")
+{
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	vm = VM("--name", "web1", "--no-share");
+	REQUIRE_WITHIN(10000, shows("show", "web1", "16.0 MiB"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "Mem.ShareScanTime", "0"), 0);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "Mem.ShareRateMax", "1000000"), 0);
+	/* nothing is looked at: it cannot settle once it is to share */
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "Mem.ShareScanGHz", "0"), 0);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1",
+			    "sched.mem.pshare.enable", "TRUE"),
+		   0);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list", "--wait-settled", "2.5"), 1);
+	CHECK_IN("not settled after 2.5 seconds", out);
+	CHECK(shows("list", "--json", "\"settled\": false"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "Mem.ShareScanGHz", "32"), 0);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list", "--wait-settled"), 0);
+	CHECK_IN("\nweb1 ", out);
+	CHECK(shows("status", "--json", "\"settled\": true"));
+	end_vm(&vm);
+	REQUIRE_WITHIN(5000, shows("status", "--json", "\"vms\": 0"));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list", "--wait-settled=1.5"), 1);
+	CHECK_IN("no VM came", out);
+	end_daemon();
+}
+
 /* ---- watching ------------------------------------------------------------------------------- */
 
 /* Reads what comes from a terminal until part is in it, or for 5 s. */
