@@ -88,8 +88,8 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len);
  * Worker, under act and settle. */
 void region_adopt(struct agent *a, struct region *r);
 /* Unshares all, unregisters, and leaves the memory to the VMM and the kernel: MANAGED to RETIRED;
- * anything else to FREE, or if the daemon knows it to RETIRED. If the memory is gone already, `gone`, pages are just forgotten. Under act
- * and settle. */
+ * anything else to FREE, or if the daemon knows it to RETIRED. If the memory is gone already,
+ * `gone`, pages are just forgotten. Under act and settle. */
 void region_retire(struct agent *a, struct region *r, bool gone);
 /* RETIRED to FREE, nothing of it in quarantine, the daemon having been told. Worker, under act and
  * settle. */

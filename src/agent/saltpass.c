@@ -8,20 +8,20 @@
  * not to have this one. So
  *
  *	PSHARE_SALT_FD		is its number,
- *	PSHARE_SALT_FROM	"PID:INODE": the process that it was given to, and which memfd it is.
+ *	PSHARE_SALT_FROM	"PID:INODE": whom it was given to, and which memfd it is.
  *
  *  - In the process PID the library, when it is loaded, makes the descriptor close-on-exec, and
  *    takes that back for the moment in which this process itself executes a program: the exec calls
  *    of the C library come by here. A child, vfork()ed or not, is another process: its exec closes
  *    the descriptor, also if what it executes is static.
  *  - A VMM that is a child (`timeout 60 qemu ...`) therefore has none: it opens that of PID, which
- *    waits for it, in /proc/PID/fd. For that the kernel asks for the same rights as a debugger needs.
- *    The inode tells whether it is still the same memfd.
+ *    waits for it, in /proc/PID/fd, for which the kernel wants the rights of a debugger. The inode
+ *    tells whether it is still the same memfd.
  *
- * Limits: a wrapper that executes the VMM past execve(), execv(), execvp() and execvpe() (by execl()
- * or by the call's number) loses the salt on the way, and a VMM that has become another user cannot open it: both are said, and the VM shares with
- * nobody. Until the library is loaded into the first program of the way, the descriptor is open in
- * it, and there is no child yet.
+ * Limits: a wrapper that executes the VMM past execve(), execv(), execvp() and execvpe() (by
+ * execl() or by the call's number) loses the salt on the way, and a VMM that has become another
+ * user cannot open it: both are said, and the VM shares with nobody. Until the library is loaded
+ * into the first program of the way, the descriptor is open in it, and there is no child yet.
  *
  * Without PSHARE_SALT_FROM the descriptor is simply inherited.
  */

@@ -7,8 +7,9 @@
  * salt, the daemon. Then the environment is set and the program executed: no process of ours
  * stays, so pid, signals, exit status and parent are those of the VMM alone.
  *
- * The salt goes over in a sealed memfd by its number, to this process alone (agent/saltpass.c). Neither the command line nor the environment
- * of the VMM ever holds it; the variable of --salt-env has been removed (salt.c).
+ * The salt goes over in a sealed memfd by its number, to this process alone (agent/saltpass.c).
+ * Neither the command line nor the environment of the VMM ever holds it; the variable of --salt-env
+ * has been removed (salt.c).
  */
 #include <errno.h>
 #include <inttypes.h>
