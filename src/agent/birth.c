@@ -4,7 +4,7 @@
  *
  *   PSHARE_RUNTIME_DIR  where agent.sock is; else /run/pshare (root), $XDG_RUNTIME_DIR/pshare
  *   PSHARE_NAME         the VM's name
- *   PSHARE_SALT_FD      an inherited, sealed memfd that holds the salt (pshare run)
+ *   PSHARE_SALT_FD, PSHARE_SALT_FROM  a sealed memfd that holds the salt (pshare run; saltpass.c)
  *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
  *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
  *
@@ -23,11 +23,11 @@
 
 #include "agent/agent.h"
 #include "agent/bringback.h"
+#include "agent/saltpass.h"
 #include "agent/say.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
 #include "sys/mapping.h"
-#include "sys/salt.h"
 #include "sys/saltfile.h"
 #include "sys/self.h"
 
@@ -80,11 +80,11 @@ static int load_salt(const char *path)
 
 static int take_salt(struct link *l)
 {
-	const char *fd = getenv("PSHARE_SALT_FD"), *file = getenv("PSHARE_SALT_FILE");
+	const char *file = getenv("PSHARE_SALT_FILE");
+	bool given = saltpass_given();
 
-	if (fd) {
-		l->salt_fd = sys_salt_inherit(atoi(fd));
-		unsetenv("PSHARE_SALT_FD");
+	if (given) {
+		l->salt_fd = saltpass_take();
 	} else if (file) {
 		l->salt_fd = load_salt(file);
 	} else {
@@ -92,7 +92,7 @@ static int take_salt(struct link *l)
 	}
 	if (l->salt_fd == -ENODATA)
 		agent_say("the salt file is empty", 0);
-	else if (l->salt_fd == -EPERM && !fd)
+	else if (l->salt_fd == -EPERM && !given)
 		agent_say("every user of this host may read or write the salt file: chmod o= it",
 			  0);
 	else if (l->salt_fd < 0)

@@ -27,8 +27,8 @@
  * where much of the memory is new: nothing of that can be shared before the next look. Hashing
  * takes tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
  * Mem.ShareScanGHz and Mem.ShareRateMax; while the first pass is under way (policy/firstpass.h) by
- * Mem.ShareRateFirst, looks being at most WALK_LOOK_FIRST_NS apart. Out of tokens, or the ring full, the look stops where it
- * is and goes on there.
+ * Mem.ShareRateFirst, looks being at most WALK_LOOK_FIRST_NS apart. Out of tokens, or the ring
+ * full, the look stops where it is and goes on there.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
  * arming it costs the guest a fault each time and never gave anything. A block in which nearly all

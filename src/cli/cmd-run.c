@@ -7,10 +7,12 @@
  * salt, the daemon. Then the environment is set and the program executed: no process of ours
  * stays, so pid, signals, exit status and parent are those of the VMM alone.
  *
- * The salt goes over in a sealed memfd by its number. Neither the command line nor the environment
- * of the VMM ever holds it; the variable of --salt-env has been removed (salt.c).
+ * The salt goes over in a sealed memfd by its number, to this process alone (agent/saltpass.c).
+ * Neither the command line nor the environment of the VMM ever holds it; the variable of --salt-env
+ * has been removed (salt.c).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,8 @@
 #include "cli/program.h"
 #include "cli/start-daemon.h"
 #include "sys/launch.h"
+#include "sys/process.h"
+#include "sys/salt.h"
 #include "sys/saltfile.h"
 #include "sys/uffdprobe.h"
 
@@ -114,6 +118,7 @@ static int set_environment(const struct args *args, const struct runtime *runtim
 	bool bad = false;
 
 	bad |= unsetenv("PSHARE_SALT_FD") != 0;
+	bad |= unsetenv("PSHARE_SALT_FROM") != 0;
 	bad |= unsetenv("PSHARE_SALT_FILE") != 0;
 	bad |= unsetenv("PSHARE_NAME") != 0;
 	bad |= unsetenv("PSHARE_NO_SHARE") != 0;
@@ -128,17 +133,21 @@ static int set_environment(const struct args *args, const struct runtime *runtim
 static int pass_salt(const struct salt *salt)
 {
 	_cleanup_close_ int fd = -1;
-	char number[16];
+	char number[16], from[48];
+	uint64_t inode = 0;
 	int r;
 
 	if (!salt->bytes)
 		return 0;
 	fd = sys_salt_memfd(salt->bytes, salt->length);
 	r = fd < 0 ? fd : sys_keep_over_exec(fd);
+	if (!r)
+		r = sys_salt_inode(fd, &inode);
 	if (r < 0)
 		return say_error(CLI_FAILED, "cannot hand the salt over: %s", strerror(-r));
 	snprintf(number, sizeof(number), "%d", fd);
-	if (setenv("PSHARE_SALT_FD", number, 1))
+	snprintf(from, sizeof(from), "%d:%" PRIu64, (int)sys_self_pid(), inode);
+	if (setenv("PSHARE_SALT_FD", number, 1) || setenv("PSHARE_SALT_FROM", from, 1))
 		return say_error(CLI_FAILED, "out of memory");
 	(void)TAKE_FD(fd); /* the VMM's from here on */
 	return 0;

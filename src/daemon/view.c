@@ -288,7 +288,7 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 
 		vm_stats(vm, &stats);
 		unknown = unknown_pages(vm, &stats) * PS_PAGE_SIZE;
-		/* how many share a frame of an earlier store nobody knows: taken as saving nothing */
+		/* how many share a frame of an earlier store nobody knows: it saves nothing */
 		out->common += unknown;
 		out->shared += unknown;
 		out->shared += mapped_pages(vm) * PS_PAGE_SIZE + claim(vm, stats.zero);

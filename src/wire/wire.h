@@ -130,7 +130,7 @@ struct ps_msg_config {
 	uint32_t pages_per_second; /* looks at pages a second, 0: none */
 	uint32_t pass_seconds;	   /* a pass over all memory is not to take less than this */
 	uint32_t quarantine_ms;
-	uint32_t map_reserve; /* mappings to leave unused below vm.max_map_count */
+	uint32_t map_reserve;		 /* mappings to leave unused below vm.max_map_count */
 	uint32_t first_pages_per_second; /* the same while the first pass is under way, if more */
 };
 

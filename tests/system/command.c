@@ -62,18 +62,13 @@ struct vm {
 	int input; /* closing it ends the VM */
 };
 
-/* pshare run ... -- offer, until it has offered its memory. */
-static struct vm start_vm(const char *const *options)
+/* Ends in an offer, until it has offered its memory. */
+static struct vm start_command(const char *const *argv)
 {
-	const char *argv[16] = {PSHARE, "run"};
-	int in[2], back[2], n = 2;
+	int in[2], back[2];
 	char word[6];
 	struct vm vm;
 
-	while (*options)
-		argv[n++] = *options++;
-	argv[n++] = "--";
-	argv[n] = test_built("tests/system/offer");
 	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
 	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
 	vm = (struct vm){.pid = fork(), .input = in[1]};
@@ -88,6 +83,18 @@ static struct vm start_vm(const char *const *options)
 	REQUIRE_EQ(read(back[0], word, 6), 6);
 	close(back[0]);
 	return vm;
+}
+
+static struct vm start_vm(const char *const *options)
+{
+	const char *argv[16] = {PSHARE, "run"};
+	int n = 2;
+
+	while (*options)
+		argv[n++] = *options++;
+	argv[n++] = "--";
+	argv[n] = test_built("tests/system/offer");
+	return start_command(argv);
 }
 
 /* Its memory must be as it was. */
@@ -209,6 +216,61 @@ TEST("a file and a variable with one salt are one domain; the file's newline is 
 	CHECK_EQ(strlen(first), 8);
 	end_vm(&a);
 	end_vm(&b);
+	end_daemon();
+}
+
+static void write_salt(char path[256])
+{
+	int fd;
+
+	snprintf(path, 256, "%s/salt", test_dir());
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	REQUIRE_EQ(write(fd, "hush-hush\n", 10), 10);
+	close(fd);
+}
+
+static void domain_of(const char *name, char domain[16])
+{
+	REQUIRE_WITHIN(10000, shows("show", name, "sharing\n"));
+	sscanf(strstr(out, "\ndomain "), " domain %15s", domain);
+}
+
+/* A wrapper's command line: pshare run --salt-file PATH -- sh -c SCRIPT offer. */
+static struct vm start_wrapped(const char *name, const char *path, const char *script)
+{
+	return start_command((const char *const[]){PSHARE, "run", "--name", name, "--salt-file",
+						   path, "--", "sh", "-c", script,
+						   test_built("tests/system/offer"), NULL});
+}
+
+TEST("what a wrapper starts besides the VMM does not have the salt, the VMM has it")
+{
+	char path[256], direct[16] = "", executed[16] = "", child[16] = "";
+	struct vm a, b, c;
+
+	use_folder();
+	t_need_root();
+	write_salt(path);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--salt-file", path, "--", "sh", "-c",
+			    "ls -l /proc/self/fd; LD_PRELOAD= ls -l /proc/self/fd; "
+			    "cat /proc/self/fd/$PSHARE_SALT_FD; LD_PRELOAD= cat "
+			    "/proc/self/fd/$PSHARE_SALT_FD; "
+			    "exec ls -l /proc/self/fd"),
+		   0);
+	CHECK(!strstr(out, "hush"));
+	CHECK_IN("-> /memfd:pshare-salt", out); /* the last one is on the way, and alone so */
+	CHECK(!strstr(strstr(out, "-> /memfd:pshare-salt") + 1, "-> /memfd:pshare-salt"));
+	a = VM("--name", "a", "--salt-file", path);
+	b = start_wrapped("b", path, "ls >/dev/null; exec env \"$0\"");
+	c = start_wrapped("c", path, "\"$0\"; true");
+	domain_of("a", direct);
+	domain_of("b", executed);
+	domain_of("c", child);
+	CHECK_STR(executed, direct);
+	CHECK_STR(child, direct);
+	end_vm(&a);
+	end_vm(&b);
+	end_vm(&c);
 	end_daemon();
 }
 
