@@ -37,6 +37,7 @@ struct block {
 	uint8_t unrefs;	     /* some page has PAGE_UNREF; set by anyone, cleared by the worker */
 	uint8_t restless;    /* to be looked at even if nothing was written since the last look */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
+	uint8_t stays_small; /* the VMM itself wants no huge pages there */
 	uint8_t was_large;   /* a huge page was seen here */
 	uint8_t calm;	     /* visits in a row that found nothing to do; at most 255 */
 	uint16_t large_look; /* number of the look that hashes its parts; so far it came to ... */
