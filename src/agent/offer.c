@@ -350,6 +350,7 @@ void follow_advice(struct agent *a, void *addr, size_t len, int advice)
 /* What we made small stays small. */
 static int huge_part(const struct part *p)
 {
+	struct block *block;
 	size_t step;
 	int err = 0;
 
@@ -361,7 +362,9 @@ static int huge_part(const struct part *p)
 
 		step = PS_BLOCK_SIZE - at % PS_BLOCK_SIZE;
 		step = step < p->len - done ? step : p->len - done;
-		if (!p->r->block[(at - p->r->origin) / PS_BLOCK_SIZE].small)
+		block = &p->r->block[(at - p->r->origin) / PS_BLOCK_SIZE];
+		block->stays_small = 0;
+		if (!block->small)
 			err = map_advise((void *)at, step, MADV_HUGEPAGE);
 	}
 	return err;
@@ -395,9 +398,13 @@ void forbid_huge(struct agent *a, void *addr, size_t len)
 	size_t slot = 0;
 	struct part p;
 
-	while (next_part(a, addr, len, &slot, &p))
-		if (p.len == p.r->len)
-			p.r->huge = false;
+	while (next_part(a, addr, len, &slot, &p)) {
+		if (p.r->life != REGION_MANAGED)
+			continue;
+		for (uint32_t page = p.page; page < p.page + p.n; page += PS_BLOCK_PAGES)
+			region_block(p.r, page)->stays_small = 1;
+		region_block(p.r, p.page + p.n - 1)->stays_small = 1;
+	}
 }
 
 void moved_memory(struct agent *a, void *from, size_t len, void *to)

@@ -201,6 +201,24 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 	r->announced = false;
 }
 
+/* What we made small, and the VMM did not. */
+static void give_back_huge(struct region *r)
+{
+	uint32_t b, n;
+
+	for (b = 0; b < r->blocks; b += n ? n : 1) {
+		uintptr_t start = r->origin + (uintptr_t)b * PS_BLOCK_SIZE, end;
+
+		for (n = 0; b + n < r->blocks && !r->block[b + n].stays_small;)
+			n++;
+		end = start + (uintptr_t)n * PS_BLOCK_SIZE;
+		start = start < r->start ? r->start : start;
+		end = end > r->start + r->len ? r->start + r->len : end;
+		if (start < end)
+			map_advise((void *)start, end - start, MADV_HUGEPAGE);
+	}
+}
+
 void region_retire(struct agent *a, struct region *r, bool gone)
 {
 	if (r->life != REGION_MANAGED) {
@@ -220,7 +238,7 @@ void region_retire(struct agent *a, struct region *r, bool gone)
 		leftover_note(a, r);
 		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		if (r->huge)
-			map_advise((void *)r->start, r->len, MADV_HUGEPAGE);
+			give_back_huge(r);
 	}
 	nursery_free(r);
 	r->life = REGION_RETIRED;

@@ -40,6 +40,7 @@ struct block {
 	uint16_t broken;     /* pages in a store's mapping that are the guest's own */
 	uint8_t hot;	     /* times in a row that nearly all that was armed was written */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
+	uint8_t stays_small; /* the VMM itself wants no huge pages there */
 	uint8_t was_large;   /* a huge page was seen here */
 	uint8_t calm;	     /* visits in a row that found nothing to do; at most 255 */
 	uint16_t unseen;     /* present, neither hashed nor found restless yet */

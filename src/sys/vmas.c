@@ -105,8 +105,10 @@ static unsigned int head_flags(const struct head *h)
 	return what;
 }
 
+#define OF_ALL (VMAS_DONTFORK | VMAS_HUGEPAGE) /* said only if every mapping has it */
+
 /* "VmFlags: rd wr mr ..." */
-static unsigned int vm_flags(const char *line, bool *dontfork)
+static unsigned int vm_flags(const char *line)
 {
 	static const struct {
 		const char *name;
@@ -115,14 +117,13 @@ static unsigned int vm_flags(const char *line, bool *dontfork)
 		{" ht", VMAS_HUGETLB},	  {" lo", VMAS_LOCKED},	  {" um", VMAS_UFFD},
 		{" uw", VMAS_UFFD},	  {" ui", VMAS_UFFD},	  {" pf", VMAS_SPECIAL},
 		{" io", VMAS_SPECIAL},	  {" hg", VMAS_HUGEPAGE}, {" dd", VMAS_DONTDUMP},
-		{" wf", VMAS_WIPEONFORK},
+		{" wf", VMAS_WIPEONFORK}, {" dc", VMAS_DONTFORK},
 	};
 	unsigned int what = 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strstr(line, names[i].name))
 			what |= names[i].flag;
-	*dontfork = strstr(line, " dc") != NULL;
 	return what;
 }
 
@@ -139,8 +140,8 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 	struct head h = {0};
 	char line[LINE_MAX_BYTES];
 	uintptr_t at = addr;
-	unsigned int all = 0;
-	bool inside = false, dontfork = false, all_dontfork = true;
+	unsigned int all = 0, common = OF_ALL, flags;
+	bool inside = false;
 
 	SYS_INJECT();
 	fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
@@ -151,8 +152,9 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 		if (strncmp(line, "VmFlags:", 8) == 0) {
 			if (!inside)
 				continue;
-			all |= vm_flags(line, &dontfork);
-			all_dontfork &= dontfork;
+			flags = vm_flags(line);
+			all |= flags & ~OF_ALL;
+			common &= flags;
 			if (at >= addr + len)
 				break;
 		} else if (strncmp(line, "ProtectionKey:", 14) == 0) {
@@ -167,11 +169,7 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 			at = h.end;
 		}
 	}
-	if (at < addr + len)
-		all |= VMAS_HOLE;
-	else if (all_dontfork)
-		all |= VMAS_DONTFORK;
-	*what = all;
+	*what = at < addr + len ? all | VMAS_HOLE : all | common;
 	return 0;
 }
 

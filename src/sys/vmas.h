@@ -19,7 +19,7 @@
 #define VMAS_SPECIAL 64u      /* PFNMAP, IO: device memory */
 #define VMAS_NOT_RW 128u      /* not readable and writable, or executable */
 #define VMAS_DONTFORK 256u    /* all of it is DONTFORK */
-#define VMAS_HUGEPAGE 512u    /* some of it has MADV_HUGEPAGE */
+#define VMAS_HUGEPAGE 512u    /* all of it has MADV_HUGEPAGE */
 #define VMAS_DONTDUMP 1024u   /* some of it is DONTDUMP */
 #define VMAS_WIPEONFORK 2048u /* some of it is WIPEONFORK */
 #define VMAS_MEMFD 8192u      /* file-backed, by a memfd */
