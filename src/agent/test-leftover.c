@@ -17,7 +17,7 @@ static void noted(uint32_t n, bool (*stuck)(uint32_t page))
 	struct region r = {.start = AT(0), .origin = AT(0), .end = n, .state = state};
 
 	for (uint32_t i = 0; i < n; i++)
-		state[i] = stuck(i) ? PAGE_STUCK : PAGE_NEW;
+		state[i] = stuck(i) ? PAGE_BROKEN : PAGE_NEW;
 	leftover_note(&agent, &r);
 }
 
