@@ -37,6 +37,7 @@
 #include "agent/spans.h"
 #include "agent/store.h"
 #include "agent/walk.h"
+#include "sys/cgroup.h"
 #include "sys/sigblock.h"
 #include "wire/wire.h"
 
@@ -82,6 +83,9 @@ struct agent {
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;
+	struct sys_cgroup cgroup; /* of the process, if has_cgroup */
+	bool has_cgroup;
+	uint64_t limit_next; /* ns: when to ask again for its limit */
 	uint64_t fork_ns;   /* how long the last fork that told pins took */
 	uint64_t pins_next; /* ns: when to ask again how pins are told */
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */

@@ -38,7 +38,7 @@ struct block {
 	uint8_t restless;    /* to be looked at even if nothing was written since the last look */
 	uint8_t guarded;     /* its frames are write-protected for good: pins cannot be told */
 	uint16_t broken;     /* pages in a store's mapping that are the guest's own */
-	uint8_t hot;	     /* times in a row that nearly all that was armed was written */
+	uint8_t hot;	     /* nearly all that was armed was written */
 	uint8_t small;	     /* MADV_NOHUGEPAGE is set on it by us */
 	uint8_t stays_small; /* the VMM itself wants no huge pages there */
 	uint8_t was_large;   /* a huge page was seen here */

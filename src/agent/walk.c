@@ -31,8 +31,9 @@
  * full, the look stops where it is and goes on there.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
- * arming it costs the guest a fault each time and never gave anything. A block in which nearly all
- * that was armed is found written, time after time, is armed in every 2nd, 4th, 8th, 16th look. The same for a page whose
+ * arming it costs the guest a fault each time and never gave anything. In a block of which nearly all
+ * that was armed was written only a sample is armed, in every WALK_HOT_LOOKS th look, until more of
+ * that rests. The same for a page whose
  * sharing was refused; while mappings are so few that a lone page is refused, what was refused
  * again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try costs a hash, a
  * frame that is filled for nothing, and an answer.)
@@ -95,24 +96,18 @@ static bool is_refused_for_now(const struct visit *v, uint8_t state)
 	       turn(v) % WALK_CROWDED_LOOKS != 0;
 }
 
-/* Is the block written all the time? Then most looks arm nothing in it. */
-static bool is_hot(const struct visit *v)
+/* Is the page in a block that is written all the time, and not one that tells whether it still is? */
+static bool is_hot(const struct visit *v, uint32_t page)
 {
-	return turn(v) % (1u << v->b->hot) != 0;
+	return v->b->hot && (turn(v) % WALK_HOT_LOOKS != 0 || page % WALK_HOT_SAMPLE != 0);
 }
 
-/* Of what was armed in the last look that armed anything, nearly all was written: the guest paid a
- * fault for each page, and nothing came of it. */
+/* Nearly all that was armed is written at the next look: the guest paid a fault for each page, and
+ * nothing came of it. */
 static void judge_hot(struct visit *v)
 {
-	if (v->armed < WALK_HOT_PAGES)
-		return;
-	if (v->written > v->armed - v->armed / WALK_HOT_PART) {
-		if (v->b->hot < WALK_HOT_SHIFT)
-			v->b->hot++;
-	} else if (v->b->hot) {
-		v->b->hot--;
-	}
+	if (v->armed >= WALK_HOT_PAGES)
+		v->b->hot = v->written > v->armed - v->armed / WALK_HOT_PART;
 }
 
 static void add_zero(struct visit *v, uint32_t page)
@@ -224,7 +219,7 @@ static bool look_written(struct visit *v, uint32_t page)
 	default:
 		return false;
 	}
-	if (!is_due(v, *state) || is_hot(v))
+	if (!is_due(v, *state) || is_hot(v, page))
 		return false;
 	page_set(state, PAGE_ARMED);
 	v->a->walk.armed++;

@@ -24,9 +24,10 @@
 #define WALK_REST_SHIFT 3u	/* a block at rest is visited in every 8th look at least */
 #define WALK_REST_VISITS 2u	/* quiet visits until it is passed over once; twice as many: ... */
 #define WALK_TIDY_LOOKS 8u	/* mappings without a frame are looked for so often */
-#define WALK_HOT_PAGES 64u	/* so many armed pages of a block say how it is written; ... */
-#define WALK_HOT_PART 8u	/* ... of them all but an eighth found written: it is hot */
-#define WALK_HOT_SHIFT 4u	/* the hottest are armed in every 16th look */
+#define WALK_HOT_PAGES 32u	/* so many armed pages of a block say how it is written; ... */
+#define WALK_HOT_PART 8u	/* ... of them all but an eighth found written: it is hot ... */
+#define WALK_HOT_LOOKS 4u	/* ... and looked at in every 4th look ... */
+#define WALK_HOT_SAMPLE 8u	/* ... by one page of 8 */
 #define WALK_CROWDED_LOOKS 256u /* a multiple of WALK_FULL_LOOKS: where mappings are few */
 #define WALK_STARVED_PAGES \
 	(PS_BLOCK_PAGES / 2) /* tokens and room in the ring for so many: a starved look goes on */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * figures: what `pshare list` shows of this VM, counted four times a second, and the limits that the
+ * agent itself keeps to: mappings (vm.max_map_count), memory (the VMM's control group, of which the
+ * quarantine may have a part), and how pins can be told.
+ *
+ * What is asked of /proc and of the control group's files is asked without a lock.
+ */
+#include "agent/figures.h"
+
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/pins.h"
+#include "policy/headroom.h"
+#include "sys/cgroup.h"
+#include "sys/mapping.h"
+#include "sys/pagemap.h"
+#include "sys/thread.h"
+#include "sys/vmas.h"
+
+#define COUNT_TABLES_NS 5000000000ull
+#define COUNT_MAPPINGS_NS 60000000000ull
+#define LIMIT_NS 2000000000ull /* while nothing is in quarantine */
+#define PINS_NS 2000000000ull
+
+static void add_region(struct ps_agent_stats *s, const struct region *r)
+{
+	s->size += r->end - r->first;
+	s->agent_bytes += r->table_used;
+	for (uint32_t i = 0; i < r->blocks; i++) {
+		const struct block *b = &r->block[i];
+
+		s->grant += b->grant;
+		s->zero += b->zero;
+		s->unseen += b->unseen;
+		s->large += b->large;
+		s->cowh += b->twin;
+		s->shared += b->shared;
+		s->mappings += b->borders;
+		s->broken += b->broken;
+	}
+}
+
+/* What our threads have ever touched of their stacks. */
+static size_t stack_bytes(const struct agent *a)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < AGENT_THREADS; i++) {
+		uintptr_t top = (uintptr_t)__atomic_load_n(&a->stack[i], __ATOMIC_ACQUIRE);
+
+		top &= ~(uintptr_t)(PS_PAGE_SIZE - 1);
+		if (top)
+			bytes += map_resident((void *)(top + PS_PAGE_SIZE - AGENT_STACK_SEEN),
+					      AGENT_STACK_SEEN);
+	}
+	return bytes;
+}
+
+static void figures(struct agent *a)
+{
+	struct ps_agent_stats *s = &a->stats;
+
+	s->size = s->grant = s->zero = s->unseen = s->large = s->cowh = s->shared = s->mappings = 0;
+	s->broken = 0;
+	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		if (a->region[i].life == REGION_MANAGED)
+			add_region(s, &a->region[i]);
+	s->quarantined = a->quarantine.pages;
+	s->stuck = s->pins == PS_PINS_GUARDED ? s->broken : 0;
+	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
+	s->faults = a->faults;
+	s->unshares = a->unshares;
+	s->discards = a->discards;
+	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler) +
+		    sys_thread_cpu_ns(a->gatekeeper);
+	if (a->link.state == LINK_UP)
+		memcpy(&a->link.map->stats, s, sizeof(*s));
+}
+
+/* Of the tables only what was written is memory: the rest reads as zeros. */
+static void count_tables(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+		uintptr_t at = (uintptr_t)r->state;
+
+		if (r->life == REGION_MANAGED)
+			r->table_used = pagemap_own(a->pagemap, at, at + r->table_bytes);
+	}
+}
+
+static void count_mappings(struct agent *a, long limit, long count)
+{
+	if (limit > 0)
+		a->budget.limit = (uint64_t)limit;
+	if (count > 0)
+		a->budget.baseline = (uint64_t)count > a->stats.mappings ?
+					     (uint64_t)count - a->stats.mappings :
+					     0;
+}
+
+/* The limit on the VMM's memory, asked for again and again: somebody may set one, or move the process.
+ */
+static void read_limit(struct agent *a, struct sys_cgroup_memory *memory)
+{
+	memory->limit = UINT64_MAX;
+	if (a->has_cgroup && !sys_cgroup_memory(&a->cgroup, memory))
+		return;
+	a->has_cgroup = sys_cgroup_find(&a->cgroup) == 0;
+	if (a->has_cgroup && sys_cgroup_memory(&a->cgroup, memory))
+		memory->limit = UINT64_MAX;
+}
+
+/* What the guest has of its own is what is neither a frame nor the zero page. */
+static void follow_limit(struct agent *a, const struct sys_cgroup_memory *memory)
+{
+	const struct ps_agent_stats *s = &a->stats;
+	uint64_t given = s->shared + s->zero;
+
+	a->quarantine.limit = headroom_quarantine(&(struct headroom){
+		.limit = memory->limit,
+		.used = memory->used,
+		.size = s->size,
+		.own = s->grant > given ? s->grant - given : 0,
+		.quarantined = s->quarantined,
+	});
+}
+
+/* How pins are told decides what becomes of frames: asked before the first is mapped, and again and
+ * again, for descriptors come and go, and so may a seccomp filter. */
+static void serve_pins(struct agent *a, uint64_t now)
+{
+	if (now < a->pins_next)
+		return;
+	a->pins_next = now + PINS_NS;
+	a->stats.pins = pins_way(a);
+}
+
+void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
+{
+	struct sys_cgroup_memory memory;
+	bool ask = a->quarantine.pages || now >= a->limit_next;
+	long limit = 0, count = 0;
+
+	if (now < *next)
+		return;
+	*next = now + FIGURES_NS;
+	if (now >= a->budget.next) { /* long: no lock is held meanwhile */
+		a->budget.next = now + COUNT_MAPPINGS_NS;
+		limit = vmas_limit();
+		count = vmas_count();
+	}
+	serve_pins(a, now);
+	if (ask) {
+		a->limit_next = now + LIMIT_NS;
+		read_limit(a, &memory);
+	}
+	pthread_mutex_lock(&a->act);
+	if (now >= a->count_at) {
+		a->count_at = now + COUNT_TABLES_NS;
+		count_tables(a);
+	}
+	figures(a);
+	count_mappings(a, limit, count);
+	store_sweep(a);
+	if (ask)
+		follow_limit(a, &memory);
+	pthread_mutex_unlock(&a->act);
+	if (a->link.state == LINK_UP && a->link.holds_old && a->walk.look > 1 &&
+	    !a->walk.under_way && link_no_old(a) && link_plain(&a->link, PS_MSG_OLD_GONE, 0) == 0)
+		a->link.holds_old = false;
+}
