@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/cgroup.h"
 #include "lib/fakevmm.h"
 #include "sys/probe.h"
 
@@ -434,53 +435,6 @@ TEST_SECONDS("a VM with no mapping left goes on, right, and shares again when it
 	mappings_reached(3, 1);
 }
 
-/* Memory cgroup of either version; false if none can be made here. */
-static bool cgroup_make(char *dir, size_t size, const char *limit)
-{
-	static const char *const BASES[][2] = {
-		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-		{"/sys/fs/cgroup", "memory.max"},
-	};
-	char path[256];
-
-	for (int i = 0; i < 2; i++) {
-		int fd;
-
-		snprintf(dir, size, "%s/pshare-test-%d", BASES[i][0], (int)getpid());
-		if (mkdir(dir, 0755))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, BASES[i][1]);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd >= 0 && write(fd, limit, strlen(limit)) > 0) {
-			close(fd);
-			return true;
-		}
-		if (fd >= 0)
-			close(fd);
-		rmdir(dir);
-	}
-	return false;
-}
-
-static bool cgroup_enter(const char *dir, pid_t pid)
-{
-	char path[256], text[16];
-	int fd, n;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	n = snprintf(text, sizeof(text), "%d", (int)pid);
-	n = fd >= 0 && write(fd, text, (size_t)n) == n;
-	if (fd >= 0)
-		close(fd);
-	return n;
-}
-
-static void enter_self(void *arg)
-{
-	cgroup_enter(arg, getpid());
-}
-
 /* The kernel kills the daemon when its stores outgrow the limit, or lets it fail. */
 TEST_SECONDS("a daemon that runs into its memory limit takes no guest along", 60)
 {
@@ -488,10 +442,10 @@ TEST_SECONDS("a daemon that runs into its memory limit takes no guest along", 60
 	char dir[128];
 
 	t_need_product();
-	if (!cgroup_make(dir, sizeof(dir), "6291456"))
+	if (!t_cgroup_make(dir, sizeof(dir), "6291456"))
 		SKIP("no memory cgroup can be made here");
 	scene_make(&s);
-	t_daemon_start(&s.d, NULL, enter_self, dir);
+	t_daemon_start(&s.d, NULL, t_cgroup_enter_self, dir);
 	t_daemon_full_speed(&s.d);
 	for (uint32_t i = 0; i < VMS; i++)
 		vm_up(&s, i);
@@ -516,14 +470,14 @@ TEST_SECONDS("a VM close to its memory limit is not killed by being shared", 60)
 	char dir[128];
 
 	t_need_product();
-	if (!cgroup_make(dir, sizeof(dir), "33554432"))
+	if (!t_cgroup_make(dir, sizeof(dir), "33554432"))
 		SKIP("no memory cgroup can be made here");
 	scene_make(&s);
 	daemon_up(&s);
 	vm_up(&s, 0);
 	vm_up(&s, 1);
 	/* pages charged before stay where they are: new ones, and the agent's, count here */
-	REQUIRE(cgroup_enter(dir, s.v[0].pid));
+	REQUIRE(t_cgroup_enter(dir, s.v[0].pid));
 	t_sleep(10);
 	all_alive(&s);
 	scene_end(&s);
