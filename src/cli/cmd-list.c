@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/outlook.h"
 #include "cli/unmanaged.h"
 #include "policy/reason.h"
 #include "sys/launch.h"
@@ -197,6 +198,7 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 	_cleanup_(cleanup_table) struct table *table = table_new(columns, COL_END);
 	const json_t *vms = json_object_get(look->vms, "vms");
 	struct sum sum = {0};
+	char line[OUTLOOK_MAX];
 	uint64_t count, domains;
 	const json_t *vm;
 	size_t i;
@@ -222,7 +224,12 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 		(unsigned long long)domains, domains == 1 ? "" : "s",
 		ask_text(look->host, "state"));
 	print_pshare(out, look->host, bytes);
-	fputs("\n\n", out);
+	fputc('\n', out);
+	if (outlook_large(look->host, vms, bytes, line))
+		fprintf(out, "%s\n", line);
+	if (outlook_pass(look->host, bytes, line))
+		fprintf(out, "%s\n", line);
+	fputc('\n', out);
 	table_print(table, out);
 	print_reasons(out, look->vms);
 	return CLI_OK;

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/outlook.h"
 #include "cli/unmanaged.h"
 #include "sys/look.h"
 
@@ -154,6 +155,7 @@ int cmd_show(struct args *args)
 {
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *vm = NULL;
+	char text[OUTLOOK_MAX];
 	int r = client_open(&client, args);
 
 	if (r)
@@ -168,6 +170,8 @@ int cmd_show(struct args *args)
 	vm_head(vm);
 	if (!json_object_get(vm, "size"))
 		return CLI_OK;
+	if (outlook_pass(vm, args->bytes, text))
+		line("progress", text);
 	vm_memory(vm, args->bytes);
 	vm_pins(vm);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");

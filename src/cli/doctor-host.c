@@ -13,6 +13,7 @@
 
 #include "cli/agent-path.h"
 #include "cli/doctor.h"
+#include "cli/outlook.h"
 #include "sys/launch.h"
 #include "sys/look.h"
 #include "sys/path.h"
@@ -211,6 +212,31 @@ static void check_agent(struct report *report)
 		report_add(report, "agent", FINDING_OK, NULL, "%s", path);
 }
 
+/* What the daemon's VMs have not shared yet, and why, though nothing is missing. */
+static void check_outlook(struct report *report, struct client *client, const json_t *host)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	char text[OUTLOOK_MAX];
+	const json_t *vm, *vms;
+	size_t i;
+
+	if (client_try(client, &answer, "/v1/vms"))
+		return;
+	vms = json_object_get(answer, "vms");
+	if (outlook_large(host, vms, false, text))
+		report_add(report, "huge pages of VMs", FINDING_NOTE, NULL, "%s", text);
+	if (outlook_pass(host, false, text))
+		report_add(report, "first pass", FINDING_NOTE, NULL, "%s", text);
+	json_array_foreach((json_t *)(uintptr_t)vms, i, vm)
+	{
+		if (*ask_text(vm, "reason"))
+			report_add(report, "VM", FINDING_NOTE, NULL,
+				   "%s shares nothing: %s: %s; see pshare doctor --pid %llu",
+				   ask_text(vm, "name"), ask_text(vm, "reason"),
+				   ask_text(vm, "why"), (unsigned long long)ask_number(vm, "pid"));
+	}
+}
+
 static void check_daemon(struct report *report, const struct args *args)
 {
 	_cleanup_client_ struct client *client = NULL;
@@ -221,10 +247,11 @@ static void check_daemon(struct report *report, const struct args *args)
 	if (runtime_find_daemon(&runtime, args) || client_new(&client, &runtime))
 		report_add(report, "daemon", FINDING_MISSING, "give --runtime-dir DIR",
 			   "there is no runtime folder");
-	else if (!client_try(client, &answer, "/v1/status"))
+	else if (!client_try(client, &answer, "/v1/status")) {
 		report_add(report, "daemon", FINDING_OK, NULL, "pshared %s answers in %s",
 			   ask_text(answer, "version"), runtime.dir);
-	else if (!daemon_look(path))
+		check_outlook(report, client, answer);
+	} else if (!daemon_look(path))
 		report_add(report, "daemon", FINDING_NOTE, "systemctl start pshared",
 			   "none answers in %s; 'pshare run' starts a private one (%s)",
 			   runtime.dir, path);

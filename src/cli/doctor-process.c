@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/doctor.h"
+#include "cli/outlook.h"
 #include "cli/smaps.h"
 #include "policy/reason.h"
 #include "sys/look.h"
@@ -123,6 +124,7 @@ static void check_reason(struct report *report, const char *check, const json_t 
 
 static void check_regions(struct report *report, const json_t *vm)
 {
+	char text[OUTLOOK_MAX];
 	const json_t *region;
 	size_t i;
 
@@ -130,6 +132,14 @@ static void check_regions(struct report *report, const json_t *vm)
 		   ask_text(vm, "name"), (double)ask_number(vm, "size") / MIB,
 		   ask_text(vm, "state"));
 	check_reason(report, "VM", vm);
+	if (outlook_pass(vm, false, text))
+		report_add(report, "first pass", FINDING_NOTE, NULL, "%s", text);
+	if (ask_number(vm, "large"))
+		report_add(report, "huge pages", FINDING_NOTE, NULL,
+			   "%.1f MiB of it; taken apart they would share %.1f MiB so far (see "
+			   "Mem.AllocGuestLargePage)",
+			   (double)ask_number(vm, "large") / MIB,
+			   (double)ask_number(vm, "COWH") / MIB);
 	json_array_foreach(json_object_get(vm, "regions"), i, region)
 	{
 		check_reason(report, "region", region);

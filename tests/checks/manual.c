@@ -24,7 +24,9 @@ static const char page_main[] = MDOC("PSHARE", "1") ".Sh SYNOPSIS\n"
 						    ".Bl -tag -width x\n"
 						    ".It --json\nas JSON\n"
 						    ".It --help\nhelp\n"
-						    ".El\n";
+						    ".El\n"
+						    ".\\\" reasons\nfile, locked.\n";
+static const char wire[] = "cause_names[PS_CAUSE_END] = {\"none\", \"locked\", \"file\"};";
 static const char page_daemon[] = MDOC("PSHARED", "8") ".Sh SYNOPSIS\n"
 						       "pshared [--policy FILE]\n"
 						       ".Sh OPTIONS\n"
@@ -45,6 +47,7 @@ static void tree_agreeing(void)
 	tree_write("man/pshared.8", page_daemon);
 	tree_write("man/pshare-settings.5", page_settings);
 	tree_write("src/policy/settings.c", "\"Mem.ShareScanTime\"\n");
+	tree_write("src/wire/wire.c", wire);
 }
 
 static void differs(const char *said)
@@ -87,6 +90,15 @@ TEST("check-manual sees a setting that is not described, and one that is not the
 	tree_write("src/policy/settings.c", "\"Mem.ShareScanGHz\"\n");
 	differs("pshare-settings(5): Mem.ShareScanGHz is missing");
 	CHECK_IN("pshare-settings(5): Mem.ShareScanTime: there is no such", tree_out);
+}
+
+TEST("check-manual sees a reason that is not listed, and one that is not there")
+{
+	tree_agreeing();
+	tree_write("src/wire/wire.c",
+		   "cause_names[PS_CAUSE_END] = {\"locked\", \"changed\", \"memfd\"};");
+	differs("pshare(1), reasons: memfd is missing");
+	CHECK_IN("pshare(1), reasons: file: there is no such", tree_out);
 }
 
 TEST("check-manual sees a page with a fault in it")

@@ -254,6 +254,54 @@ TEST("a rate of nothing is named in every VM")
 	t_daemon_free(&d);
 }
 
+/* With the defaults: nothing is missing, and nothing is shared. */
+TEST("huge pages that are left whole are said to be, with what taking them apart would share")
+{
+	struct vm vm;
+	char pid[16];
+
+	start();
+	REQUIRE(start_vm(&vm, "--", "large"));
+	REQUIRE_WITHIN(10000, t_api_number(&d, "/v1/vms/large", "GRANT") > 0);
+	if (t_api_number(&d, "/v1/vms/large", "large") <= 0)
+		SKIP("this host gives no huge pages");
+	REQUIRE_WITHIN(10000, json_says("large", "\"reason\": \"large\""));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list"), 0);
+	CHECK_IN(" MiB in huge pages that are left whole; taken apart they would share ", out);
+	CHECK_IN("pshare set Mem.AllocGuestLargePage 0", out);
+	(void)TEST_RUN(out, sizeof(out), PSHARE, "doctor");
+	CHECK_IN(" MiB in huge pages that are left whole; taken apart they would share ", out);
+	snprintf(pid, sizeof(pid), "%d", vm.pid);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "doctor", "--pid", pid), 0);
+	CHECK_IN("large: ", out);
+	/* at the rates of a first pass, not at those of an hour */
+	REQUIRE_WITHIN(40000, t_api_number(&d, "/v1/vms/large", "COWH") > 4 << 20);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.AllocGuestLargePage", "0"), 200);
+	REQUIRE_WITHIN(40000, t_api_number(&d, "/v1/vms/large", "SHRD") > 12 << 20);
+	CHECK(json_says("large", "\"reason\": null"));
+	end_vm(&vm);
+	t_daemon_free(&d);
+}
+
+/* At ESX's rates alone 16 MiB would take the hour that is the goal for any VM. */
+TEST("a new VM's first pass is fast with the defaults, and not if Mem.ShareRateFirst is 0")
+{
+	struct vm vm;
+
+	start();
+	REQUIRE_EQ(t_setting_put(&d, "Mem.AllocGuestLargePage", "0"), 200);
+	REQUIRE(start_vm(&vm, "--", "plain"));
+	REQUIRE_WITHIN(40000, t_api_number(&d, "/v1/vms/plain", "SHRD") > 12 << 20);
+	end_vm(&vm);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareRateFirst", "0"), 200);
+	REQUIRE(start_vm(&vm, "--", "slow"));
+	REQUIRE_WITHIN(10000, json_says("slow", "\"state\": \"sharing\""));
+	t_sleep(5);
+	CHECK_LT(t_api_number(&d, "/v1/vms/slow", "SHRD"), 4 << 20);
+	end_vm(&vm);
+	t_daemon_free(&d);
+}
+
 /* As that user, with a daemon of his own. */
 static void without_rights(const char *dir)
 {

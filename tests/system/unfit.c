@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define SIZE (32u << 20)
+#define HUGE (2u << 20)
 
 static const char *kind;
 static unsigned char *memory;
@@ -71,9 +72,13 @@ static void make(void)
 		flags |= MAP_ANONYMOUS;
 	if (is("hugetlb"))
 		flags |= MAP_HUGETLB;
-	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	memory = mmap(NULL, SIZE + (is("large") ? HUGE : 0), PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (memory == MAP_FAILED)
 		exit(is("hugetlb") ? 77 : 2);
+	if (is("large"))
+		memory += HUGE - (uintptr_t)memory % HUGE;
+	if (is("large"))
+		(void)madvise(memory, SIZE, MADV_HUGEPAGE);
 	memset(memory, 7, SIZE / 2);
 	if (is("locked") && mlock(memory, SIZE))
 		exit(77);
