@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/retire.h"
 #include "agent/leftover.h"
 #include "agent/nursery.h"
 #include "agent/discard.h"

@@ -26,9 +26,6 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
-#include "agent/bringback.h"
-#include "agent/leftover.h"
-#include "agent/nursery.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/uffd.h"
@@ -199,49 +196,6 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 	r->life = REGION_MANAGED;
 	r->cause = PS_CAUSE_NONE;
 	r->announced = false;
-}
-
-/* What we made small, and the VMM did not. */
-static void give_back_huge(struct region *r)
-{
-	uint32_t b, n;
-
-	for (b = 0; b < r->blocks; b += n ? n : 1) {
-		uintptr_t start = r->origin + (uintptr_t)b * PS_BLOCK_SIZE, end;
-
-		for (n = 0; b + n < r->blocks && !r->block[b + n].stays_small;)
-			n++;
-		end = start + (uintptr_t)n * PS_BLOCK_SIZE;
-		start = start < r->start ? r->start : start;
-		end = end > r->start + r->len ? r->start + r->len : end;
-		if (start < end)
-			map_advise((void *)start, end - start, MADV_HUGEPAGE);
-	}
-}
-
-void region_retire(struct agent *a, struct region *r, bool gone)
-{
-	if (r->life != REGION_MANAGED) {
-		if (r->told_cause)
-			r->life = REGION_RETIRED;
-		else if (r->life != REGION_RETIRED)
-			region_free(a, r);
-		return;
-	}
-	if (gone) {
-		quarantine_forget(a, r, 0, r->end);
-	} else {
-		/* act is held, so the table of regions stays; faults need not wait for all of it */
-		pthread_mutex_unlock(&a->settle);
-		bring_back_all(a, r);
-		pthread_mutex_lock(&a->settle);
-		leftover_note(a, r);
-		uffd_unregister(a->tracker, (void *)r->start, r->len);
-		if (r->huge)
-			give_back_huge(r);
-	}
-	nursery_free(r);
-	r->life = REGION_RETIRED;
 }
 
 void region_free(struct agent *a, struct region *r)

@@ -103,10 +103,6 @@ void region_offer_again(struct agent *a, struct region *r);
 /* OFFERED to MANAGED or REFUSED: makes the tables, registers the tracker. err and what: as
  * vmas_describe() says, of the memory as it is now. Worker, under act and settle. */
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what);
-/* Unshares all, unregisters, and leaves the memory to the VMM and the kernel: MANAGED to RETIRED;
- * anything else to FREE, or RETIRED where the daemon is still to be told. If the memory is gone
- * already, `gone`, pages are just forgotten. Under act and settle. */
-void region_retire(struct agent *a, struct region *r, bool gone);
 /* RETIRED to FREE, nothing of it in quarantine, the daemon having been told. Worker, under act and
  * settle. */
 void region_free(struct agent *a, struct region *r);

@@ -6,7 +6,6 @@
  */
 #include "agent/uplink.h"
 
-#include "agent/link.h"
 #include "sys/events.h"
 
 uint32_t link_up_room(const struct link *l)

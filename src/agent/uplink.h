@@ -7,11 +7,48 @@
 #define PSHARE_AGENT_UPLINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "wire/wire.h"
 
-struct link;
+#define LINK_ORDERS_MAX 2048u
+
+enum link_state {
+	LINK_DOWN,    /* no daemon */
+	LINK_GREETED, /* HELLO sent */
+	LINK_UP,      /* WELCOME received: rings are there */
+};
+
+struct link_order {
+	uint32_t page; /* in the VM */
+	uint32_t frame;
+};
+
+struct link {
+	enum link_state state;
+	int sock;
+	int up_bell, down_bell;
+	struct ps_ring_map *map;
+	uint32_t up_tail, down_head; /* our own counters: the shared ones are never believed */
+	uint64_t next_try, retry;    /* ns */
+	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */
+	bool configured;
+	struct ps_msg_config config;
+	size_t room;	  /* bytes of mappings that a store needs and that did not fit */
+	uint64_t room_at; /* ns */
+	uint64_t leaving; /* generation to leave; 0: none */
+	bool holds_old;	  /* the present daemon still has to hear OLD_GONE */
+	char path[108];	  /* of agent.sock */
+	char name[PS_NAME_MAX];
+	uint8_t uuid[16];
+	int salt_fd; /* sealed memfd, -1: no salt */
+	bool rung;   /* entries were added since the bell was last looked at */
+
+	struct link_order order[LINK_ORDERS_MAX]; /* not carried out yet */
+	uint32_t orders;
+	uint32_t waiting; /* orders on broken pages that wait for a batch (reshare.h) */
+};
 
 /* Room in the up ring; 0 when there is no daemon. */
 uint32_t link_up_room(const struct link *l);

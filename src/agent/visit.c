@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/visit.h"
+
+#include "agent/agent.h"
+#include "agent/uplink.h"
+#include "sys/proc.h"
+
+uint64_t visit_turn(const struct visit *v)
+{
+	return v->a->walk.look + v->first / PS_BLOCK_PAGES;
+}
+
+bool visit_is_due(const struct visit *v, uint8_t state)
+{
+	unsigned int v2 = (state & PAGE_VOLATILE) >> PAGE_VOLATILE_SHIFT;
+
+	return visit_turn(v) % (1u << v2) == 0;
+}
+
+bool visit_may_hash(struct visit *v)
+{
+	if (!v->starved && link_up_room(&v->a->link) > 0 &&
+	    rate_take(&v->a->walk.bucket, sys_now(), 1) == 1)
+		return true;
+	v->starved = true;
+	return false;
+}
+
+bool visit_is_first(const struct agent *a)
+{
+	return !a->walk.first.over && a->link.config.first_pages_per_second;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * visit: the walk's visit of one block, as the parts that look at its pages share it.
+ */
+#ifndef PSHARE_AGENT_VISIT_H
+#define PSHARE_AGENT_VISIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/region.h"
+#include "agent/store.h"
+
+/* One visit of a block. */
+struct visit {
+	struct agent *a;
+	struct region *r;
+	struct block *b;
+	struct store *s;
+	uint32_t first, end;		     /* pages */
+	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
+	bool any_zeros;
+	uint32_t armed, written; /* found armed: of them, written */
+	uint64_t mapped_zero[PS_BLOCK_PAGES / 64]; /* pages that map the zero page */
+	bool starved;  /* no tokens, or no room in the ring */
+	bool restless; /* some page waits for the next look, written or not */
+};
+
+/* Blocks take turns, so that what rests does not all come back in one look. */
+uint64_t visit_turn(const struct visit *v);
+/* Is a page in that state, written again and again or not, to be looked at in this look? */
+bool visit_is_due(const struct visit *v, uint8_t state);
+/* A token for one page, and room for its hint. False: the look is starved. */
+bool visit_may_hash(struct visit *v);
+
+bool visit_is_first(const struct agent *a);
+
+#endif
