@@ -178,8 +178,7 @@ void open_pages(struct agent *a, struct closed *c, uint32_t n)
 
 static bool may_come_back(const struct closed *p)
 {
-	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first &&
-	       !(p->broken && page_is(&p->r->state[p->page], PAGE_QUARANTINED));
+	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first;
 }
 
 /* How many from c on are alike: neighbours, all broken or all frames, all to come back or none. */
@@ -194,7 +193,8 @@ static uint32_t alike(const struct closed *c, uint32_t n)
 }
 
 /* Step 5 for k broken pages: their slots, NULL if they cannot all be kept. The slots hold what the
- * pages were. */
+ * pages were. Such a page may be in quarantine already: then it is there twice, and what the first
+ * time is for ends as ever. */
 static char *keep_broken(struct agent *a, const struct closed *c, uint32_t k)
 {
 	char *slot = quarantine_take(&a->quarantine, k);
@@ -224,10 +224,11 @@ static bool move_run(struct agent *a, struct closed *c, uint32_t k)
 
 	if (keep) {
 		slot = keep_broken(a, c, k);
-		if (!slot)
+		/* where nothing that is open could write late, it is only for good measure */
+		if (!slot && a->stats.pins != PS_PINS_DESCRIPTORS)
 			return false;
 	}
-	memcpy(copy, keep ? slot : addr, len);
+	memcpy(copy, slot ? slot : addr, len);
 	if (place_pages(a, addr, copy, len)) {
 		map_advise(copy, len, MADV_DONTNEED);
 		return false;

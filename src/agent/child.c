@@ -4,7 +4,7 @@
  *
  * A child would map our frames, and nobody would count its references: the frame could be given
  * back, and filled anew, under its eyes. So before it is made every page that it would get is the
- * VMM's own again. In the child the agent is dead: every call passes through, its descriptors are
+ * VMM's own again; what a device has pinned is, in the child, as soon as that begins. In the child the agent is dead: every call passes through, its descriptors are
  * closed (they belong to the parent's memory), and signals are open again as they were.
  *
  * In the parent sharing goes on. A fork marks every page as shared with the child, for good: the
@@ -13,15 +13,18 @@
  *
  * fork() runs the handlers of pthread_atfork(); _Fork() and clone() do not, and are interposed.
  *
- * Limit: a child made by the system call's number, past libc, finds nothing where frames were, and
- * ends when it touches them: never a wrong byte.
+ * Limit: a child made by the system call's number, past libc, maps the frames that its parent had,
+ * uncounted: it is right for as long as the parent keeps them.
  */
 #include "agent/child.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "agent/agent.h"
 #include "agent/bringback.h"
+#include "agent/leftover.h"
 #include "sys/cleanup.h"
 #include "sys/mapping.h"
 #include "sys/unsafe.h"
@@ -37,13 +40,54 @@ void child_before(struct agent *a)
 		pthread_mutex_unlock(&a->settle);
 		bring_back_all(a, r);
 		pthread_mutex_lock(&a->settle);
+		leftover_note(a, r);
 		r->forked = true;
 	}
 }
 
 void child_in_parent(struct agent *a)
 {
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		const struct region *r = &a->region[i];
+
+		if (r->life == REGION_MANAGED && r->forks)
+			leftover_drop(a, r->start, r->start + r->len);
+	}
 	agent_unlock(a);
+}
+
+/* The child's own copy of what lies in a store's mapping, as plain memory. */
+static void make_plain(const struct leftover *l)
+{
+	char *addr = (char *)l->start;
+	size_t len = l->end - l->start;
+	char *copy = map_anon(NULL, len);
+
+	if (!copy)
+		return;
+	map_mprotect(addr, len, PROT_READ);
+	memcpy(copy, addr, len);
+	if (!map_zeros(addr, len, PROT_READ | PROT_WRITE))
+		memcpy(addr, copy, len);
+	map_mprotect(addr, len, l->prot);
+	map_free(copy, len);
+}
+
+/* What the parent could not bring back for the child's sake, pinned pages most of all, the child
+ * can: nobody holds a pin into its copies, and there is no other thread. Frames in memory that no
+ * child gets are not for it either. */
+static void make_all_plain(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		const struct region *r = &a->region[i];
+
+		if (r->life == REGION_MANAGED && !r->forks)
+			map_munmap((void *)r->start, r->len);
+	}
+	for (uint32_t i = 0; i < a->leftovers.n; i++)
+		if (!a->leftovers.of[i].dontfork)
+			make_plain(&a->leftovers.of[i]);
+	a->leftovers.n = 0;
 }
 
 void child_in_child(struct agent *a, bool shares_files)
@@ -61,6 +105,7 @@ void child_in_child(struct agent *a, bool shares_files)
 		close_fd(&a->link.down_bell);
 		close_fd(&a->link.salt_fd);
 	}
+	make_all_plain(a);
 	pthread_mutex_init(&a->act, NULL);
 	pthread_mutex_init(&a->settle, NULL);
 	sigblock_restore(&blocked);

@@ -287,7 +287,7 @@ static int discard_part(struct agent *a, const struct part *p, int advice)
 	int err;
 
 	if (p->r->life != REGION_MANAGED)
-		return map_advise(p->addr, p->len, advice);
+		return discard_outside(a, p->addr, p->addr + p->len, advice);
 	if (advice == MADV_REMOVE) /* the kernel's answer where no file is behind the memory */
 		return -EINVAL;
 	err = discard_pages(a, p->r, p->page, p->n);

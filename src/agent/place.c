@@ -49,7 +49,7 @@ static int try_once(const struct placing *p)
 	return map_file_over(p->dst, p->s->fd, p->frame, p->len);
 }
 
-/* Is what the kernel says of the range a mapping of ours: registered, or a file's, and no hole? */
+/* Is what the kernel says of the range a mapping of ours: registered, or a store's, and no hole? */
 static bool is_ours(const struct placing *p)
 {
 	unsigned int what = 0;
@@ -58,7 +58,7 @@ static bool is_ours(const struct placing *p)
 		agent_stop("guest memory was taken away, and cannot be looked at");
 	if (what & VMAS_HOLE)
 		return false;
-	if (!(what & (VMAS_UFFD | VMAS_FILE)))
+	if (!(what & (VMAS_UFFD | VMAS_STORE)))
 		agent_stop("guest memory was taken away, and another thread has a mapping there");
 	return true;
 }

@@ -151,6 +151,8 @@ void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32
 		e->store = (uint8_t)(s - a->stores.store);
 		s->quarantined++;
 	}
+	if (r->frame[page] == FRAME_DISCARDED && !page_in_store(page_state(&r->state[page])))
+		r->frame[page] = PS_FRAME_NONE;
 	q->pages++;
 	r->quarantined++;
 	page_mark(&r->state[page], PAGE_QUARANTINED);
@@ -261,11 +263,11 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 	const char *was = original(a, e, slot), *now = content_now(a, e, slot);
 	uint32_t page;
 	struct region *r = region_of(a, e->page, &page); /* there is one while it has entries */
+	bool discarded = !page_in_store(page_state(&r->state[page])) &&
+			 r->frame[page] == FRAME_DISCARDED;
 
-	if (!page_in_store(page_state(&r->state[page])) && r->frame[page] == FRAME_DISCARDED)
-		r->frame[page] = PS_FRAME_NONE;
-	else if (now && (r->life == REGION_RETIRED || !as_guest_has_it(r, page, now)) &&
-		 !still(now, was))
+	if (now && !discarded && (r->life == REGION_RETIRED || !as_guest_has_it(r, page, now)) &&
+	    !still(now, was))
 		late_write(a, r, page, now, was);
 	page_clear(&r->state[page], PAGE_QUARANTINED);
 	entry_drop(a, r, e);

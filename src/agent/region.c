@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/leftover.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/uffd.h"
@@ -166,6 +167,41 @@ static void refuse(struct region *r, enum ps_cause cause)
 	r->cause = (uint8_t)cause;
 }
 
+/* Pages that an earlier region left in a store's mapping are this one's now. */
+static void take_over_leftovers(struct agent *a, struct region *r)
+{
+	struct leftover l;
+
+	while (leftover_first(a, r->start, r->start + r->len, &l)) {
+		uint32_t page = (uint32_t)((l.start - r->origin) / PS_PAGE_SIZE);
+		uint32_t end = (uint32_t)((l.end - r->origin) / PS_PAGE_SIZE);
+
+		for (; page < end; page++) {
+			r->frame[page] = PS_FRAME_NONE;
+			page_set(&r->state[page], PAGE_BROKEN);
+			region_block(r, page)->broken++;
+			atomic_fetch_add(&a->broken, 1);
+		}
+		leftover_drop(a, l.start, l.end);
+	}
+}
+
+/* Registers the anonymous memory between them. */
+static int register_own(struct agent *a, struct region *r, uint64_t mode)
+{
+	uint32_t n;
+	int err = 0;
+
+	for (uint32_t page = r->first; !err && page < r->end; page += n ? n : 1) {
+		for (n = 0; page + n < r->end && !page_in_store(page_state(&r->state[page + n]));)
+			n++;
+		if (n)
+			err = uffd_register(a->tracker, region_page(r, page),
+					    (size_t)n * PS_PAGE_SIZE, mode);
+	}
+	return err;
+}
+
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 {
 	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
@@ -184,10 +220,13 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 		refuse(r, PS_CAUSE_NO_MEMORY);
 		return;
 	}
+	take_over_leftovers(a, r);
 	if (ps_unsafe("register-early"))
 		mode |= UFFDIO_REGISTER_MODE_MISSING;
-	err = uffd_register(a->tracker, (void *)r->start, r->len, mode);
+	err = register_own(a, r, mode);
 	if (err) {
+		leftover_note(a, r); /* what was taken over */
+		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
 		return;
 	}

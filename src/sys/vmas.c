@@ -12,6 +12,7 @@
 #include "sys/inject.h"
 
 #define LINE_MAX_BYTES 512
+#define STORE_PATH "/memfd:pshare-store "
 
 /* Lines of a file in /proc, cut at LINE_MAX_BYTES; no allocation. */
 struct lines {
@@ -62,6 +63,7 @@ struct head {
 	char perms[5];
 	unsigned long inode;
 	bool memfd;
+	bool store; /* a private mapping of a store of ours */
 };
 
 static bool head_parse(const char *line, struct head *h)
@@ -89,6 +91,7 @@ static bool head_parse(const char *line, struct head *h)
 	while (*p == ' ')
 		p++;
 	h->memfd = strncmp(p, "/memfd:", 7) == 0;
+	h->store = strncmp(p, STORE_PATH, strlen(STORE_PATH)) == 0 && h->perms[3] == 'p';
 	return true;
 }
 
@@ -150,9 +153,7 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 	l.fd = fd;
 	while (lines_next(&l, line)) {
 		if (strncmp(line, "VmFlags:", 8) == 0) {
-			if (!inside)
-				continue;
-			flags = vm_flags(line);
+			flags = inside ? vm_flags(line) : OF_ALL;
 			all |= flags & ~OF_ALL;
 			common &= flags;
 			if (at >= addr + len)
@@ -165,8 +166,9 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 				continue;
 			if (h.start > at)
 				all |= VMAS_HOLE;
-			all |= head_flags(&h);
+			all |= h.store ? VMAS_STORE : head_flags(&h);
 			at = h.end;
+			inside = !h.store; /* its flags are not the VMM's */
 		}
 	}
 	*what = at < addr + len ? all | VMAS_HOLE : all | common;

@@ -25,6 +25,8 @@
 #define VMAS_MEMFD 8192u      /* file-backed, by a memfd */
 #define VMAS_PKEY 4096u	      /* some of it has a protection key: no other thread may touch it */
 
+#define VMAS_STORE 16384u      /* some of it is a private mapping of a store: nothing else is told of it */
+
 /* Says what [addr, addr+len) is made of. 0, *what set; or -errno. */
 int vmas_describe(uintptr_t addr, size_t len, unsigned int *what);
 /* Calls for each mapping of this process, in order, as long as it returns 0. 0, what it returned,
