@@ -150,6 +150,8 @@ uint32_t close_pages(struct agent *a, struct region *r, uint32_t page, uint32_t 
 {
 	uint32_t count = close_untested(a, r, page, n, c);
 
+	for (uint32_t i = 0; i < count; i++)
+		c[i].ask = c[i].broken;
 	if (count_broken(c, count))
 		pins_test(a, c, count);
 	return count;

@@ -74,16 +74,9 @@ static void make_plain(const struct leftover *l)
 }
 
 /* What the parent could not bring back for the child's sake, pinned pages most of all, the child
- * can: nobody holds a pin into its copies, and there is no other thread. Frames in memory that no
- * child gets are not for it either. */
+ * can: nobody holds a pin into its copies, and there is no other thread. */
 static void make_all_plain(struct agent *a)
 {
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		const struct region *r = &a->region[i];
-
-		if (r->life == REGION_MANAGED && !r->forks)
-			map_munmap((void *)r->start, r->len);
-	}
 	for (uint32_t i = 0; i < a->leftovers.n; i++)
 		if (!a->leftovers.of[i].dontfork)
 			make_plain(&a->leftovers.of[i]);

@@ -136,7 +136,7 @@ static void serve_pins(struct agent *a, uint64_t now)
 	if (now < a->pins_next)
 		return;
 	a->pins_next = now + PINS_NS;
-	a->stats.pins = pins_way(a);
+	a->stats.pins = pins_way();
 }
 
 void figures_serve(struct agent *a, uint64_t now, uint64_t *next)

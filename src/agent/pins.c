@@ -9,15 +9,20 @@
  *   fork         a raw clone() without CLONE_VM. The kernel lets parent and child share anonymous
  *                pages, but for pinned ones: of these the child gets a copy at once. So while the
  *                child lives, a page that is mapped by this process alone (bit 56 of its pagemap
- *                entry) is pinned. One child tells of thousands of pages. Not under a seccomp
- *                filter, which may end the whole VMM for a clone(): QEMU under libvirt runs with
- *                "-sandbox on,...,spawn=deny".
- *   descriptors  every descriptor of the process is of a kind that never pins for writing
- *                (policy/descriptor.h). What could have pinned a page before it was closed is
- *                still open now, or was closed in the moments between, with its work under way;
- *                what that may still write is caught in the quarantine.
+ *                entry) is pinned. One child tells of thousands of pages, of pins that last and of
+ *                such as come and go (process_vm_writev). Not under a seccomp filter, which may end
+ *                the whole VMM for a clone(): QEMU under libvirt runs with
+ *                "-sandbox on,...,spawn=deny". And not where a descriptor may hold plain references
+ *                (policy/descriptor.h): after a fork, the next write to a page that has one parts
+ *                the process from it.
+ *   descriptors  every descriptor of the process is of a kind that never has a device write into
+ *                its memory later. Only a debugger's process_vm_writev, caught in the middle, is
+ *                not seen; what it writes goes through the quarantine.
  *   swap         MADV_PAGEOUT: a pinned page stays in memory, any other becomes a swap entry.
- *   none         such a VM's frames are guarded: no page breaks, so none is ever asked about.
+ *   guarded      none of them. Frames stay protected: no page breaks, so none is ever asked about.
+ *
+ * Memory that no child is to have (MADV_DONTFORK: QEMU's) is let into this one for the pages that
+ * are asked about alone: of no other page does the fork change anything.
  *
  * Rejected: MADV_COLLAPSE and move_pages(), which do not look at such pages on one node; reading
  * /proc/kpagecount, which needs root and counts mappings.
@@ -36,7 +41,7 @@
 #include "sys/proc.h"
 #include "sys/unsafe.h"
 
-static bool note_harmless(const struct sys_fd *fd, void *arg)
+static bool note_worst(const struct sys_fd *fd, void *arg)
 {
 	const struct descriptor d = {
 		.link = fd->link,
@@ -46,34 +51,24 @@ static bool note_harmless(const struct sys_fd *fd, void *arg)
 		.filesystem = fd->filesystem,
 		.family = fd->family,
 	};
-	bool *all = arg;
+	enum descriptor_kind kind = descriptor_kind(&d), *worst = arg;
 
-	*all = descriptor_is_harmless(&d);
-	return *all;
+	if (kind > *worst)
+		*worst = kind;
+	return *worst != DESCRIPTOR_UNKNOWN;
 }
 
-static bool descriptors_are_harmless(void)
+unsigned int pins_way(void)
 {
-	bool all = true;
+	enum descriptor_kind worst = DESCRIPTOR_HARMLESS;
 
-	return sys_fds_each(note_harmless, &all) == 0 && all;
-}
-
-unsigned int pins_way(struct agent *a)
-{
-	(void)a;
-	if (!sys_child_forbidden())
+	if (sys_fds_each(note_worst, &worst))
+		worst = DESCRIPTOR_UNKNOWN;
+	if (worst != DESCRIPTOR_UNKNOWN && !sys_child_forbidden())
 		return PS_PINS_FORK;
-	if (descriptors_are_harmless())
+	if (worst == DESCRIPTOR_HARMLESS)
 		return PS_PINS_DESCRIPTORS;
 	return sys_has_swap() ? PS_PINS_SWAP : PS_PINS_GUARDED;
-}
-
-static void set_all(struct closed *p, uint32_t n, bool pinned)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (p[i].broken)
-			p[i].pinned = pinned;
 }
 
 static uint64_t entry_of(struct agent *a, const struct closed *p)
@@ -86,52 +81,75 @@ static uint64_t entry_of(struct agent *a, const struct closed *p)
 	return entry;
 }
 
-static void test_by_fork(struct agent *a, struct closed *p, uint32_t n)
+/* How many pages from c on are asked about and follow each other. */
+static uint32_t asked_run(const struct closed *c, uint32_t n)
+{
+	uint32_t k = 0;
+
+	while (k < n && c[k].ask && c[k].r == c[0].r && c[k].page == c[0].page + k)
+		k++;
+	return k;
+}
+
+static void advise_asked(struct closed *c, uint32_t n, int advice)
+{
+	uint32_t k;
+
+	for (uint32_t i = 0; i < n; i += k ? k : 1) {
+		k = asked_run(&c[i], n - i);
+		if (k && !c[i].r->forks)
+			map_advise(region_page(c[i].r, c[i].page), (size_t)k * PS_PAGE_SIZE,
+				   advice);
+	}
+}
+
+static void test_by_fork(struct agent *a, struct closed *c, uint32_t n)
 {
 	struct sys_child child;
 	uint64_t start;
+	int err;
 
-	/* The VMM may have said DONTFORK of its memory after a frame was mapped there. */
-	for (uint32_t i = 0; i < n; i++)
-		if (p[i].broken)
-			map_advise(region_page(p[i].r, p[i].page), PS_PAGE_SIZE, MADV_DOFORK);
+	advise_asked(c, n, MADV_DOFORK);
 	start = sys_now();
-	if (sys_child_start(&child))
-		return;
+	err = sys_child_start(&child);
 	a->fork_ns = sys_now() - start;
+	for (uint32_t i = 0; !err && i < n; i++) {
+		uint64_t entry = c[i].ask ? entry_of(a, &c[i]) : 0;
+
+		if (c[i].ask)
+			c[i].pinned = (entry & PM_PRESENT) && (entry & PM_MMAP_EXCLUSIVE);
+	}
+	if (!err)
+		sys_child_end(&child);
+	advise_asked(c, n, MADV_DONTFORK);
+	if (err)
+		return;
 	a->stats.pin_forks++;
 	/* What else the child got counts as shared with it now: region_reown(). */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		a->region[i].forked |= a->region[i].life == REGION_MANAGED && a->region[i].forks;
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t entry = p[i].broken ? entry_of(a, &p[i]) : 0;
-
-		if (p[i].broken)
-			p[i].pinned = (entry & PM_PRESENT) && (entry & PM_MMAP_EXCLUSIVE);
-	}
-	sys_child_end(&child);
 }
 
-static void test_by_swap(struct agent *a, struct closed *p, uint32_t n)
+static void test_by_swap(struct agent *a, struct closed *c, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (p[i].broken)
-			map_advise(region_page(p[i].r, p[i].page), PS_PAGE_SIZE, MADV_PAGEOUT);
+		if (c[i].ask)
+			map_advise(region_page(c[i].r, c[i].page), PS_PAGE_SIZE, MADV_PAGEOUT);
 	for (uint32_t i = 0; i < n; i++)
-		if (p[i].broken)
-			p[i].pinned = entry_of(a, &p[i]) & PM_PRESENT;
+		if (c[i].ask)
+			c[i].pinned = entry_of(a, &c[i]) & PM_PRESENT;
 }
 
-void pins_test(struct agent *a, struct closed *p, uint32_t n)
+void pins_test(struct agent *a, struct closed *c, uint32_t n)
 {
-	unsigned int way = pins_way(a);
+	unsigned int way = pins_way();
+	bool pinned = !ps_unsafe("no-pin-test") && way != PS_PINS_DESCRIPTORS;
 
 	a->stats.pins = way;
-	set_all(p, n, true);
-	if (ps_unsafe("no-pin-test") || way == PS_PINS_DESCRIPTORS)
-		set_all(p, n, false);
-	else if (way == PS_PINS_FORK)
-		test_by_fork(a, p, n);
-	else if (way == PS_PINS_SWAP)
-		test_by_swap(a, p, n);
+	for (uint32_t i = 0; i < n; i++)
+		c[i].pinned = c[i].broken && (pinned || !c[i].ask);
+	if (pinned && way == PS_PINS_FORK)
+		test_by_fork(a, c, n);
+	else if (pinned && way == PS_PINS_SWAP)
+		test_by_swap(a, c, n);
 }

@@ -19,14 +19,15 @@ struct closed {
 	uint32_t page;
 	uint8_t was;  /* its enum page_state before */
 	bool broken;  /* the guest's own page; else a frame */
-	bool pinned;  /* or it cannot be told */
+	bool ask;     /* is it pinned? For broken ones alone */
+	bool pinned;  /* or it cannot be told, or was not asked */
 	uint8_t done; /* for whoever closed it */
 };
 
 /* How pins are told in this process, looked at anew: enum ps_pins. */
-unsigned int pins_way(struct agent *a);
-/* Looks for the broken ones among n closed pages, and sets .pinned of those that are. Where it
- * cannot be told, all of them are. Under act, the pages being closed. */
-void pins_test(struct agent *a, struct closed *p, uint32_t n);
+unsigned int pins_way(void);
+/* Sets .pinned of the broken ones among n closed pages, sorted: of those that .ask is set for, as it
+ * is; of the others, and where it cannot be told, true. Under act, the pages being closed. */
+void pins_test(struct agent *a, struct closed *c, uint32_t n);
 
 #endif

@@ -280,6 +280,8 @@ void region_mark_frames(struct region *r, uint32_t page, uint32_t n)
 {
 	if (!r->dumps)
 		map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DONTDUMP);
+	if (!r->forks)
+		map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DONTFORK);
 }
 
 /* A fork leaves every page marked as not the process's alone, and the child's end does not undo

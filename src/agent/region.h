@@ -111,7 +111,8 @@ void region_free(struct agent *a, struct region *r);
 int region_make_small(struct agent *a, struct region *r, uint32_t page);
 int region_make_all_small(struct agent *a, struct region *r);
 
-/* Frames were mapped there: they are dumped as the region is. Under act. */
+/* Frames were mapped there: in core dumps and in forked children they are as the region is. Under
+ * act. */
 void region_mark_frames(struct region *r, uint32_t page, uint32_t n);
 /* The kernel will not take out page page, the first of n. Was that for a child that has gone
  * meanwhile? Then the pages are the process's own again, and true is returned. Under act. */

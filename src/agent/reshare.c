@@ -185,6 +185,18 @@ static struct closed *closed_page(struct batch *b, const struct region *r, uint3
 	return low < b->closed && b->c[low].r == r && b->c[low].page == page ? &b->c[low] : NULL;
 }
 
+static void ask_for_items(struct batch *b, const struct reshare_item *it, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t page = 0;
+		struct region *r = region_of(b->a, it[i].page, &page);
+		struct closed *c = r ? closed_page(b, r, page) : NULL;
+
+		if (c)
+			c->ask = c->broken;
+	}
+}
+
 /* What stands against an item's page; NONE: it is closed, unpinned, and what it should be. */
 static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, struct closed **c)
 {
@@ -225,6 +237,7 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, r, c[i].page, QUARANTINE_FRAME,
 				b->s, frame + i, b->now_ms);
 	}
+	region_mark_frames(r, c->page, n);
 	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
 	a->stats.shares += n;
 	a->stats.reshares += n;
@@ -330,6 +343,7 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 
 	if (ps_unsafe("pause-batch"))
 		ps_unsafe_pause();
+	ask_for_items(&b, it, looked);
 	if (b.closed)
 		pins_test(a, b.c, b.closed);
 	if (ps_unsafe("pause-batch"))

@@ -9,7 +9,11 @@
  *  - KVM's. (With memory encryption it pins, but then /dev/sev or its like is open too);
  *  - an io_uring with no registered buffer and no registered file: the file could be an O_DIRECT one.
  *
- * Rejected: a list of what does pin. It would have to be complete.
+ * Beside them, what is known to pin, as the kernel means it (FOLL_PIN), whatever it writes to: O_DIRECT
+ * files on these file systems and on block devices, registered buffers of an io_uring, AF_XDP, VFIO.
+ * All the rest may hold plain references, which a fork would part from the process's page.
+ *
+ * Rejected: a list of what holds plain references. It would have to be complete.
  */
 #include "policy/descriptor.h"
 
@@ -22,7 +26,6 @@ static const uint64_t COPYING_FILESYSTEMS[] = {
 	0x58465342, /* xfs */
 	0x9123683e, /* btrfs */
 	0xf2f52010, /* f2fs */
-	0x2fc12fc1, /* zfs */
 	0x01021994, /* tmpfs, memfd */
 	0x858458f6, /* ramfs */
 	0x794c7630, /* overlayfs */
@@ -48,6 +51,8 @@ static const char *const HARMLESS_DEVICES[] = {
 	"/dev/pts/ptmx", "/dev/vhost-vsock", "/dev/userfaultfd", "/dev/console",
 };
 
+#define MAGIC_ZFS 0x2fc12fc1
+#define FAMILY_XDP 44
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ANON_INODE "anon_inode:"
 
@@ -72,45 +77,67 @@ static long number_of(const char *info, const char *name)
 	return at ? strtol(at + strlen(name), NULL, 10) : -1;
 }
 
-static bool is_harmless_ring(const char *info)
+/* A registered file may be of any kind. */
+static enum descriptor_kind kind_of_ring(const char *info)
 {
-	return number_of(info, "UserFiles:") == 0 && number_of(info, "UserBufs:") == 0;
+	if (number_of(info, "UserFiles:") != 0 || number_of(info, "UserBufs:") < 0)
+		return DESCRIPTOR_UNKNOWN;
+	return number_of(info, "UserBufs:") ? DESCRIPTOR_PINS : DESCRIPTOR_HARMLESS;
 }
 
-static bool is_harmless_inode(const char *name, const char *info)
+static enum descriptor_kind kind_of_inode(const char *name, const char *info)
 {
 	if (strcmp(name, "[io_uring]") == 0)
-		return is_harmless_ring(info);
-	return is_one_of(name, HARMLESS_INODES, COUNT(HARMLESS_INODES)) ||
-	       starts_with(name, "kvm-vcpu:");
+		return kind_of_ring(info);
+	if (strcmp(name, "[vfio-device]") == 0 || strcmp(name, "[iommufd]") == 0)
+		return DESCRIPTOR_PINS;
+	if (is_one_of(name, HARMLESS_INODES, COUNT(HARMLESS_INODES)) ||
+	    starts_with(name, "kvm-vcpu:"))
+		return DESCRIPTOR_HARMLESS;
+	return DESCRIPTOR_UNKNOWN;
 }
 
-static bool is_harmless_device(const char *path)
+static enum descriptor_kind kind_of_device(const char *path)
 {
-	return is_one_of(path, HARMLESS_DEVICES, COUNT(HARMLESS_DEVICES)) ||
-	       starts_with(path, "/dev/pts/") || starts_with(path, "/dev/ttyS");
+	if (is_one_of(path, HARMLESS_DEVICES, COUNT(HARMLESS_DEVICES)) ||
+	    starts_with(path, "/dev/pts/") || starts_with(path, "/dev/ttyS"))
+		return DESCRIPTOR_HARMLESS;
+	return starts_with(path, "/dev/vfio/") || strcmp(path, "/dev/iommu") == 0 ?
+		       DESCRIPTOR_PINS :
+		       DESCRIPTOR_UNKNOWN;
+}
+
+static enum descriptor_kind kind_of_socket(int family)
+{
+	for (size_t i = 0; i < COUNT(COPYING_FAMILIES); i++)
+		if (family == COPYING_FAMILIES[i])
+			return DESCRIPTOR_HARMLESS;
+	return family == FAMILY_XDP ? DESCRIPTOR_PINS : DESCRIPTOR_UNKNOWN;
+}
+
+static enum descriptor_kind kind_of_file(const struct descriptor *d)
+{
+	for (size_t i = 0; i < COUNT(COPYING_FILESYSTEMS); i++)
+		if (d->filesystem == COPYING_FILESYSTEMS[i])
+			return d->direct ? DESCRIPTOR_PINS : DESCRIPTOR_HARMLESS;
+	/* its own way of O_DIRECT is not known well enough */
+	return d->filesystem == MAGIC_ZFS && !d->direct ? DESCRIPTOR_HARMLESS : DESCRIPTOR_UNKNOWN;
+}
+
+enum descriptor_kind descriptor_kind(const struct descriptor *d)
+{
+	if (d->family >= 0)
+		return kind_of_socket(d->family);
+	if (starts_with(d->link, ANON_INODE))
+		return kind_of_inode(d->link + strlen(ANON_INODE), d->info);
+	if (starts_with(d->link, "pipe:["))
+		return DESCRIPTOR_HARMLESS;
+	if (d->is_char)
+		return kind_of_device(d->link);
+	return d->link[0] == '/' ? kind_of_file(d) : DESCRIPTOR_UNKNOWN;
 }
 
 bool descriptor_is_harmless(const struct descriptor *d)
 {
-	if (d->direct)
-		return false;
-	if (d->family >= 0) {
-		for (size_t i = 0; i < COUNT(COPYING_FAMILIES); i++)
-			if (d->family == COPYING_FAMILIES[i])
-				return true;
-		return false;
-	}
-	if (starts_with(d->link, ANON_INODE))
-		return is_harmless_inode(d->link + strlen(ANON_INODE), d->info);
-	if (starts_with(d->link, "pipe:["))
-		return true;
-	if (d->is_char)
-		return is_harmless_device(d->link);
-	if (d->link[0] != '/')
-		return false;
-	for (size_t i = 0; i < COUNT(COPYING_FILESYSTEMS); i++)
-		if (d->filesystem == COPYING_FILESYSTEMS[i])
-			return true;
-	return false;
+	return descriptor_kind(d) == DESCRIPTOR_HARMLESS;
 }

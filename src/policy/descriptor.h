@@ -18,6 +18,13 @@ struct descriptor {
 	int family;	     /* of a socket, AF_...; -1: it is none */
 };
 
+enum descriptor_kind {
+	DESCRIPTOR_HARMLESS, /* known never to have a device write into memory later */
+	DESCRIPTOR_PINS,     /* may, but then the pages are pinned: the kernel can tell */
+	DESCRIPTOR_UNKNOWN,  /* anything else: plain references, that nothing can tell */
+};
+
+enum descriptor_kind descriptor_kind(const struct descriptor *d);
 /* Is that descriptor of a kind that is known never to pin memory for writing? What is not known is
  * not harmless. */
 bool descriptor_is_harmless(const struct descriptor *d);

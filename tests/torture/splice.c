@@ -11,7 +11,8 @@
  * another way: the page frame number of a page is noted while it is resident; once the kernel
  * says that it is shared, the same frame is looked for among this process's own mappings, and a
  * word is written there. That is what the device would have done. The agent must find it and put
- * it back: soon the guest's page must show it.
+ * it back: soon the guest's page must show it. (A page that was shared again where it lay waits in
+ * a pipe, where it is not found: such are counted as missed.)
  */
 #include "torture.h"
 
@@ -190,16 +191,21 @@ static void late_look(struct splice *s)
 
 static void late_turn(struct splice *s)
 {
+	uint64_t entry;
+
 	switch (s->late.state) {
 	case LATE_IDLE:
 		if (t_now() - s->late.since > LATE_EVERY)
 			late_begin(s);
 		break;
 	case LATE_RESIDENT:
-		if (entry_of(s, s->late.page) & PM_FILE)
+		entry = entry_of(s, s->late.page);
+		if (entry & PM_FILE)
 			late_write(s);
 		else if (t_now() - s->late.since > LATE_BACK)
 			s->late.state = LATE_IDLE;
+		else if (entry & PM_PRESENT) /* it may have been brought back into another frame */
+			s->late.pfn = pm_pfn(entry);
 		break;
 	case LATE_WRITTEN:
 		late_look(s);
