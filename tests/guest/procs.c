@@ -15,7 +15,7 @@
 #include "sys/cleanup.h"
 
 #define HEAP_KIB "3072"
-#define ANSWER_MS 60000
+#define ANSWER_MS 240000 /* emulated, on a host with forty others to run */
 #define SUM_DIGITS 16
 
 static const struct {

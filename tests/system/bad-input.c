@@ -321,7 +321,7 @@ TEST("pshared: a bad option, value or file is one line")
 	PSHARED("--set sched.mem.pshare.enable=TRUE", "sched.mem.pshare.enable");
 	PSHARED("--config @/none", "No such file");
 	PSHARED("--policy @/none", "No such file");
-	write_file("policy", "[meet web]\nuid = root\n", 22);
+	write_file("policy", "[meet web]\nuid = no such user\n", 30);
 	PSHARED("--policy @/policy", "line 2");
 	write_file("policy", "uid = 1000\n", 11);
 	PSHARED("--policy @/policy", "line 1");

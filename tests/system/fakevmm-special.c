@@ -211,6 +211,10 @@ static int do_grow(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 			       MREMAP_MAYMOVE | MREMAP_FIXED, room);
 	if (p == MAP_FAILED)
 		return -errno;
+	/* nor does the agent know of the hole, and may look there at any moment */
+	if (syscall(SYS_mmap, page, (size_t)T_PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)(uintptr_t)page)
+		return -errno;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t word;
 

@@ -235,6 +235,8 @@ TEST_SECONDS("pshare(1) lists the system calls that a VMM's filter has to allow,
 	driver = fork();
 	if (driver == 0)
 		live(&d, in[1], out[0]);
+	close(in[1]); /* without the driver the VMM ends, too */
+	close(out[0]);
 	vmm = start_vmm(d.dir, in[0], out[1]);
 	while (trace(vmm, &status))
 		;
