@@ -28,10 +28,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/census.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
-#include "agent/quarantine.h"
 #include "agent/pins.h"
+#include "agent/quarantine.h"
 #include "agent/region.h"
 #include "agent/reshare.h"
 #include "agent/spans.h"
@@ -71,19 +72,19 @@ struct agent {
 	struct store_set stores;
 	struct quarantine quarantine;
 	struct walk walk;
+	struct census census;
 	struct link link;
 	struct budget {
 		uint64_t limit;	   /* vm.max_map_count */
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
-	uint64_t count_at; /* ns: the memory of the tables is looked at again then */
 	pthread_t worker, settler, gatekeeper;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;
-	uint64_t fork_ns;   /* how long the last fork that told pins took */
-	uint64_t pins_next; /* ns: when to ask again how pins are told */
+	uint64_t fork_ns;		  /* how long the last fork that told pins took */
+	uint64_t pins_next;		  /* ns: when to ask again how pins are told */
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */

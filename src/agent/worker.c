@@ -23,6 +23,7 @@
 #include "agent/adopt.h"
 #include "agent/agent.h"
 #include "agent/bringback.h"
+#include "agent/census.h"
 #include "agent/nursery.h"
 #include "agent/pins.h"
 #include "agent/reshare.h"
@@ -30,7 +31,6 @@
 #include "agent/track.h"
 #include "agent/uplink.h"
 #include "sys/events.h"
-#include "sys/pagemap.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
@@ -40,7 +40,6 @@
 #define IDLE_NS 1000000000ull /* without a daemon */
 #define FIGURES_NS 250000000ull
 #define TRACK_NS 100000000ull
-#define COUNT_TABLES_NS 5000000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
 #define PINS_NS 2000000000ull
 #define QUARANTINE_MS_DEFAULT 2000u
@@ -287,18 +286,6 @@ static void figures(struct agent *a)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }
 
-/* Of the tables only what was written is memory: the rest reads as zeros. */
-static void count_tables(struct agent *a)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-		uintptr_t at = (uintptr_t)r->state;
-
-		if (r->life == REGION_MANAGED)
-			r->table_used = pagemap_own(a->pagemap, at, at + r->table_bytes);
-	}
-}
-
 static void count_mappings(struct agent *a, long limit, long count)
 {
 	if (limit > 0)
@@ -333,10 +320,7 @@ static void serve_figures(struct agent *a, uint64_t now, uint64_t *next)
 		count = vmas_count();
 	}
 	pthread_mutex_lock(&a->act);
-	if (now >= a->count_at) {
-		a->count_at = now + COUNT_TABLES_NS;
-		count_tables(a);
-	}
+	census_step(a, now);
 	figures(a);
 	count_mappings(a, limit, count);
 	store_sweep(a);
