@@ -143,5 +143,6 @@ void daemon_wake_at(struct daemon *d, uint64_t when);
 struct user *user_hold(struct daemon *d, uid_t uid);
 /* It is remembered for a while after the last one has released it. */
 void user_release(struct daemon *d, struct user *user);
+void users_tick(struct daemon *d);
 
 #endif
