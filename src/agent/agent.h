@@ -28,10 +28,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/census.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
-#include "agent/quarantine.h"
 #include "agent/pins.h"
+#include "agent/quarantine.h"
 #include "agent/region.h"
 #include "agent/reshare.h"
 #include "agent/spans.h"
@@ -72,13 +73,13 @@ struct agent {
 	struct store_set stores;
 	struct quarantine quarantine;
 	struct walk walk;
+	struct census census;
 	struct link link;
 	struct budget {
 		uint64_t limit;	   /* vm.max_map_count */
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
-	uint64_t count_at; /* ns: the memory of the tables is looked at again then */
 	pthread_t worker, settler, gatekeeper;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];

@@ -36,7 +36,8 @@ int wait_settled(struct client *client, double seconds)
 		if (r)
 			return r;
 		progress = json_object_get(host, "progress");
-		settled = ask_number(host, "vms") && ask_true(progress, "settled") ? settled + 1 : 0;
+		settled = ask_number(host, "vms") && ask_true(progress, "settled") ? settled + 1 :
+										     0;
 		if (settled == LOOKS)
 			return CLI_OK;
 		if (seconds > 0 && (double)(sys_now() - begun) / NS_PER_S >= seconds)

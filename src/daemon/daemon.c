@@ -84,7 +84,7 @@ void user_release(struct daemon *d, struct user *user)
 
 /* Who comes and goes has not more of what is rationed by time (salts, lines in the log) than who
  * stays. Kept are so many: they are the kernel's users, whom nobody can make up at will. */
-static void users_tick(struct daemon *d)
+void users_tick(struct daemon *d)
 {
 	list_for_each(user, &d->users, struct user, link) {
 		if (!user->idle_at)
@@ -93,6 +93,9 @@ static void users_tick(struct daemon *d)
 			daemon_wake_at(d, user->idle_at + USER_KEPT);
 			continue;
 		}
+		if (user->bytes || user->entries || user->vms || user->sessions)
+			log_error("user %u has gone, and %llu bytes are still on his account",
+				  user->uid, (unsigned long long)user->bytes);
 		list_del(&user->link);
 		free(user);
 	}

@@ -88,14 +88,14 @@ struct daemon {
 	bool move_loops;
 	struct host_facts host;
 	enum memstate memstate;
-	bool memory_short; /* no new frames until there is memory again ... */
-	bool books_short;  /* ... nor new hints, new VMs */
+	bool memory_short;	 /* no new frames until there is memory again ... */
+	bool books_short;	 /* ... nor new hints, new VMs */
 	struct sys_cgroup group; /* of the daemon itself */
 	bool group_short;	 /* the reserve is reached */
 	bool grouped;		 /* there is one with a memory controller */
 	uint64_t group_limit;	 /* bytes; 0: none */
 	uint64_t room;		 /* bytes that there were for new frames when it was last read */
-	bool ending;	   /* its books are closed; VMs keep the frames that they map */
+	bool ending;		 /* its books are closed; VMs keep the frames that they map */
 
 	struct list users, sessions, vms, domains;
 	struct list dropping;		     /* members whose references are being given back */
@@ -121,13 +121,13 @@ struct daemon {
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
 	uint64_t read_frames;  /* frames made until then, and bytes held then */
 	uint64_t read_bytes;
-	uint64_t grants_at;    /* what the VMs have is found then; 0: there are none */
+	uint64_t grants_at; /* what the VMs have is found then; 0: there are none */
 	uint64_t mem_available;
-	uint64_t config_at;  /* CONFIG to all is due; 0: not */
-	uint64_t accept_at;  /* accepting again is due; 0: it goes on */
+	uint64_t config_at;    /* CONFIG to all is due; 0: not */
+	uint64_t accept_at;    /* accepting again is due; 0: it goes on */
 	uint64_t saved_until;  /* SHRDSVD is kept up to date until then */
 	uint32_t saved_budget; /* pages that may be counted in this turn */
-	uint64_t idle_since; /* no VM since */
+	uint64_t idle_since;   /* no VM since */
 	bool stop;
 };
 
@@ -143,5 +143,6 @@ void daemon_wake_at(struct daemon *d, uint64_t when);
 struct user *user_hold(struct daemon *d, uid_t uid);
 /* It is remembered for a while after the last one has released it. */
 void user_release(struct daemon *d, struct user *user);
+void users_tick(struct daemon *d);
 
 #endif

@@ -39,8 +39,8 @@
 #include "sys/unsafe.h"
 
 #define FRAMES_FACTOR 4u
-#define ENTRIES_FACTOR 8u /* pages that all VMs of a user may have with frames */
-#define HINT_BYTES 9u	  /* of the index, for each hint */
+#define ENTRIES_FACTOR 8u	/* pages that all VMs of a user may have with frames */
+#define HINT_BYTES 9u		/* of the index, for each hint */
 #define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
 #define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
 #define STORE_RETRY (1 * SEC)

@@ -33,9 +33,9 @@
 #define GRANT_SOON (100 * MSEC)
 #define READS_MAX 256u
 #define HINTS_FREE 4096u
-#define HINT_COST 13u	  /* bytes of a hint: its entry in an index, its page's note */
-#define HINTS_PART 4u	  /* of the memory that the daemon may have, for all hints */
-#define INDEX_FACTOR 2u	  /* hints of all, at most so many times the host's pages */
+#define HINT_COST 13u	/* bytes of a hint: its entry in an index, its page's note */
+#define HINTS_PART 4u	/* of the memory that the daemon may have, for all hints */
+#define INDEX_FACTOR 2u /* hints of all, at most so many times the host's pages */
 #define BYTES_A_PAGE 32u
 #define BYTES_PART 4u /* of the daemon's memory, for what one user's pages cost */
 #define BYTES_FREE (64ull << 20)

@@ -82,7 +82,8 @@ static const struct row vm_counters[] = {
 	VM("vm_faults", "", "Write faults settled.", faults),
 	VM("vm_brought_back_pages", "", "Pages brought back into anonymous memory.", brought_back),
 	VM("vm_shared_again_pages", "", "Written pages that were shared again in place.", reshares),
-	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.", stuck),
+	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.",
+	   stuck),
 	VM("vm_hints_evicted", "", "Hints that made room for newer ones.", hints_evicted),
 };
 

@@ -33,7 +33,7 @@
 #define ACCEPT_SLICE 16u
 #define CONFIGURE_NS (100 * MSEC) /* VMs that come, go and grow move the rates of all, so often */
 #define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
-#define PER_USER 1024u /* connections, and VMs, of one user */
+#define PER_USER 1024u		  /* connections, and VMs, of one user */
 #define HALF_OPEN_PER_USER 32u
 #define RING_SLICE 512u	     /* entries of one session in a turn */
 #define BUSY_LOOK (1 * MSEC) /* how long entries gather in a ring that is in use */

@@ -35,7 +35,8 @@ struct daemon {
 
 static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
 {
-	*vm = (struct view_vm){.state = "sharing", .pins = "fork", .pid = 4711, .uid = uid, .enable = true};
+	*vm = (struct view_vm){
+		.state = "sharing", .pins = "fork", .pid = 4711, .uid = uid, .enable = true};
 	snprintf(vm->name, sizeof(vm->name), "%s", name);
 	snprintf(vm->comm, sizeof(vm->comm), "qemu");
 	snprintf(vm->domain, sizeof(vm->domain), "0123abcd");

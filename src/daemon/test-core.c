@@ -228,3 +228,30 @@ TEST("a user who names new salts all the time has to wait, and one who names his
 	CHECK_OK(secret_digest(&user, 5, "salt 3", 6, &digest, &fingerprint));
 	CHECK_OK(secret_digest(&user, 5 + SEC, salt, strlen(salt), &digest, &fingerprint));
 }
+
+TEST("who goes and comes again has not more salts to name than who stayed")
+{
+	struct daemon d = {.now = 5};
+	struct salt_digest digest;
+	uint32_t fingerprint;
+	struct user *user;
+	char salt[24];
+	int r = 0;
+
+	list_init(&d.users);
+	REQUIRE_OK(secret_init());
+	user = user_hold(&d, 1000);
+	REQUIRE(user);
+	for (int n = 0; n < 200 && r == 0; n++) {
+		snprintf(salt, sizeof(salt), "again %d", n);
+		r = secret_digest(user, d.now, salt, strlen(salt), &digest, &fingerprint);
+	}
+	CHECK_EQ(r, -EAGAIN);
+	user_release(&d, user);
+	user = user_hold(&d, 1000);
+	CHECK_EQ(secret_digest(user, d.now, salt, strlen(salt), &digest, &fingerprint), -EAGAIN);
+	user_release(&d, user);
+	d.now += 61 * SEC; /* it is forgotten when everything rationed would be full again */
+	users_tick(&d);
+	CHECK(list_empty(&d.users));
+}

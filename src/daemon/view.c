@@ -157,8 +157,7 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 		.unseen = stats->unseen,
 		.saved = out->shrdsvd / PS_PAGE_SIZE,
 		.quarantined = out->quarantined / PS_PAGE_SIZE,
-		.quarantine_ms =
-			(uint64_t)vm->daemon->settings.value[SETTING_SHARE_QUARANTINE_MS],
+		.quarantine_ms = (uint64_t)vm->daemon->settings.value[SETTING_SHARE_QUARANTINE_MS],
 	};
 	struct progress got;
 

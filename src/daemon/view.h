@@ -81,12 +81,12 @@ struct view_host {
 	uint64_t uptime_ns;
 	unsigned int domains;
 	unsigned int vms;
-	uint64_t shared;   /* guest memory that is mapped from frames or the zero page */
-	uint64_t common;   /* the frames behind it */
-	uint64_t saving;   /* shared - common */
-	uint64_t zero;	   /* of shared */
+	uint64_t shared; /* guest memory that is mapped from frames or the zero page */
+	uint64_t common; /* the frames behind it */
+	uint64_t saving; /* shared - common */
+	uint64_t zero;	 /* of shared */
 	struct view_progress progress; /* of all VMs that take part */
-	uint64_t metadata; /* of daemon, agents and kernel, for all this */
+	uint64_t metadata;	       /* of daemon, agents and kernel, for all this */
 	uint64_t cpu_daemon_ns;
 	uint64_t cpu_agents_ns; /* of all VMs since the daemon started, ended ones too */
 	/* counts of pages, ever growing, ended VMs included */

@@ -38,7 +38,7 @@
 #include "sys/unsafe.h"
 
 #define VMS_PER_PROCESS 128u /* one is the rule; a simulator plays many */
-#define SIZE_FACTOR 16u /* a VM's size is at most so many times the host's memory */
+#define SIZE_FACTOR 16u	     /* a VM's size is at most so many times the host's memory */
 #define SWEEP_SLICE 16384u
 #define DROP_SLICE 4096u
 /* What a VM costs whatever it does: its own record, and the part of its rings that stays. */

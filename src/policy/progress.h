@@ -25,10 +25,10 @@ struct progress_input {
 };
 
 struct progress {
-	double looked; /* percent of what is present */
-	uint64_t saved; /* now: given back to the host */
+	double looked;	   /* percent of what is present */
+	uint64_t saved;	   /* now: given back to the host */
 	uint64_t expected; /* at the end of this pass, if the rest is like what was seen */
-	uint64_t left_ms; /* or PROGRESS_NEVER */
+	uint64_t left_ms;  /* or PROGRESS_NEVER */
 	bool settled;
 };
 

@@ -38,7 +38,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static uint64_t rate_of_host(const struct rate_input *in)
 {
 	unsigned __int128 all = (unsigned __int128)in->scan_ghz * PAGES_PER_MB * in->host_mhz;
-	uint64_t budget = all / MHZ_PER_GHZ > UINT32_MAX ? UINT32_MAX : (uint64_t)(all / MHZ_PER_GHZ);
+	uint64_t budget = all / MHZ_PER_GHZ > UINT32_MAX ? UINT32_MAX :
+							   (uint64_t)(all / MHZ_PER_GHZ);
 
 	return fair_part(&in->pages, budget);
 }

@@ -14,11 +14,11 @@
 #define RATE_BURST_NS 100000000ull /* ... or what its rate gives in this time, if that is more */
 
 struct rate_input {
-	uint32_t scan_time;  /* Mem.ShareScanTime, minutes; 0: no goal of time */
-	uint32_t scan_ghz;   /* Mem.ShareScanGHz, MB/s per GHz of host CPU; 0: none */
-	uint32_t rate_max;   /* Mem.ShareRateMax, pages/s; 0: none */
-	uint64_t host_mhz;   /* of all CPUs together */
-	struct fair pages;   /* of this VM, of its user's, of all that share the host's part */
+	uint32_t scan_time; /* Mem.ShareScanTime, minutes; 0: no goal of time */
+	uint32_t scan_ghz;  /* Mem.ShareScanGHz, MB/s per GHz of host CPU; 0: none */
+	uint32_t rate_max;  /* Mem.ShareRateMax, pages/s; 0: none */
+	uint64_t host_mhz;  /* of all CPUs together */
+	struct fair pages;  /* of this VM, of its user's, of all that share the host's part */
 };
 
 /* Pages a second for that VM; 0: none at all. At least 1 otherwise. */

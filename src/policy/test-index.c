@@ -250,6 +250,18 @@ TEST("hashes that a hostile agent makes up spread like any others")
 	index_free(index);
 }
 
+TEST("hashes that end alike are spread by a mix that no agent knows")
+{
+	struct page_index *index = index_new(0, 0xfeed);
+	uint32_t count[256] = {0};
+
+	for (uint64_t i = 0; i < 25600; i++)
+		count[index_mix(index, i << 32 | 7) % 256]++;
+	for (int i = 0; i < 256; i++)
+		CHECK_LT(count[i], 200u); /* 100 are to be expected, all 25600 without */
+	index_free(index);
+}
+
 /* How many of n hashes lost their hint to another, and the sum of their numbers. */
 static uint64_t collisions(uint64_t secret, uint32_t n, uint64_t *which)
 {

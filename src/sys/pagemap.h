@@ -6,8 +6,8 @@
 #ifndef PSHARE_SYS_PAGEMAP_H
 #define PSHARE_SYS_PAGEMAP_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sys/uapi.h"

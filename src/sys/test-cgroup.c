@@ -20,8 +20,8 @@ TEST("the group of the memory controller is found, of either version")
 {
 	struct sys_cgroup c = {0};
 
-	REQUIRE_OK(sys_cgroup_parse("9:name=systemd:/x\n4:cpu,memory:/a/b\n0::/u\n", V1_MOUNTS,
-				    &c));
+	REQUIRE_OK(
+		sys_cgroup_parse("9:name=systemd:/x\n4:cpu,memory:/a/b\n0::/u\n", V1_MOUNTS, &c));
 	CHECK(!c.v2);
 	CHECK_STR(c.dir, "/sys/fs/cgroup/memory/a/b");
 	CHECK_STR(c.mount, "/sys/fs/cgroup/memory");

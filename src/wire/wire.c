@@ -120,8 +120,8 @@ static bool name_char(char c)
 const char *ps_pins_name(unsigned int pins)
 {
 	static const char *const names[PS_PINS_END] = {
-		[PS_PINS_UNKNOWN] = "unknown",	 [PS_PINS_DESCRIPTORS] = "descriptors",
-		[PS_PINS_FORK] = "fork",	 [PS_PINS_SWAP] = "swap",
+		[PS_PINS_UNKNOWN] = "unknown", [PS_PINS_DESCRIPTORS] = "descriptors",
+		[PS_PINS_FORK] = "fork",       [PS_PINS_SWAP] = "swap",
 		[PS_PINS_GUARDED] = "guarded",
 	};
 

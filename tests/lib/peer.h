@@ -19,7 +19,7 @@ struct peer {
 	int store_fd; /* -1 before DOMAIN */
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
-	uint64_t leave; /* generation of a LEAVE that was received and not answered */
+	uint64_t leave;	      /* generation of a LEAVE that was received and not answered */
 	unsigned int rehints; /* REHINTs received */
 	uint8_t uuid[16];
 	bool over;		     /* the daemon closed the connection */

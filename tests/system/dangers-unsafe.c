@@ -52,4 +52,5 @@ WITHOUT("settler-mallocs", "12 a fault under malloc", "hangs")
 WITHOUT("ask-daemon", "14 writes are settled", "hangs")
 WITHOUT("register-early", "16 guest memory is still populated", "huge")
 WITHOUT("no-map-limit", "18 sharing stops short", "max")
-WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing new", "move_on")
+WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing new",
+	   "PS_MSG_LEAVE")
