@@ -58,7 +58,7 @@ static bool is_ours(const struct placing *p)
 		agent_stop("guest memory was taken away, and cannot be looked at");
 	if (what & VMAS_HOLE)
 		return false;
-	if (!(what & (VMAS_UFFD | VMAS_FILE)))
+	if (!(what & (VMAS_UFFD | VMAS_FILE | VMAS_STORE)))
 		agent_stop("guest memory was taken away, and another thread has a mapping there");
 	return true;
 }

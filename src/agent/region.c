@@ -169,6 +169,38 @@ static void refuse(struct region *r, enum ps_cause cause)
 	r->cause = (uint8_t)cause;
 }
 
+/* Registers all that does not lie in a store's mapping. */
+static int track_own(struct agent *a, const struct region *r, uint64_t mode)
+{
+	uintptr_t from = r->start, end = r->start + r->len;
+	struct leftover l;
+	int err = 0;
+
+	while (!err && from < end) {
+		bool left = leftover_first(a, from, end, &l);
+		uintptr_t to = left ? l.start : end;
+
+		if (from < to)
+			err = uffd_register(a->tracker, (void *)from, to - from, mode);
+		from = left ? l.end : end;
+	}
+	return err;
+}
+
+/* What an earlier region left here in mappings of a store is this one's, broken. */
+static void take_leftovers(struct agent *a, struct region *r)
+{
+	struct leftover l;
+
+	while (leftover_first(a, r->start, r->start + r->len, &l)) {
+		uint32_t page = (uint32_t)((l.start - r->origin) / PS_PAGE_SIZE);
+
+		for (; region_page(r, page) < (char *)l.end; page++)
+			note_broken(a, r, page, PAGE_NEW);
+		leftover_drop(a, l.start, l.end);
+	}
+}
+
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 {
 	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
@@ -189,13 +221,15 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 	}
 	if (ps_unsafe("register-early"))
 		mode |= UFFDIO_REGISTER_MODE_MISSING;
-	err = uffd_register(a->tracker, (void *)r->start, r->len, mode);
+	err = track_own(a, r, mode);
 	if (err) {
+		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
 		return;
 	}
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].restless = 1;
+	take_leftovers(a, r);
 	r->life = REGION_MANAGED;
 	r->cause = PS_CAUSE_NONE;
 	r->announced = false;

@@ -44,7 +44,6 @@
 #define PACE_MIN_NS 50000000ull
 #define PACE_MAX_NS 60000000000ull
 
-
 static bool is_order(uint32_t frame)
 {
 	return frame != RESHARE_ZERO && frame != RESHARE_OWN;
@@ -225,6 +224,7 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, r, c[i].page, QUARANTINE_FRAME,
 				b->s, frame + i, b->now_ms);
 	}
+	region_mark_frames(r, c->page, n);
 	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
 	a->stats.shares += n;
 	a->stats.reshares += n;

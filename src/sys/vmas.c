@@ -61,7 +61,7 @@ struct head {
 	uintptr_t start, end;
 	char perms[5];
 	unsigned long inode;
-	bool memfd;
+	bool memfd, store;
 };
 
 static bool head_parse(const char *line, struct head *h)
@@ -89,6 +89,7 @@ static bool head_parse(const char *line, struct head *h)
 	while (*p == ' ')
 		p++;
 	h->memfd = strncmp(p, "/memfd:", 7) == 0;
+	h->store = strncmp(p, "/memfd:pshare-store", 19) == 0 && h->perms[3] == 'p';
 	return true;
 }
 
@@ -96,7 +97,9 @@ static unsigned int head_flags(const struct head *h)
 {
 	unsigned int what = 0;
 
-	if (h->inode)
+	if (h->store)
+		what |= VMAS_STORE;
+	else if (h->inode)
 		what |= h->memfd ? VMAS_FILE | VMAS_MEMFD : VMAS_FILE;
 	if (h->perms[3] == 's')
 		what |= VMAS_SHARED;
@@ -154,7 +157,7 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 				continue;
 			flags = vm_flags(line);
 			all |= flags & ~OF_ALL;
-			common &= flags;
+			common &= h.store ? OF_ALL : flags;
 			if (at >= addr + len)
 				break;
 		} else if (strncmp(line, "ProtectionKey:", 14) == 0) {
