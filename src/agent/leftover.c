@@ -7,7 +7,7 @@
  * goes, and the mapping stays. A discard there, passed to the kernel as it came, would show the
  * frame again, or what its slot of the store holds by now. So these pages stay known, by address,
  * until the mapping itself goes: unmapped, mapped over, or discarded (then plain memory is put in
- * its place).
+ * its place); or until they are a managed region's again, which takes them as broken pages.
  *
  * Invariant: every page of the process that is an anonymous page inside a private mapping of a
  * store, and in no managed region, is in the table. It may hold more: where it is full, the two
@@ -26,6 +26,7 @@
 #include "agent/agent.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
+#include "sys/uffd.h"
 
 static void show_hull(struct agent *a)
 {
@@ -98,6 +99,8 @@ void leftover_note(struct agent *a, const struct region *r)
 					      .dontfork = !r->forks,
 					      .dontdump = !r->dumps,
 				      });
+		/* no settler knows them any more */
+		uffd_unregister(a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
 		if (r->forks)
 			map_advise(region_page(r, page), (size_t)n * PS_PAGE_SIZE, MADV_DOFORK);
 	}

@@ -46,7 +46,8 @@ static int make_seed(struct agent *a, struct region *r, uint32_t page, char **se
 	char *park = r->nursery_park;
 	/* The next page is gated as well: the page that comes back gives its mapping an anon_vma
 	 * again, and the kernel takes the neighbour's only where the flags are the same. */
-	uint32_t gated = page + 1 < r->end ? 2 : 1;
+	uint32_t gated = page + 1 < r->end && !page_in_store(page_state(&r->state[page + 1])) ? 2 :
+												1;
 	long moved;
 	int err;
 
@@ -129,6 +130,8 @@ static uint32_t find_seed(struct agent *a, struct region *r, char **seed, int *e
 			page |= PS_BLOCK_PAGES - 1; /* the next block */
 			continue;
 		}
+		if (page_in_store(page_state(&r->state[page])))
+			continue;
 		tried++;
 		*err = make_seed(a, r, page, seed);
 		if (!*err)

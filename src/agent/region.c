@@ -167,8 +167,26 @@ static void refuse(struct region *r, enum ps_cause cause)
 	r->cause = (uint8_t)cause;
 }
 
-/* Pages that an earlier region left in a store's mapping are this one's now. */
-static void take_over_leftovers(struct agent *a, struct region *r)
+/* Registers all that does not lie in a store's mapping. */
+static int track_own(struct agent *a, const struct region *r, uint64_t mode)
+{
+	uintptr_t from = r->start, end = r->start + r->len;
+	struct leftover l;
+	int err = 0;
+
+	while (!err && from < end) {
+		bool left = leftover_first(a, from, end, &l);
+		uintptr_t to = left ? l.start : end;
+
+		if (from < to)
+			err = uffd_register(a->tracker, (void *)from, to - from, mode);
+		from = left ? l.end : end;
+	}
+	return err;
+}
+
+/* What an earlier region left here in mappings of a store is this one's, broken. */
+static void take_leftovers(struct agent *a, struct region *r)
 {
 	struct leftover l;
 
@@ -184,22 +202,6 @@ static void take_over_leftovers(struct agent *a, struct region *r)
 		}
 		leftover_drop(a, l.start, l.end);
 	}
-}
-
-/* Registers the anonymous memory between them. */
-static int register_own(struct agent *a, struct region *r, uint64_t mode)
-{
-	uint32_t n;
-	int err = 0;
-
-	for (uint32_t page = r->first; !err && page < r->end; page += n ? n : 1) {
-		for (n = 0; page + n < r->end && !page_in_store(page_state(&r->state[page + n]));)
-			n++;
-		if (n)
-			err = uffd_register(a->tracker, region_page(r, page),
-					    (size_t)n * PS_PAGE_SIZE, mode);
-	}
-	return err;
 }
 
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
@@ -220,18 +222,17 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 		refuse(r, PS_CAUSE_NO_MEMORY);
 		return;
 	}
-	take_over_leftovers(a, r);
 	if (ps_unsafe("register-early"))
 		mode |= UFFDIO_REGISTER_MODE_MISSING;
-	err = register_own(a, r, mode);
+	err = track_own(a, r, mode);
 	if (err) {
-		leftover_note(a, r); /* what was taken over */
 		uffd_unregister(a->tracker, (void *)r->start, r->len);
 		refuse(r, err == -EBUSY ? PS_CAUSE_FOREIGN : PS_CAUSE_ERROR);
 		return;
 	}
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].restless = 1;
+	take_leftovers(a, r);
 	r->life = REGION_MANAGED;
 	r->cause = PS_CAUSE_NONE;
 	r->announced = false;

@@ -44,7 +44,6 @@
 #define PACE_MIN_NS 50000000ull
 #define PACE_MAX_NS 60000000000ull
 
-
 static bool is_order(uint32_t frame)
 {
 	return frame != RESHARE_ZERO && frame != RESHARE_OWN;

@@ -99,7 +99,9 @@ static unsigned int head_flags(const struct head *h)
 {
 	unsigned int what = 0;
 
-	if (h->inode)
+	if (h->store)
+		what |= VMAS_STORE;
+	else if (h->inode)
 		what |= h->memfd ? VMAS_FILE | VMAS_MEMFD : VMAS_FILE;
 	if (h->perms[3] == 's')
 		what |= VMAS_SHARED;
@@ -155,7 +157,7 @@ int vmas_describe(uintptr_t addr, size_t len, unsigned int *what)
 		if (strncmp(line, "VmFlags:", 8) == 0) {
 			flags = inside ? vm_flags(line) : OF_ALL;
 			all |= flags & ~OF_ALL;
-			common &= flags;
+			common &= h.store ? OF_ALL : flags;
 			if (at >= addr + len)
 				break;
 		} else if (strncmp(line, "ProtectionKey:", 14) == 0) {

@@ -23,6 +23,7 @@
 #define VMAS_DONTDUMP 1024u   /* some of it is DONTDUMP */
 #define VMAS_WIPEONFORK 2048u /* some of it is WIPEONFORK */
 #define VMAS_MEMFD 8192u      /* file-backed, by a memfd */
+#define VMAS_STORE 16384u     /* a private mapping of a store: neither FILE nor MEMFD for that */
 #define VMAS_PKEY 4096u	      /* some of it has a protection key: no other thread may touch it */
 
 #define VMAS_STORE 16384u      /* some of it is a private mapping of a store: nothing else is told of it */

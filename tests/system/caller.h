@@ -6,7 +6,7 @@
 #include "lib/util.h"
 
 #define PAGES 2048u
-#define WAIT_SECONDS 30
+#define WAIT_SECONDS 60
 #define SIGNAL_SECONDS 3
 #define SLACK_KIB (64l << 10) /* of programs, libraries, stacks and tables */
 
