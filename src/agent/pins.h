@@ -19,7 +19,7 @@ struct closed {
 	uint32_t page;
 	uint8_t was;  /* its enum page_state before */
 	bool broken;  /* the guest's own page; else a frame */
-	bool pinned;  /* or it cannot be told */
+	bool pinned;  /* or it cannot be told, not even whether it is broken */
 	uint8_t done; /* for whoever closed it */
 };
 

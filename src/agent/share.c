@@ -303,7 +303,7 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 	for (uint32_t i = 0; i < n; i += k) {
 		enum ps_cause cause = PS_CAUSE_CHANGED;
 
-		for (k = 0; i + k < n && !a->closed[i + k].broken &&
+		for (k = 0; i + k < n && !a->closed[i + k].broken && !a->closed[i + k].pinned &&
 			    memcmp(region_page(b->r, page + i + k), store_frame(b->s, frame + i + k),
 				   PS_PAGE_SIZE) == 0;)
 			k++;
