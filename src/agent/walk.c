@@ -813,6 +813,8 @@ void walk_restart(struct agent *a)
 				page_claim(&r->state[page], state, PAGE_NEW);
 			else if (state == PAGE_OLD_HINTED)
 				page_claim(&r->state[page], PAGE_OLD_HINTED, PAGE_OLD);
+			else if (state == PAGE_BROKEN_HINTED)
+				page_set(&r->state[page], PAGE_BROKEN);
 		}
 	}
 }
