@@ -226,6 +226,7 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 				b->s, frame + i, b->now_ms);
 	}
 	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
+	region_mark_frames(r, c->page, n);
 	a->stats.shares += n;
 	a->stats.reshares += n;
 	if (region_block(r, c->page)->guarded)
