@@ -355,11 +355,16 @@ static uint32_t shortest_run(const struct agent *a)
 			     a->link.config.map_reserve);
 }
 
+bool share_is_worth(const struct agent *a, const struct run *run)
+{
+	return runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(a));
+}
+
 static void share_run(struct batch *b, const struct run *run)
 {
 	uint32_t i = 0;
 
-	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(b->a))) {
+	if (!share_is_worth(b->a, run)) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}

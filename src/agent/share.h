@@ -20,6 +20,9 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
  * place. */
 void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map);
 
+/* With so many mappings in use as is known: is that run, its cost being set, worth its own? */
+bool share_is_worth(const struct agent *a, const struct run *run);
+
 /* Are mappings, as far as known without counting them, so few that a lone page is refused? was:
  * what it said last (runs_crowded()). */
 bool share_crowded(const struct agent *a, bool was);
