@@ -96,16 +96,17 @@ static uint32_t claim(struct agent *a, struct region *r, uint32_t page, uint32_t
 	return k;
 }
 
-/* Where it cannot be told it is taken for broken: that is tested before anything is done. */
+/* A page of which it cannot be told stays where it is, and keeps its frame: as a frame it would not
+ * be tested for pins; as a broken one its reference would be given back, with the frame still in the
+ * guest's sight. */
 static void look_which_broken(struct agent *a, struct closed *c, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t entry = 0;
+		uintptr_t addr = (uintptr_t)region_page(c[i].r, c[i].page);
 
-		c[i].broken =
-			pagemap_read(a->pagemap, (uintptr_t)region_page(c[i].r, c[i].page), &entry,
-				     1) ||
-			pagemap_is_copied(entry);
+		c[i].pinned = pagemap_read(a->pagemap, addr, &entry, 1) != 0;
+		c[i].broken = !c[i].pinned && pagemap_is_copied(entry);
 	}
 }
 

@@ -14,8 +14,8 @@
  * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
  *
  * When 2 fails (vm.max_map_count), the guest still must go on: the protection is lifted, and the
- * write breaks the page in place. It stays there, BROKEN, right for ever. The same happens to a
- * page that is written in the moment between its frame's mapping and its protection.
+ * write breaks the page in place. A look finds it there, BROKEN, right for ever. The same happens
+ * to a page that is written in the moment between its frame's mapping and its protection.
  *
  * The settler runs guarded_fault() while guest and VMM threads may hold any lock of libc: nothing
  * here allocates, prints through stdio, or waits for anything but the kernel.
@@ -55,13 +55,13 @@ static int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_
 	return 0;
 }
 
+/* The state stays: the writer has not written yet, and may never do so (a signal may end its call).
+ * Until it has, the guest sees the frame, whose reference must not be given back. A look finds the
+ * page when it has broken. */
 static void let_break(struct agent *a, struct region *r, uint32_t page)
 {
-	enum page_state was = page_state(&r->state[page]);
-
-	if (page_has_frame(was))
-		note_broken(a, r, page, was);
 	uffd_protect(a->guard, region_page(r, page), PS_PAGE_SIZE, 0);
+	region_block(r, page)->restless = 1;
 }
 
 /* The length of the run at page, within end, in which all pages have a frame. */

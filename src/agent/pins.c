@@ -29,6 +29,7 @@
  */
 #include "agent/pins.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "agent/agent.h"
@@ -111,7 +112,8 @@ static void test_by_fork(struct agent *a, struct closed *c, uint32_t n)
 
 	advise_asked(c, n, MADV_DOFORK);
 	start = sys_now();
-	err = sys_child_start(&child);
+	/* Looked at again right before: the VMM may be locking itself up this moment. */
+	err = sys_child_forbidden() ? -EPERM : sys_child_start(&child);
 	a->fork_ns = sys_now() - start;
 	for (uint32_t i = 0; !err && i < n; i++) {
 		uint64_t entry = c[i].ask ? entry_of(a, &c[i]) : 0;
@@ -147,7 +149,7 @@ void pins_test(struct agent *a, struct closed *c, uint32_t n)
 
 	a->stats.pins = way;
 	for (uint32_t i = 0; i < n; i++)
-		c[i].pinned = c[i].broken && (pinned || !c[i].ask);
+		c[i].pinned |= c[i].broken && (pinned || !c[i].ask);
 	if (pinned && way == PS_PINS_FORK)
 		test_by_fork(a, c, n);
 	else if (pinned && way == PS_PINS_SWAP)

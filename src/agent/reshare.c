@@ -30,6 +30,7 @@
 #include "agent/guard.h"
 #include "agent/guarded.h"
 #include "agent/hash.h"
+#include "agent/mapbudget.h"
 #include "agent/nursery.h"
 #include "agent/pins.h"
 #include "agent/place.h"
@@ -216,14 +217,46 @@ static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, st
 		       PS_CAUSE_CHANGED;
 }
 
+/* The frame that the mapping at a page of the region has there; NONE: there is none to join. */
+static uint32_t frame_beside(struct batch *b, const struct region *r, uint32_t page)
+{
+	enum page_state state = page_state(&r->state[page]);
+	const struct closed *c = state == PAGE_OUT ? closed_page(b, r, page) : NULL;
+
+	if (c)
+		state = (enum page_state)c->was;
+	return state == PAGE_SHARED ? r->frame[page] : PS_FRAME_NONE;
+}
+
+/* Mappings are few: a frame that cuts the mapping in which its page lies has a price, as it has
+ * for pages in anonymous memory (danger 18). */
+static bool is_worth(struct batch *b, const struct closed *c, uint32_t frame, uint32_t n)
+{
+	const struct region *r = c->r;
+	bool first = c->page == r->first, last = c->page + n == r->end;
+	struct run run = {.page = c->page, .frame = frame, .len = (uint16_t)n};
+	uint32_t before = first ? PS_FRAME_NONE : frame_beside(b, r, c->page - 1);
+	uint32_t after = last ? PS_FRAME_NONE : frame_beside(b, r, c->page + n);
+
+	run.cost = (int16_t)runs_cost(runs_side_before(&run, first, before),
+				      runs_side_after(&run, last, after));
+	if (!mapbudget_is_worth(b->a, &run))
+		return false;
+	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run.cost);
+	return true;
+}
+
 /* Equal pages that follow each other, with frames that do: n of them, from c on. */
 static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_t n)
 {
 	struct agent *a = b->a;
 	struct region *r = c->r;
-	char *addr = region_page(r, c->page), *slot = quarantine_take(&a->quarantine, n);
+	char *addr = region_page(r, c->page), *slot;
 	int err;
 
+	if (!is_worth(b, c, frame, n))
+		return -ENOMEM;
+	slot = quarantine_take(&a->quarantine, n);
 	if (!slot || quarantine_keep(a, slot, addr, n) < n)
 		return -EBUSY;
 	err = place_frames(a, b->s, addr, frame, n);
@@ -277,6 +310,13 @@ static int bring_run_back(struct batch *b, struct closed *c, uint32_t n)
 	return bring_back_closed(b->a, c, n) ? -EBUSY : 0;
 }
 
+static enum ps_cause cause_of(int err)
+{
+	if (err == -ENOMEM)
+		return PS_CAUSE_MAPPINGS;
+	return err ? PS_CAUSE_QUARANTINE : PS_CAUSE_NONE;
+}
+
 /* Can item k be done in one call with the first? */
 static bool follows(const struct reshare_item *it, uint32_t k)
 {
@@ -313,7 +353,7 @@ static uint32_t do_run(struct batch *b, const struct reshare_item *it, uint32_t 
 	for (uint32_t i = 0; err && i < k; i++)
 		c[i].was = PAGE_BROKEN;
 	for (uint32_t i = 0; i < k; i++)
-		answer(b->a, &it[i], err ? PS_CAUSE_QUARANTINE : PS_CAUSE_NONE);
+		answer(b->a, &it[i], cause_of(err));
 	return k;
 }
 

@@ -31,6 +31,7 @@
 #include "agent/guard.h"
 #include "agent/guarded.h"
 #include "agent/hash.h"
+#include "agent/mapbudget.h"
 #include "agent/nursery.h"
 #include "agent/place.h"
 #include "agent/reshare.h"
@@ -303,7 +304,7 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 	for (uint32_t i = 0; i < n; i += k) {
 		enum ps_cause cause = PS_CAUSE_CHANGED;
 
-		for (k = 0; i + k < n && !a->closed[i + k].broken &&
+		for (k = 0; i + k < n && !a->closed[i + k].broken && !a->closed[i + k].pinned &&
 			    memcmp(region_page(b->r, page + i + k), store_frame(b->s, frame + i + k),
 				   PS_PAGE_SIZE) == 0;)
 			k++;
@@ -349,17 +350,11 @@ static uint32_t same_state(const struct region *r, uint32_t page, uint32_t n)
 	return k;
 }
 
-static uint32_t shortest_run(const struct agent *a)
-{
-	return runs_shortest(a->budget.baseline + a->stats.mappings, a->budget.limit,
-			     a->link.config.map_reserve);
-}
-
 static void share_run(struct batch *b, const struct run *run)
 {
 	uint32_t i = 0;
 
-	if (!runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(b->a))) {
+	if (!mapbudget_is_worth(b->a, run)) {
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}
@@ -391,12 +386,6 @@ static void price(const struct region *r, struct run *run)
 
 	run->cost = (int16_t)runs_cost(runs_side_before(run, first, before),
 				       runs_side_after(run, last, after));
-}
-
-bool share_crowded(const struct agent *a, bool was)
-{
-	return runs_crowded(was, a->budget.baseline + a->stats.mappings, a->budget.limit,
-			    a->link.config.map_reserve);
 }
 
 /* Drops what cannot be done now; the rest, in order, into kept. */

@@ -20,8 +20,4 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
  * place. */
 void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map);
 
-/* Are mappings, as far as known without counting them, so few that a lone page is refused? was:
- * what it said last (runs_crowded()). */
-bool share_crowded(const struct agent *a, bool was);
-
 #endif

@@ -15,13 +15,13 @@ uint32_t link_up_room(const struct link *l)
 	if (l->state != LINK_UP)
 		return 0;
 	head = __atomic_load_n(&l->map->up.head, __ATOMIC_ACQUIRE);
-	used = l->up_tail - head;
+	used = l->up_tail - head + l->waiting;
 	return used > PS_RING_ENTRIES ? 0 : PS_RING_ENTRIES - used;
 }
 
 bool link_may_answer(const struct link *l)
 {
-	return link_up_room(l) > l->orders + l->waiting + 1;
+	return link_up_room(l) > l->orders + 1;
 }
 
 bool link_is_full(const struct link *l)

@@ -54,8 +54,8 @@
 #include "agent/guarded.h"
 #include "agent/lookown.h"
 #include "agent/lookstore.h"
+#include "agent/mapbudget.h"
 #include "agent/say.h"
-#include "agent/share.h"
 #include "agent/uplink.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
@@ -212,7 +212,7 @@ static void judge_crowd(struct agent *a)
 {
 	bool was = a->walk.crowded;
 
-	a->walk.crowded = share_crowded(a, was);
+	a->walk.crowded = mapbudget_crowded(a, was);
 	if (!was || a->walk.crowded)
 		return;
 	pthread_mutex_lock(&a->act);
@@ -321,6 +321,8 @@ void walk_restart(struct agent *a)
 				page_claim(&r->state[page], state, PAGE_NEW);
 			else if (state == PAGE_OLD_HINTED)
 				page_claim(&r->state[page], PAGE_OLD_HINTED, PAGE_OLD);
+			else if (state == PAGE_BROKEN_HINTED)
+				page_set(&r->state[page], PAGE_BROKEN);
 		}
 	}
 }

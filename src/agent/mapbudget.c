@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/mapbudget.h"
+
+#include "agent/agent.h"
+#include "policy/runs.h"
+#include "sys/unsafe.h"
+
+static uint32_t shortest_run(const struct agent *a)
+{
+	return runs_shortest(a->budget.baseline + a->stats.mappings, a->budget.limit,
+			     a->link.config.map_reserve);
+}
+
+bool mapbudget_is_worth(const struct agent *a, const struct run *run)
+{
+	return runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(a));
+}
+
+bool mapbudget_crowded(const struct agent *a, bool was)
+{
+	return runs_crowded(was, a->budget.baseline + a->stats.mappings, a->budget.limit,
+			    a->link.config.map_reserve);
+}
