@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The work of a paper VM: pages that change all the time, three small loads, and touches that are
- * timed one by one.
+ * The work of a paper VM: pages that change all the time, and three small loads. Touches that are
+ * timed one by one are in synth-touch.c.
  *
  * The loads take turns, so that all three see the same weather:
  *	memory	reads a random word of all memory, seven times; writes one to the scratch pages
@@ -25,7 +25,6 @@
 #define BATCH 64 /* operations between two looks at the clock */
 #define SLICE_MS 10u
 #define WORDS (MEASURE_PAGE / sizeof(uint64_t))
-#define TRIES_PER_PAGE 64u
 
 enum kind { LOAD_MEMORY, LOAD_SYSCALL, LOAD_IO, LOAD_KINDS };
 
@@ -224,53 +223,4 @@ void do_still(struct synth *s, FILE *out)
 		pthread_join(s->changer, NULL);
 	s->changing = false;
 	fprintf(out, " changed=%llu", (unsigned long long)s->changed);
-}
-
-/* ---- touches ------------------------------------------------------------------------ */
-
-/* Up to n pages, none twice, that all VMs have and that are shared now. Returns how many. */
-static uint32_t choose(struct synth *s, uint32_t *chosen, uint32_t n)
-{
-	_cleanup_free_ uint8_t *taken = calloc(s->layout.pages, 1);
-	uint64_t tries = (uint64_t)n * TRIES_PER_PAGE;
-	uint32_t count = 0;
-
-	while (taken && count < n && tries--) {
-		uint32_t page = (uint32_t)(synth_random(s) % s->layout.pages);
-
-		if (taken[page] || !layout_equal(&s->layout, page) ||
-		    layout_changes(&s->layout, page) ||
-		    !page_is_shared(s->pagemap, synth_page(s, page)))
-			continue;
-		taken[page] = 1;
-		chosen[count++] = page;
-	}
-	return count;
-}
-
-/* What is written is what is there already: content stays right, and yet it is a write. */
-static double touch(struct synth *s, uint32_t page, bool write)
-{
-	volatile uint64_t *word = (volatile uint64_t *)(void *)synth_page(s, page);
-
-	return write ? touch_write(word, layout_word(&s->layout, page, s->generation[page])) :
-		       touch_read(word);
-}
-
-int do_touch(struct synth *s, bool write, uint32_t n, unsigned int apart_us, FILE *out)
-{
-	_cleanup_free_ uint32_t *chosen = calloc(n ? n : 1, sizeof(*chosen));
-	struct latency l;
-
-	if (!chosen || latency_init(&l, n) < 0)
-		return -ENOMEM;
-	n = choose(s, chosen, n);
-	tick_ns();
-	for (uint32_t i = 0; i < n; i++) {
-		spin_ns(apart_us * 1000ull);
-		latency_add(&l, touch(s, chosen[i], write));
-	}
-	latency_print(&l, out);
-	latency_deinit(&l);
-	return 0;
 }

@@ -13,6 +13,9 @@
  *			cpu= ns that this thread worked
  *	read N US	first reads of N pages that are shared, US apart: n= p50= p99= p999= max=
  *	write N US	first writes, likewise
+ *	dirty PERMILLE	writes so much of what is shared: shared= written=
+ *	stalls MS US	for MS, writes pages that are shared, one every US, each once in 10 s:
+ *			pages= touches=, and of those that took 1 ms or more n= p50= p99= max=
  *	twin N		makes N pages equal to other VMs': found= and the ms until they were shared
  *	verify		wrong=PAGES whose content is not what it should be
  *
@@ -247,6 +250,10 @@ static int command(struct synth *s, const char *name, unsigned int n, unsigned i
 		return do_load(s, n, out);
 	else if (!strcmp(name, "read") || !strcmp(name, "write"))
 		return do_touch(s, *name == 'w', n, m, out);
+	else if (!strcmp(name, "dirty"))
+		return do_dirty(s, n, out);
+	else if (!strcmp(name, "stalls"))
+		return do_stalls(s, n, m, out);
 	else if (!strcmp(name, "twin"))
 		return do_twin(s, n, out);
 	else if (!strcmp(name, "verify"))

@@ -57,6 +57,8 @@ int do_change(struct synth *s, unsigned int period_ms);
 void do_still(struct synth *s, FILE *out);
 int do_load(struct synth *s, unsigned int ms, FILE *out);
 int do_touch(struct synth *s, bool write, uint32_t n, unsigned int apart_us, FILE *out);
+int do_dirty(struct synth *s, uint32_t permille, FILE *out);
+int do_stalls(struct synth *s, unsigned int ms, unsigned int apart_us, FILE *out);
 int do_twin(struct synth *s, uint32_t n, FILE *out);
 uint32_t do_verify(struct synth *s);
 

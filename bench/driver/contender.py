@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Who is measured: pshare, KSM at full speed, KSM at its defaults. All answer the same calls.
+"""Who is measured: pshare, an earlier build of it, KSM at full speed, KSM at its defaults. All
+answer the same calls.
 
     start, stop     of what it consists of beside the VMs
     wrap            what is put before a VM's command line
@@ -123,6 +124,11 @@ class Pshare:
     def threads(self, vms):
         return ([tid for pid in vms for tid, comm in proc.threads(pid) if comm.startswith(AGENT)]
                 + [tid for tid, _ in proc.threads(self.daemon.pid)])
+
+
+class Before(Pshare):
+    """Daemon, command and agent of an earlier build; all that measures is of this one."""
+    name = "before"
 
 
 class Ksm:

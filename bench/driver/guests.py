@@ -34,22 +34,22 @@ class Image:
             raise host.Failed(f"guest-lib.sh: {said.stderr.strip()}")
         return said.stdout
 
-    def command(self, name, mib):
+    def command(self, name, mib, cache):
         words = self._shell(f"guest_command {name} {mib} {self.accel}; "
                             "printf '%s\\n' \"${guest_qemu[@]}\"")
-        return words.splitlines()
+        return [word.replace("cache=none", f"cache={cache}") for word in words.splitlines()]
 
 
 class Guest:
-    def __init__(self, image, contender, name, mib, more=()):
-        """more: words at the end of QEMU's command line."""
+    def __init__(self, image, contender, name, mib, more=(), cache="none"):
+        """more: words at the end of QEMU's command line; cache: of its disk."""
         self.image = image
         self.name = name
         self.log = image.run / f"{name}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(image.build / "bench/small"), *contender.wrap(name, held=True),
-                 *image.command(name, mib), *more],
+                 *image.command(name, mib, cache), *more],
                 cwd=image.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid
 

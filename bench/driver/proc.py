@@ -33,6 +33,10 @@ def threads(pid):
     return found
 
 
+def mappings(pid):
+    return len(pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines())
+
+
 def cpu_s(pid, wanted=lambda comm: True):
     total = 0
     for tid, comm in threads(pid):

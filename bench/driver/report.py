@@ -47,6 +47,10 @@ ROWS = [
     ("CPU for good, % of a core", lambda run: times(goals.quiet(run, "core"), 100), "{:.2f}"),
     ("metadata, bytes a page", per_page, "{:.1f}"),
     ("metadata, % of managed", lambda run: times(per_page(run), 100 / 4096), "{:.3f}"),
+    ("mappings, a part of it written, after / before", lambda run: goals.grown(run), "{:.4f}"),
+    ("stalls of 1 ms and more, in 10 s", lambda run: goals.stalls_in_10_s(run), "{:.1f}"),
+    ("stalls, p99, ms", lambda run: goals.stall_ms(run, "p99"), "{:.1f}"),
+    ("the longest stall, ms", lambda run: goals.stall_ms(run, "max"), "{:.1f}"),
     ("mappings more", lambda run: goals.metadata(run, "mappings"), "{:.0f}"),
 ]
 for _key, _words in (("first_read_ns", "first read"), ("first_write_ns", "first write"),
@@ -163,6 +167,25 @@ def growth_table(part):
     print()
 
 
+def writers_table(part):
+    for run in part["runs"]:
+        print(f"e: guests wrote half of their memory, and settled: {run['seconds']:.0f} s; the "
+              "agents' figures")
+        table(["guest", "MiB", "pins told by", "shared, MiB", "unshared", "shared again",
+               "batches", "forks", "batches in 10 s", "the longest, ms"],
+              [[name, str(run["mib"][name]), vm["pins"], f"{vm['shared_mib']:.1f}",
+                *(str(vm[key]) for key in ("unshared", "shared_again", "batches", "pin_forks")),
+                f"{10 * vm['batches'] / run['seconds']:.1f}", f"{vm['longest_stall_ms']:.1f}"]
+               for name, vm in run["vms"].items()])
+
+
+def rewrite_table(part):
+    print("f: all of its memory written anew, again and again")
+    table(["", "MiB a second of CPU", "faults", "faults for each pass"],
+          [[run["contender"], f"{run['mib_per_cpu_s']:.0f}", str(run["faults"]),
+            show(goals.ratio(run["faults"], run["passes"]), "{:.1f}")] for run in part["runs"]])
+
+
 def goals_table(rows):
     print("Goals")
     table(["goal", "limit", "measured", ""],
@@ -181,6 +204,10 @@ def print_part(name, part):
         guests_table(part)
     elif name == "d":
         growth_table(part)
+    elif name == "e":
+        writers_table(part)
+    elif name == "f":
+        rewrite_table(part)
     else:
         runs_table(f"{name}: {part['title']}", part)
         metadata_table(part)

@@ -8,6 +8,8 @@ import time
 from driver import counters, host, phases, proc, throughput
 
 PAGE = 4096
+DIRTY_S = 3       # until what was written is settled, and its mappings with it
+STALL_APART_US = 1000  # a thousand first writes a second
 SCRATCH_PAGES = 1024  # of each VM, that are in no slot (bench/synth.h)
 
 
@@ -26,6 +28,8 @@ class Plan:
     load_turns: int = 8
     touches: int = 0     # timed first reads, and as many first writes
     apart_us: int = 50
+    dirty: int = 0       # permille of what is shared that is written, to see mappings grow
+    stalls_ms: int = 0   # how long writes to what is being shared anew are timed; 0: not
     twins: int = 0
     rest_s: float = 8    # before a pass over quiet memory is measured
     window_s: float = 6  # how long it is watched then
@@ -177,6 +181,10 @@ class Run:
         result["metadata"] = counters.metadata(contender, named, frames, self.footprint, after)
         if plan.touches:
             self._touch()
+        if plan.dirty:
+            self._dirty()
+        if plan.stalls_ms:
+            self._stalls()
 
     def _touch(self):
         """First touches; writes also with VM and agent on one core, where no core has to wake."""
@@ -187,6 +195,24 @@ class Run:
         proc.confine(vm.pid, phases.last_cpu())
         result["first_write_one_core_ns"] = vm.ask(f"write {plan.touches} {plan.apart_us}")
         proc.confine(vm.pid, every)
+
+    def _dirty(self):
+        """Mappings of a VM before and after a part of its shared pages was written: the most."""
+        vm = self.vms[0]
+        before = proc.mappings(vm.pid)
+        found = vm.ask(f"dirty {self.plan.dirty}")
+        counts = []
+        for _ in range(DIRTY_S):
+            counts.append(proc.mappings(vm.pid))
+            time.sleep(1)
+        self.result["dirty"] = {**found, "before": before, "after": max(counts)}
+
+    def _stalls(self):
+        """How long writes take while what was written before is shared anew."""
+        self.result["stalls"] = {
+            "seconds": self.plan.stalls_ms / 1000,
+            **self.vms[0].ask(f"stalls {self.plan.stalls_ms} {STALL_APART_US}")}
+        self.result["books_stalled"] = self.contender.books()
 
     def _verify(self):
         wrong = sum(answer["wrong"] for answer in all_ask(self.vms, "verify"))
