@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "agent/leftover.h"
+#include "agent/census.h"
 #include "agent/link.h"
 #include "agent/quarantine.h"
 #include "agent/pins.h"
@@ -71,6 +72,7 @@ struct agent {
 	struct store_set stores;
 	struct quarantine quarantine;
 	struct walk walk;
+	struct census census;
 	struct link link;
 	struct budget {
 		uint64_t limit;	   /* vm.max_map_count */

@@ -69,9 +69,9 @@ struct visit {
 	uint32_t first, end;		     /* pages */
 	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
 	bool any_zeros;
-	uint32_t armed, written; /* found armed: of them, written */
+	uint32_t armed, written;		   /* found armed: of them, written */
 	uint64_t mapped_zero[PS_BLOCK_PAGES / 64]; /* pages that map the zero page */
-	bool starved;  /* no tokens, or no room in the ring */
+	bool starved;				   /* no tokens, or no room in the ring */
 	bool restless; /* some page waits for the next look, written or not */
 };
 
@@ -769,6 +769,14 @@ static void block_unseen(struct block *b)
 {
 	b->restless = 1;
 	b->unseen = (uint16_t)(b->grant - b->zero - b->shared);
+}
+
+bool walk_is_near(const struct agent *a, uint64_t now, uint64_t ns)
+{
+	bool walks = (a->link.config.flags & PS_CONFIG_SHARE) && !a->gave_up && a->walk.look;
+
+	return walks && store_current((struct agent *)(uintptr_t)a) && look_period(a) <= ns &&
+	       now - a->walk.started <= ns;
 }
 
 void walk_pace(struct agent *a, uint64_t now)

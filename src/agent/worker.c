@@ -12,6 +12,7 @@
  *   references  tell the daemon which frames are not mapped any more
  *   tracking    let the walk see what was unshared
  *   walk        look for what changed, hash, hint
+ *   census      count what the guest has, where looks are far apart
  *   figures     what `pshare list` shows
  *   tables      give back page tables that hold nothing
  */
@@ -30,8 +31,8 @@
 #include "agent/track.h"
 #include "agent/uplink.h"
 #include "sys/events.h"
-#include "sys/pagemap.h"
 #include "sys/mapping.h"
+#include "sys/pagemap.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
 #include "sys/vmas.h"
@@ -277,6 +278,7 @@ static void figures(struct agent *a)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
+	s->first_pass = !a->walk.first.over;
 	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
 	s->faults = a->faults;
 	s->unshares = a->unshares;
@@ -465,6 +467,7 @@ void *worker_main(void *arg)
 		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, reshare_run(a, now));
 		wait = least(wait, walk_step(a, now));
+		wait = least(wait, census_step(a, now));
 		serve_figures(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);

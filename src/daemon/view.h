@@ -35,6 +35,7 @@ struct view_progress {
 	uint64_t expected; /* at the end of the pass */
 	uint64_t left_ns;  /* UINT64_MAX: nobody can say */
 	bool settled;
+	bool first; /* the first pass is under way */
 };
 
 struct view_vm {
@@ -81,12 +82,12 @@ struct view_host {
 	uint64_t uptime_ns;
 	unsigned int domains;
 	unsigned int vms;
-	uint64_t shared;   /* guest memory that is mapped from frames or the zero page */
-	uint64_t common;   /* the frames behind it */
-	uint64_t saving;   /* shared - common */
-	uint64_t zero;	   /* of shared */
+	uint64_t shared; /* guest memory that is mapped from frames or the zero page */
+	uint64_t common; /* the frames behind it */
+	uint64_t saving; /* shared - common */
+	uint64_t zero;	 /* of shared */
 	struct view_progress progress; /* of all VMs that take part */
-	uint64_t metadata; /* of daemon, agents and kernel, for all this */
+	uint64_t metadata;	       /* of daemon, agents and kernel, for all this */
 	uint64_t cpu_daemon_ns;
 	uint64_t cpu_agents_ns; /* of all VMs since the daemon started, ended ones too */
 	/* counts of pages, ever growing, ended VMs included */

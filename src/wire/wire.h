@@ -262,12 +262,12 @@ struct ps_agent_stats {
 	uint64_t shares; /* events, ever growing */
 	uint64_t zeroed;
 	uint64_t unshares;
-	uint64_t discards;		/* shared pages discarded by the VMM */
-	uint64_t late_writes;		/* found in quarantine and put back into the guest */
-	uint64_t faults;		/* write faults settled */
-	uint64_t unseen;		/* present, and not judged yet: neither hashed nor restless */
-	uint64_t cause;			  /* enum ps_cause: nothing is shared any more, because */
-	uint64_t error;			  /* the errno behind the last refusal of PS_CAUSE_ERROR */
+	uint64_t discards;     /* shared pages discarded by the VMM */
+	uint64_t late_writes;  /* found in quarantine and put back into the guest */
+	uint64_t faults;       /* write faults settled */
+	uint64_t unseen;       /* present, and not judged yet: neither hashed nor restless */
+	uint64_t cause;	       /* enum ps_cause: nothing is shared any more, because */
+	uint64_t error;	       /* the errno behind the last refusal of PS_CAUSE_ERROR */
 	uint64_t pins;	       /* enum ps_pins: how pinned pages are told */
 	uint64_t broken;       /* pages that the guest wrote to, inside their frames' mappings */
 	uint64_t brought_back; /* events: back in anonymous memory */
@@ -276,7 +276,8 @@ struct ps_agent_stats {
 	uint64_t batches;      /* of closed pages; while one lasts, writes to them wait */
 	uint64_t stall_ns;     /* how long they lasted, all together */
 	uint64_t stall_max_ns; /* and the longest */
-	uint64_t spare[7];
+	uint64_t first_pass;   /* 1: it is under way */
+	uint64_t spare[6];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
