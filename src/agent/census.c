@@ -21,6 +21,7 @@
 #include "agent/census.h"
 
 #include "agent/agent.h"
+#include "agent/pace.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
 
@@ -103,7 +104,7 @@ uint64_t census_step(struct agent *a, uint64_t now)
 		if (now < c->next)
 			return c->next - now;
 		c->next = now + CENSUS_NS;
-		if (walk_is_near(a, now, CENSUS_NS))
+		if (pace_is_near(a, now, CENSUS_NS))
 			return CENSUS_NS;
 		*c = (struct census){.under_way = true, .next = c->next};
 	}

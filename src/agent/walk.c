@@ -32,8 +32,8 @@
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
  * arming it costs the guest a fault each time and never gave anything. A block in which nearly all
- * that was armed is found written, time after time, is armed in every 2nd, 4th, 8th, 16th look. The same for a page whose
- * sharing was refused; while mappings are so few that a lone page is refused, what was refused
+ * that was armed is found written, time after time, is armed in every 2nd, 4th, 8th, 16th look. The
+ * same for a page whose sharing was refused; while mappings are so few that a lone page is refused, what was refused
  * again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try costs a hash, a
  * frame that is filled for nothing, and an answer.)
  *
@@ -53,6 +53,7 @@
 #include "agent/bringback.h"
 #include "agent/guarded.h"
 #include "agent/hash.h"
+#include "agent/pace.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
 #include "agent/share.h"
@@ -246,18 +247,13 @@ static void look_written_range(struct visit *v, uint32_t from, uint32_t to)
 	}
 }
 
-static bool is_first(const struct agent *a)
-{
-	return !a->walk.first.over && a->link.config.first_pages_per_second;
-}
-
 /* The parts have no state that says "hashed in this look": the block remembers how far it came. */
 static void look_large(struct visit *v, uint32_t from, uint32_t to)
 {
 	uint32_t block = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
 	uint16_t look = (uint16_t)v->a->walk.look;
 
-	bool at_once = is_first(v->a) && !v->b->large_look;
+	bool at_once = pace_is_first(v->a) && !v->b->large_look;
 
 	if (look % WALK_LARGE_LOOKS != 1 && !at_once && v->b->large_look != look)
 		return;
@@ -633,26 +629,6 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	return !v.starved;
 }
 
-/* The look period: a 60th of Mem.ShareScanTime, within bounds, so that a pass's hashing can spread
- * over the whole time while two looks at a page stay near each other. */
-static uint64_t look_period(const struct agent *a)
-{
-	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
-
-	ns = ns < WALK_LOOK_MIN_NS ? WALK_LOOK_MIN_NS : ns;
-	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
-	if (is_first(a) && ns > WALK_LOOK_FIRST_NS)
-		ns = WALK_LOOK_FIRST_NS;
-	return a->walk.soon ? ns / 4 : ns;
-}
-
-/* At the end of a look. Never twice in a row: a guest that writes to all of its memory all the
- * time is not to be looked at four times as often. */
-static void judge_new(struct walk *w)
-{
-	w->soon = !w->soon && w->armed > w->present / WALK_NEW_PART;
-}
-
 /* The next block to visit; NULL: the look is over. Under act. */
 static struct region *position(struct agent *a)
 {
@@ -738,8 +714,8 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	if (!(a->link.config.flags & PS_CONFIG_SHARE) || !store_current(a) || a->gave_up)
 		return UINT64_MAX;
 	if (!w->under_way) {
-		if (w->look && now - w->started < look_period(a))
-			return look_period(a) - (now - w->started);
+		if (w->look && now - w->started < pace_look(a))
+			return pace_look(a) - (now - w->started);
 		w->under_way = true;
 		w->started = now;
 		w->look++;
@@ -759,10 +735,10 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	w->under_way = false;
 	a->stats.pass++;
 	judge_old(a, now);
-	judge_new(w);
+	pace_judge_new(w);
 	first_pass_judge(&w->first, a->stats.scanned, w->present);
-	walk_pace(a, now);
-	return look_period(a);
+	pace_set(a, now);
+	return pace_look(a);
 }
 
 static void block_unseen(struct block *b)
@@ -771,33 +747,9 @@ static void block_unseen(struct block *b)
 	b->unseen = (uint16_t)(b->grant - b->zero - b->shared);
 }
 
-bool walk_is_near(const struct agent *a, uint64_t now, uint64_t ns)
-{
-	bool walks = (a->link.config.flags & PS_CONFIG_SHARE) && !a->gave_up && a->walk.look;
-
-	return walks && store_current((struct agent *)(uintptr_t)a) && look_period(a) <= ns &&
-	       now - a->walk.started <= ns;
-}
-
-void walk_pace(struct agent *a, uint64_t now)
-{
-	const struct ps_msg_config *c = &a->link.config;
-	uint32_t rate =
-		first_pass_rate(&a->walk.first, c->pages_per_second, c->first_pages_per_second);
-
-	if (rate != a->walk.bucket.rate)
-		rate_set(&a->walk.bucket, rate, now);
-}
-
-void walk_first(struct agent *a)
-{
-	first_pass_begin(&a->walk.first, a->stats.scanned);
-	walk_pace(a, sys_now());
-}
-
 void walk_restart(struct agent *a)
 {
-	walk_first(a);
+	pace_first(a);
 	a->walk.under_way = false;
 	a->walk.starved = false;
 	a->walk.look = 0;

@@ -56,12 +56,6 @@ struct walk {
 /* The next slice of the walk, if it is time. Returns the ns until it wants to go on, 0: at once,
  * UINT64_MAX: not before something else happens. Worker, no lock held. */
 uint64_t walk_step(struct agent *a, uint64_t now);
-/* Does the walk come by every block within that time? */
-bool walk_is_near(const struct agent *a, uint64_t now, uint64_t ns);
-/* Pages a second, as the daemon and the first pass have it: the bucket is set to it. Worker. */
-void walk_pace(struct agent *a, uint64_t now);
-/* The first pass begins anew: memory is new. */
-void walk_first(struct agent *a);
 /* Every page is to be hashed and hinted anew: another domain, another daemon. Under act. */
 void walk_restart(struct agent *a);
 
