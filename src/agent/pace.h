@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pace: how often memory is looked at, and how fast. Worker, no lock needed but where it is said. */
+/* pace: how often memory is looked at, and how fast. The worker's; no lock is needed. */
 #ifndef PSHARE_AGENT_PACE_H
 #define PSHARE_AGENT_PACE_H
 
