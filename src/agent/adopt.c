@@ -18,6 +18,7 @@
 #include "agent/adopt.h"
 
 #include "agent/agent.h"
+#include "agent/pace.h"
 #include "sys/coredump.h"
 #include "sys/uffd.h"
 #include "sys/vmas.h"
@@ -131,7 +132,7 @@ static void announce(struct agent *a, struct region *r)
 static void adopt(struct agent *a, struct region *r, const struct survey *s, uint64_t now)
 {
 	region_adopt(a, r, s->err, s->what);
-	walk_first(a);
+	pace_first(a);
 	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
 		region_make_all_small(a, r);
 	if (r->life == REGION_REFUSED) {

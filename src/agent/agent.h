@@ -30,6 +30,7 @@
 
 #include "agent/census.h"
 #include "agent/leftover.h"
+#include "agent/census.h"
 #include "agent/link.h"
 #include "agent/pins.h"
 #include "agent/quarantine.h"
@@ -74,6 +75,7 @@ struct agent {
 	struct quarantine quarantine;
 	struct walk walk;
 	struct census census;
+	uint64_t count_at; /* ns: when to look again how much of the tables is memory */
 	struct link link;
 	struct budget {
 		uint64_t limit;	   /* vm.max_map_count */

@@ -11,14 +11,15 @@
 #include <string.h>
 
 #include "agent/agent.h"
-#include "agent/census.h"
 #include "agent/pins.h"
 #include "policy/headroom.h"
 #include "sys/cgroup.h"
 #include "sys/mapping.h"
+#include "sys/pagemap.h"
 #include "sys/thread.h"
 #include "sys/vmas.h"
 
+#define COUNT_TABLES_NS 5000000000ull
 #define COUNT_MAPPINGS_NS 60000000000ull
 #define LIMIT_NS 2000000000ull /* while nothing is in quarantine */
 #define PINS_NS 2000000000ull
@@ -68,6 +69,7 @@ static void figures(struct agent *a)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
+	s->first_pass = !a->walk.first.over;
 	s->stuck = s->pins == PS_PINS_GUARDED ? s->broken : 0;
 	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;
 	s->faults = a->faults;
@@ -77,6 +79,18 @@ static void figures(struct agent *a)
 		    sys_thread_cpu_ns(a->gatekeeper);
 	if (a->link.state == LINK_UP)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
+}
+
+/* Of the tables only what was written is memory: the rest reads as zeros. */
+static void count_tables(struct agent *a)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+		uintptr_t at = (uintptr_t)r->state;
+
+		if (r->life == REGION_MANAGED)
+			r->table_used = pagemap_own(a->pagemap, at, at + r->table_bytes);
+	}
 }
 
 static void count_mappings(struct agent *a, long limit, long count)
@@ -146,7 +160,10 @@ void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
 		read_limit(a, &memory);
 	}
 	pthread_mutex_lock(&a->act);
-	census_step(a, now);
+	if (now >= a->count_at) {
+		a->count_at = now + COUNT_TABLES_NS;
+		count_tables(a);
+	}
 	figures(a);
 	count_mappings(a, limit, count);
 	store_sweep(a);

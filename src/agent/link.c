@@ -24,6 +24,7 @@
 #include "agent/agent.h"
 #include "agent/birth.h"
 #include "agent/hash.h"
+#include "agent/pace.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
 #include "agent/uplink.h"
@@ -185,7 +186,7 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 	if (!l->configured)
 		rate_init(&a->walk.bucket, m->pages_per_second, sys_now());
 	l->config = *m;
-	walk_pace(a, sys_now());
+	pace_set(a, sys_now());
 	if (l->configured && (changed & (PS_CONFIG_LARGE | PS_CONFIG_ZERO_ONLY))) {
 		pthread_mutex_lock(&a->act);
 		walk_restart(a);

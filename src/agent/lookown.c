@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/hash.h"
+#include "agent/pace.h"
 #include "agent/say.h"
 #include "agent/share.h"
 #include "agent/uplink.h"
@@ -164,7 +165,7 @@ static void look_large(struct visit *v, uint32_t from, uint32_t to)
 	uint32_t block = v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
 	uint16_t look = (uint16_t)v->a->walk.look;
 
-	bool at_once = visit_is_first(v->a) && !v->b->large_look;
+	bool at_once = pace_is_first(v->a) && !v->b->large_look;
 
 	if (look % WALK_LARGE_LOOKS != 1 && !at_once && v->b->large_look != look)
 		return;

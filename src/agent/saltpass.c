@@ -78,6 +78,7 @@ bool saltpass_given(void)
 
 int saltpass_take(void)
 {
+	const char *number = getenv("PSHARE_SALT_FD");
 	uint64_t inode;
 	pid_t pid;
 	int fd, r;
@@ -85,7 +86,7 @@ int saltpass_take(void)
 	if (read_way(&fd, &pid, &inode) && pid != sys_self_pid())
 		r = sys_salt_of(pid, fd, inode);
 	else
-		r = sys_salt_inherit(atoi(getenv("PSHARE_SALT_FD")));
+		r = number ? sys_salt_inherit(atoi(number)) : -EBADF;
 	kept = -1;
 	unsetenv("PSHARE_SALT_FD");
 	unsetenv("PSHARE_SALT_FROM");

@@ -25,8 +25,3 @@ bool visit_may_hash(struct visit *v)
 	v->starved = true;
 	return false;
 }
-
-bool visit_is_first(const struct agent *a)
-{
-	return !a->walk.first.over && a->link.config.first_pages_per_second;
-}

@@ -33,6 +33,5 @@ bool visit_is_due(const struct visit *v, uint8_t state);
 /* A token for one page, and room for its hint. False: the look is starved. */
 bool visit_may_hash(struct visit *v);
 
-bool visit_is_first(const struct agent *a);
 
 #endif

@@ -31,12 +31,11 @@
  * full, the look stops where it is and goes on there.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
- * arming it costs the guest a fault each time and never gave anything. In a block of which nearly all
- * that was armed was written only a sample is armed, in every WALK_HOT_LOOKS th look, until more of
- * that rests. The same for a page whose
- * sharing was refused; while mappings are so few that a lone page is refused, what was refused
- * again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try costs a hash, a
- * frame that is filled for nothing, and an answer.)
+ * arming it costs the guest a fault each time and never gave anything. In a block of which nearly
+ * all that was armed was written only a sample is armed, in every WALK_HOT_LOOKS th look, until more
+ * of that rests. The same for a page whose sharing was refused; while mappings are so few that a lone page is refused,
+ * what was refused again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try
+ * costs a hash, a frame that is filled for nothing, and an answer.)
  *
  * Frames of an earlier daemon's store (OLD) are hinted in the first look, and mapped over when
  * their twin is found in another VM. One that has none, or whose mapping is refused, would keep
@@ -55,6 +54,7 @@
 #include "agent/lookown.h"
 #include "agent/lookstore.h"
 #include "agent/mapbudget.h"
+#include "agent/pace.h"
 #include "agent/say.h"
 #include "agent/uplink.h"
 #include "sys/pagemap.h"
@@ -139,26 +139,6 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	judge_rest(v.b, !v.restless && !v.b->large);
 	a->walk.present += v.b->grant;
 	return !v.starved;
-}
-
-/* The look period: a 60th of Mem.ShareScanTime, within bounds, so that a pass's hashing can spread
- * over the whole time while two looks at a page stay near each other. */
-static uint64_t look_period(const struct agent *a)
-{
-	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
-
-	ns = ns < WALK_LOOK_MIN_NS ? WALK_LOOK_MIN_NS : ns;
-	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
-	if (visit_is_first(a) && ns > WALK_LOOK_FIRST_NS)
-		ns = WALK_LOOK_FIRST_NS;
-	return a->walk.soon ? ns / 4 : ns;
-}
-
-/* At the end of a look. Never twice in a row: a guest that writes to all of its memory all the
- * time is not to be looked at four times as often. */
-static void judge_new(struct walk *w)
-{
-	w->soon = !w->soon && w->armed > w->present / WALK_NEW_PART;
 }
 
 /* The next block to visit; NULL: the look is over. Under act. */
@@ -246,8 +226,8 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	if (!(a->link.config.flags & PS_CONFIG_SHARE) || !store_current(a) || a->gave_up)
 		return UINT64_MAX;
 	if (!w->under_way) {
-		if (w->look && now - w->started < look_period(a))
-			return look_period(a) - (now - w->started);
+		if (w->look && now - w->started < pace_look(a))
+			return pace_look(a) - (now - w->started);
 		w->under_way = true;
 		w->started = now;
 		w->look++;
@@ -267,10 +247,10 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 	w->under_way = false;
 	a->stats.pass++;
 	judge_old(a, now);
-	judge_new(w);
+	pace_judge_new(w);
 	first_pass_judge(&w->first, a->stats.scanned, w->present);
-	walk_pace(a, now);
-	return look_period(a);
+	pace_set(a, now);
+	return pace_look(a);
 }
 
 static void block_unseen(struct block *b)
@@ -279,25 +259,9 @@ static void block_unseen(struct block *b)
 	b->unseen = (uint16_t)(b->grant - b->zero - b->shared);
 }
 
-void walk_pace(struct agent *a, uint64_t now)
-{
-	const struct ps_msg_config *c = &a->link.config;
-	uint32_t rate =
-		first_pass_rate(&a->walk.first, c->pages_per_second, c->first_pages_per_second);
-
-	if (rate != a->walk.bucket.rate)
-		rate_set(&a->walk.bucket, rate, now);
-}
-
-void walk_first(struct agent *a)
-{
-	first_pass_begin(&a->walk.first, a->stats.scanned);
-	walk_pace(a, sys_now());
-}
-
 void walk_restart(struct agent *a)
 {
-	walk_first(a);
+	pace_first(a);
 	a->walk.under_way = false;
 	a->walk.starved = false;
 	a->walk.look = 0;

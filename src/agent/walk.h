@@ -14,7 +14,8 @@
 
 #define WALK_LOOK_MIN_NS 1000000000ull /* two looks are so far apart, or a quarter of it */
 #define WALK_LOOK_MAX_NS 60000000000ull
-#define WALK_LOOK_FIRST_NS 2000000000ull /* the most, while the first pass is under way */
+#define WALK_LOOK_FIRST_NS \
+	(FIRST_PASS_LOOK_MS * 1000000ull) /* the most, while the first pass is under way */
 #define WALK_NEW_PART 4u /* so much of it armed in one look: most of the memory is new */
 #define WALK_OLD_MIN_NS \
 	20000000000ull		/* frames of earlier stores wait for twins at least so long */
@@ -56,10 +57,6 @@ struct walk {
 /* The next slice of the walk, if it is time. Returns the ns until it wants to go on, 0: at once,
  * UINT64_MAX: not before something else happens. Worker, no lock held. */
 uint64_t walk_step(struct agent *a, uint64_t now);
-/* Pages a second, as the daemon and the first pass have it: the bucket is set to it. Worker. */
-void walk_pace(struct agent *a, uint64_t now);
-/* The first pass begins anew: memory is new. */
-void walk_first(struct agent *a);
 /* Every page is to be hashed and hinted anew: another domain, another daemon. Under act. */
 void walk_restart(struct agent *a);
 

@@ -12,6 +12,7 @@
  *   references  tell the daemon which frames are not mapped any more
  *   tracking    let the walk see what was unshared
  *   walk        look for what changed, hash, hint
+ *   census      count what the guest has, where looks are far apart
  *   figures     what `pshare list` shows
  *   tables      give back page tables that hold nothing
  */
@@ -23,6 +24,7 @@
 #include "agent/adopt.h"
 #include "agent/agent.h"
 #include "agent/bringback.h"
+#include "agent/census.h"
 #include "agent/figures.h"
 #include "agent/nursery.h"
 #include "agent/reshare.h"
@@ -342,6 +344,7 @@ void *worker_main(void *arg)
 		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, reshare_run(a, now));
 		wait = least(wait, walk_step(a, now));
+		wait = least(wait, census_step(a, now));
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);

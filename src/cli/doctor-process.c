@@ -10,6 +10,7 @@
 
 #include "cli/doctor.h"
 #include "cli/outlook.h"
+#include "cli/reporting.h"
 #include "cli/smaps.h"
 #include "policy/reason.h"
 #include "sys/look.h"
@@ -214,6 +215,27 @@ static void check_vfio(struct report *report, const struct fds *fds)
 			   fds->vfio);
 }
 
+static int take_word(const char *word, void *reporting)
+{
+	reporting_word(reporting, word);
+	return 0;
+}
+
+/* Not sharing's business, but what is freed and not given back is never shared either. */
+static void check_reporting(struct report *report, pid_t pid)
+{
+	struct reporting reporting = {0};
+
+	if (sys_each_argument(pid, take_word, &reporting) || !reporting.qemu || reporting.on)
+		return;
+	report_add(report, "free page reporting", FINDING_NOTE,
+		   "QEMU: -device virtio-balloon-pci,free-page-reporting=on; libvirt: <memballoon "
+		   "freePageReporting='on'>",
+		   "%s: memory that the guest has freed stays, unshared, with its old content",
+		   reporting.balloon ? "its balloon does not report free pages" :
+				       "it has no balloon that could report free pages");
+}
+
 /* Mappings used, against what one process may have. */
 static void check_mappings(struct report *report, const struct smaps *smaps)
 {
@@ -251,6 +273,7 @@ int doctor_process(struct report *report, const struct args *args)
 	check_offer(report, &smaps);
 	check_vfio(report, &fds);
 	check_ksm(report, pid);
+	check_reporting(report, pid);
 	check_mappings(report, &smaps);
 	return 0;
 }

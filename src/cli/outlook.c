@@ -56,7 +56,8 @@ bool outlook_pass(const json_t *object, bool bytes, char text[OUTLOOK_MAX])
 		return false;
 	size_text(expected, ask_number(progress, "expected"), bytes);
 	duration_text(done, json_number_value(left));
-	snprintf(text, OUTLOOK_MAX, "first pass %.0f %%, done in %s; %s %s saved by then",
+	snprintf(text, OUTLOOK_MAX, "%s %.0f %%, done in %s; %s %s saved by then",
+		 ask_true(progress, "first_pass") ? "first pass" : "pass",
 		 ask_real(progress, "looked_percent"), done, expected, size_unit(bytes));
 	return true;
 }

@@ -65,6 +65,7 @@ static json_t *progress_object(const struct view_progress *progress)
 	json_t *object = json_object();
 
 	add(&object, "settled", json_boolean(progress->settled));
+	add(&object, "first_pass", json_boolean(progress->first));
 	add(&object, "looked_percent", json_real(progress->looked));
 	add_number(&object, "saved", progress->saved);
 	add_number(&object, "expected", progress->expected);

@@ -19,6 +19,7 @@
 #include "daemon/saved.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
+#include "policy/firstpass.h"
 #include "policy/progress.h"
 #include "sys/cleanup.h"
 #include "sys/proc.h"
@@ -140,11 +141,24 @@ static uint64_t parts_waiting(const struct member *m)
 }
 
 /* A look is a 60th of a pass, within a second and a minute, as the agents have it. */
-static uint64_t look_ms(const struct vm *vm)
+static uint64_t look_ms(const struct vm *vm, const struct ps_agent_stats *stats)
 {
 	uint64_t ms = vm->session->config.pass_seconds * 1000ull / 60;
+	uint64_t most = 60000;
 
-	return ms < 1000 ? 1000 : ms > 60000 ? 60000 : ms;
+	if (stats->first_pass && vm->session->config.first_pages_per_second)
+		most = FIRST_PASS_LOOK_MS;
+
+	return ms < 1000 ? 1000 : ms > most ? most : ms;
+}
+
+/* Pages a second that it may hash now. */
+static uint64_t config_rate(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	const struct ps_msg_config *config = &vm->session->config;
+	struct first_pass first = {.over = !stats->first_pass};
+
+	return first_pass_rate(&first, config->pages_per_second, config->first_pages_per_second);
 }
 
 static void fill_progress(const struct ps_agent_stats *stats, const struct vm *vm,
@@ -165,8 +179,8 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 		in.waiting = parts_waiting(m);
 		in.looks = stats->pass > m->looks_before ? stats->pass - m->looks_before : 0;
 		in.lost = m->hints.lost || m->restarting;
-		in.rate = vm->session->config.pages_per_second;
-		in.look_ms = look_ms(vm);
+		in.rate = config_rate(vm, stats);
+		in.look_ms = look_ms(vm, stats);
 	}
 	got = progress_of(&in);
 	out->progress = (struct view_progress){
@@ -175,6 +189,7 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 		.expected = got.expected * PS_PAGE_SIZE,
 		.left_ns = got.left_ms == PROGRESS_NEVER ? UINT64_MAX : got.left_ms * MSEC,
 		.settled = got.settled,
+		.first = stats->first_pass,
 	};
 	if (!m)
 		return;
@@ -312,9 +327,10 @@ struct progress_sum {
 
 static int add_progress(const struct view_vm *vm, void *arg)
 {
+	bool off = strcmp(vm->state, "off") == 0 && vm->reason != PS_CAUSE_NONE;
 	struct progress_sum *sum = arg;
 
-	if (!vm->enable || !strcmp(vm->state, "gone") || !vm->size)
+	if (off || strcmp(vm->state, "gone") == 0 || !vm->size)
 		return 0;
 	sum->looked += vm->progress.looked * (double)vm->grant;
 	sum->granted += (double)vm->grant;
@@ -323,6 +339,7 @@ static int add_progress(const struct view_vm *vm, void *arg)
 	if (vm->progress.left_ns > sum->progress.left_ns)
 		sum->progress.left_ns = vm->progress.left_ns;
 	sum->progress.settled &= vm->progress.settled;
+	sum->progress.first |= vm->progress.first;
 	return 0;
 }
 

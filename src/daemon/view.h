@@ -35,6 +35,7 @@ struct view_progress {
 	uint64_t expected; /* at the end of the pass */
 	uint64_t left_ns;  /* UINT64_MAX: nobody can say */
 	bool settled;
+	bool first; /* the first pass is under way */
 };
 
 struct view_vm {

@@ -14,6 +14,8 @@
 #define FIRST_PASS_TIMES 2u	    /* hashed so often what is there, it is over in any case */
 #define FIRST_PASS_PAGES_MIN 16384u /* but not before so many pages: a guest that boots is small */
 
+#define FIRST_PASS_LOOK_MS 2000u /* between two looks, at most */
+
 struct first_pass {
 	bool over;
 	unsigned int quiet; /* looks in a row */

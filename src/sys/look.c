@@ -77,6 +77,24 @@ int sys_each_process(int (*each)(pid_t pid, void *arg), void *arg)
 	return r;
 }
 
+int sys_each_argument(pid_t pid, int (*each)(const char *word, void *arg), void *arg)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *word = NULL;
+	size_t room = 0;
+	char path[64];
+	int r = 0;
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (!r && getdelim(&word, &room, '\0', file) > 0)
+		r = each(word, arg);
+	return r;
+}
+
 int sys_process_variable(pid_t pid, const char *name, char *value, size_t size)
 {
 	_cleanup_fclose_ FILE *file = NULL;

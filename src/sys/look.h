@@ -16,6 +16,8 @@ int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg
 
 /* Calls each() with every process of the host that is in /proc. */
 int sys_each_process(int (*each)(pid_t pid, void *arg), void *arg);
+/* Calls each() with every word of a process's command line. */
+int sys_each_argument(pid_t pid, int (*each)(const char *word, void *arg), void *arg);
 /* The value that a variable had when the process began its program; -ENOENT: it had none. */
 int sys_process_variable(pid_t pid, const char *name, char *value, size_t size);
 /* The user of a process. */

@@ -276,7 +276,8 @@ struct ps_agent_stats {
 	uint64_t batches;      /* of closed pages; while one lasts, writes to them wait */
 	uint64_t stall_ns;     /* how long they lasted, all together */
 	uint64_t stall_max_ns; /* and the longest */
-	uint64_t spare[7];
+	uint64_t first_pass;   /* 1: it is under way */
+	uint64_t spare[6];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 

@@ -298,6 +298,13 @@ TEST("a new VM's first pass is fast with the defaults, and not if Mem.ShareRateF
 	REQUIRE_WITHIN(10000, json_says("slow", "\"state\": \"sharing\""));
 	t_sleep(5);
 	CHECK_LT(t_api_number(&d, "/v1/vms/slow", "SHRD"), 4 << 20);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "list"), 0);
+	CHECK_IN("\nfirst pass ", out);
+	CHECK_IN(" %, done in ", out);
+	/* GRANT is true all the same: looks are a quarter of a minute apart at best */
+	CHECK_LT(t_api_number(&d, "/v1/vms/slow", "GRANT"), 20 << 20);
+	REQUIRE_EQ(write(vm.input, "u", 1), 1);
+	REQUIRE_WITHIN(9000, t_api_number(&d, "/v1/vms/slow", "GRANT") >= 32 << 20);
 	end_vm(&vm);
 	t_daemon_free(&d);
 }
