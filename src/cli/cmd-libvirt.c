@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt: a domain that libvirt starts has the agent in it, or has it no more; and what is lacking.
+ * libvirt: a domain that libvirt starts has the agent in it, or has it no more; and what is
+ * lacking.
  *
- * enable goes from the host to the VM, disable back: at no moment is a domain set up for an agent that
- * the host would keep from its work. Both may be run again at any time, and then change what is left
- * to change. A VM that runs is not touched: it has what it was started with.
+ * enable goes from the host to the VM, disable back: at no moment is a domain set up for an agent
+ * that the host would keep from its work. Both may be run again at any time, and then change what
+ * is left to change. A VM that runs is not touched: it has what it was started with.
  *
- * Two administrators at once: one at a time edits the host's files (a lock on libvirt's folder). The
- * domain's XML has no such lock; who edits it in the same second by other means may lose his change,
- * as with "virsh edit".
+ * Two administrators at once: one at a time edits the host's files (a lock on libvirt's folder).
+ * The domain's XML has no such lock; who edits it in the same second by other means may lose his
+ * change, as with "virsh edit".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -147,7 +148,7 @@ static void then_restart(struct edit *edit)
 			     "it reads qemu.conf at its start; VMs run on");
 }
 
-/* ---- enable --------------------------------------------------------------------------------- */
+/* ---- enable ---------------------------------------------------------------------------------- */
 
 static int enable_domain(struct edit *edit, const char *salt_file)
 {
@@ -194,7 +195,7 @@ static int enable(const struct args *args)
 	return journal_end(&edit.libvirt.journal);
 }
 
-/* ---- disable -------------------------------------------------------------------------------- */
+/* ---- disable --------------------------------------------------------------------------------- */
 
 struct others {
 	const struct domain *own;
@@ -256,7 +257,7 @@ static int disable(const struct args *args)
 	return journal_end(&edit.libvirt.journal);
 }
 
-/* ---- the command ---------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int check(const struct args *args)
 {

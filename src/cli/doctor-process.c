@@ -2,8 +2,8 @@
 /*
  * doctor-process: what of one process's memory could be shared, and for the rest why not and what
  * would do. It reads /proc as an outsider: the process is not stopped and need not have the agent.
- * What the process itself may do comes first (doctor-rights.c): where the agent has no right to work,
- * nothing that the VMM offers explains anything.
+ * What the process itself may do comes first (doctor-rights.c): where the agent has no right to
+ * work, nothing that the VMM offers explains anything.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * doctor-rights: may the agent in one process do its work there? Judged by that process: its user and
- * groups, its root folder (under libvirt with a /dev of its own), its cgroup, its AppArmor label, and
- * what its environment says. What this user may, and what the host's /dev has, is another question:
- * the doctor used to answer that one, and to blame QEMU's settings for the rest.
+ * doctor-rights: may the agent in one process do its work there? Judged by that process: its user
+ * and groups, its root folder (under libvirt with a /dev of its own), its cgroup, its AppArmor
+ * label, and what its environment says. What this user may, and what the host's /dev has, is
+ * another question: the doctor used to answer that one, and to blame QEMU's settings for the rest.
  *
  * Opening is tried in the process's place (sys/creds.h); a cgroup's devices and a label are read,
- * because trying would mean to join them. A list of devices of cgroup v2 is a program that nobody can
- * read; the text says so.
+ * because trying would mean to join them. A list of devices of cgroup v2 is a program that nobody
+ * can read; the text says so.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +37,7 @@ struct who {
 	bool has_ptrace;       /* CAP_SYS_PTRACE: the system call is enough */
 };
 
-/* ---- who it is ------------------------------------------------------------------------------ */
+/* ---- who it is ------------------------------------------------------------------------------- */
 
 static int read_proc(pid_t pid, const char *name, char **text)
 {
@@ -112,7 +112,7 @@ static void say_who(struct report *report, const struct who *who)
 		   who->is_libvirt ? ", by libvirt" : "");
 }
 
-/* ---- what it may ---------------------------------------------------------------------------- */
+/* ---- what it may ----------------------------------------------------------------------------- */
 
 static bool cannot_try(struct report *report, const char *check, const struct who *who)
 {
@@ -282,7 +282,7 @@ bool doctor_rights(struct report *report, pid_t pid, const struct doctor_env *en
 	return check_environment(report, &who, env) && fine;
 }
 
-/* ---- its environment ------------------------------------------------------------------------ */
+/* ---- its environment ------------------------------------------------------------------------- */
 
 /* The variable's value, if the word sets it. */
 static const char *value_of(const char *word, const char *name)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt-check: every condition that a VM under libvirt must meet before it shares, each tried as the
- * user that VMs run as, and each with the command that mends it. The order is that in which they would
- * be met: the first that is missing is the one to mend first.
+ * libvirt-check: every condition that a VM under libvirt must meet before it shares, each tried as
+ * the user that VMs run as, and each with the command that mends it. The order is that in which
+ * they would be met: the first that is missing is the one to mend first.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ static void check_path(struct look *look, const char *check, const char *path, e
 			   does, path);
 }
 
-/* ---- the host ------------------------------------------------------------------------------- */
+/* ---- the host -------------------------------------------------------------------------------- */
 
 static void check_agent(struct look *look)
 {
@@ -139,10 +139,9 @@ static void check_apparmor(struct look *look)
 		report_add(&look->report, "AppArmor", FINDING_OK, NULL,
 			   "VMs started from now on may use the agent");
 	else
-		report_add(
-			&look->report, "AppArmor", FINDING_MISSING, enable_command(look, mend),
-			"the profile of VMs does not let them use this agent (" LIBVIRT_APPARMOR_LOCAL
-			")");
+		report_add(&look->report, "AppArmor", FINDING_MISSING, enable_command(look, mend),
+			   "VMs' profile does not let them use this agent (" LIBVIRT_APPARMOR_LOCAL
+			   ")");
 }
 
 static void check_host(struct look *look)
@@ -156,7 +155,7 @@ static void check_host(struct look *look)
 	check_apparmor(look);
 }
 
-/* ---- a domain ------------------------------------------------------------------------------- */
+/* ---- a domain -------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *why;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt-conf: cgroup_device_acl of qemu.conf. libvirt gives a VM's process a /dev of its own and a
- * list of devices in its cgroup; both are made of this list, and userfaultfd is not in the default.
+ * libvirt-conf: cgroup_device_acl of qemu.conf. libvirt gives a VM's process a /dev of its own and
+ * a list of devices in its cgroup; both are made of this list, and userfaultfd is not in the
+ * default.
  *
  * The file is read by libvirt's own grammar: comments, NAME = VALUE, a value being a number, a
  * string ("", '' or """ """) or a list of them. Two cases:

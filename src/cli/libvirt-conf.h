@@ -11,7 +11,8 @@
  * libvirt accepts; *line (may be NULL) is where. */
 int conf_look(const char *text, bool *allowed, unsigned int *line);
 
-/* The text with the device; -EALREADY where it is there, -EINVAL as above. 0: *edited, to be freed. */
+/* The text with the device; -EALREADY where it is there, -EINVAL as above. 0: *edited, to be
+ * freed. */
 int conf_enable(const char *text, char **edited, unsigned int *line);
 
 /* The text as it was before conf_enable(); -ENOENT where nothing in it is ours. */

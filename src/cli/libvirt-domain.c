@@ -9,13 +9,14 @@
  *	  <qemu:env name='PSHARE_SALT_FILE' value='...'/>
  *	</qemu:commandline>
  *
- * Rejected: a wrapper as <emulator>. libvirt runs an emulator to ask what it can do, as another user
- * and without the variables of a session, and keeps the answer until the FILE changes: a wrapper
- * hides every update of QEMU. AppArmor lets libvirtd execute what lies in few folders. And a VM that
- * migrates to a host without the wrapper does not start; one whose LD_PRELOAD is not there does.
+ * Rejected: a wrapper as <emulator>. libvirt runs an emulator to ask what it can do, as another
+ * user and without the variables of a session, and keeps the answer until the FILE changes: a
+ * wrapper hides every update of QEMU. AppArmor lets libvirtd execute what lies in few folders. And
+ * a VM that migrates to a host without the wrapper does not start; one whose LD_PRELOAD is not
+ * there does.
  *
- * The VM's name is not set: the agent takes it from QEMU's command line, so it is libvirt's own, also
- * after "virsh domrename".
+ * The VM's name is not set: the agent takes it from QEMU's command line, so it is libvirt's own,
+ * also after "virsh domrename".
  *
  * What an administrator set by the same means stays: his LD_PRELOAD is kept behind the agent, and
  * other variables and arguments are not touched. So the XML is its own record of the change. The
@@ -45,7 +46,7 @@ static const xmlChar *x(const char *text)
 	return (const xmlChar *)text;
 }
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* No network, no entities of its own: libvirt writes none, and nobody else has a reason to. */
 static int parse(const char *xml, const char *root, xmlDocPtr *out)
@@ -130,7 +131,7 @@ static char *child_text(xmlNodePtr node, const char *name)
 	return at ? (char *)xmlNodeGetContent(at) : NULL;
 }
 
-/* ---- a list of libraries -------------------------------------------------------------------- */
+/* ---- a list of libraries --------------------------------------------------------------------- */
 
 /* One item of an LD_PRELOAD: is it an agent, of whatever version or folder? */
 static bool is_agent(const char *item, size_t length)
@@ -177,7 +178,7 @@ static char *without_agents(const char *list)
 	return rest;
 }
 
-/* ---- what it is ----------------------------------------------------------------------------- */
+/* ---- what it is ------------------------------------------------------------------------------ */
 
 static bool is_shared(xmlNodePtr backing)
 {
@@ -254,7 +255,7 @@ int domain_look(const char *xml, struct domain **out)
 	return 0;
 }
 
-/* ---- editing -------------------------------------------------------------------------------- */
+/* ---- editing --------------------------------------------------------------------------------- */
 
 static int print(xmlDocPtr doc, char **edited)
 {
@@ -390,7 +391,7 @@ int domain_disable(const char *xml, char **edited)
 	return print(doc, edited);
 }
 
-/* ---- capabilities --------------------------------------------------------------------------- */
+/* ---- capabilities ---------------------------------------------------------------------------- */
 
 /* <baselabel type='kvm'>+64055:+64055</baselabel> of the model "dac" */
 static void take_owner(xmlNodePtr model, struct host_caps *caps)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libvirt-domain: the XML of a domain, with and without the agent. Pure; libxml2 does the parsing. */
+/* libvirt-domain: the XML of a domain, with and without the agent. Pure. */
 #ifndef PSHARE_CLI_LIBVIRT_DOMAIN_H
 #define PSHARE_CLI_LIBVIRT_DOMAIN_H
 

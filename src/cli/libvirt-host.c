@@ -2,10 +2,12 @@
 /*
  * libvirt-host: what stands between a VM of qemu:///system and its agent, once for all VMs.
  *
- *	/dev/userfaultfd	is root's (and the group pshare's). VMs run as another user: an entry for
- *				him in its access control list, and a tmpfiles.d file for the next boot.
- *				Not membership in the group pshare: that may set everybody's settings.
- *	qemu.conf		libvirt gives each VM a /dev and a device list of its own (libvirt-conf.c)
+ *	/dev/userfaultfd	is root's (and the group pshare's). VMs run as another user: an
+ *				entry for him in its access control list, and a tmpfiles.d file for
+ *				the next boot. Not membership in the group pshare: that may set
+ *				everybody's settings.
+ *	qemu.conf		libvirt gives each VM a /dev and a device list of its own
+ *				(libvirt-conf.c)
  *	AppArmor		one rule each for what the agent opens, in the file that Debian's
  *				profile includes for this purpose
  *
@@ -34,7 +36,7 @@
 #define TMPFILES TMPFILES_DIR "/pshare-libvirt.conf"
 #define ACCESS_RW 6u
 
-/* ---- /dev/userfaultfd ----------------------------------------------------------------------- */
+/* ---- /dev/userfaultfd ------------------------------------------------------------------------ */
 
 static void record_path(const struct libvirt *libvirt, char path[PATH_MAX])
 {
@@ -129,7 +131,7 @@ static int disable_device(struct libvirt *libvirt)
 	return r;
 }
 
-/* ---- qemu.conf ------------------------------------------------------------------------------ */
+/* ---- qemu.conf ------------------------------------------------------------------------------- */
 
 static int say_conf(int r, unsigned int line)
 {
@@ -175,7 +177,7 @@ static int disable_conf(struct libvirt *libvirt)
 				 "cgroup_device_acl is what it was");
 }
 
-/* ---- AppArmor ------------------------------------------------------------------------------- */
+/* ---- AppArmor -------------------------------------------------------------------------------- */
 
 /* Everything else means something in a rule, or may come to. */
 static bool is_plain(const char *path)
@@ -234,7 +236,7 @@ static int enable_apparmor(struct libvirt *libvirt)
 	return r ? say_apparmor(r) :
 		   journal_write(
 			   &libvirt->journal, LIBVIRT_APPARMOR_LOCAL, edited,
-			   "VMs may open the agent, its socket, their own salt and " LIBVIRT_DEVICE);
+			   "VMs may open the agent, its socket, their salt and " LIBVIRT_DEVICE);
 }
 
 static int disable_apparmor(struct libvirt *libvirt)
@@ -253,7 +255,7 @@ static int disable_apparmor(struct libvirt *libvirt)
 				 "the rules are taken out");
 }
 
-/* ---- all of it ------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 int libvirt_host_enable(struct libvirt *libvirt)
 {

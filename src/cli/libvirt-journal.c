@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt-journal: nothing of an administrator's is changed without a line that says what and where.
- * The line comes after the change, so a line that is there is true; with --dry-run it is the same
- * line, and "would". A run that fails in the middle has said what it did, and may be run again.
+ * libvirt-journal: nothing of an administrator's is changed without a line that says what and
+ * where. The line comes after the change, so a line that is there is true; with --dry-run it is the
+ * same line, and "would". A run that fails in the middle has said what it did, and may be run
+ * again.
  */
 #include <errno.h>
 #include <stdarg.h>

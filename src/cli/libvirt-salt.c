@@ -5,8 +5,9 @@
  * An administrator's salt file is root's, mode 0600, and stays so. Under libvirt the process that
  * needs it is libvirt-qemu's from its first instruction on, so it gets a copy: one a VM, named
  * libvirt-UUID.salt as AppArmor names the VM's profile, of root and the group of the VMs, which may
- * read it. libvirt runs all VMs as one user: only AppArmor keeps one from reading what is another's,
- * salts as well as disks; its rule (libvirt-host.c) lets each VM read the copy of its own name alone.
+ * read it. libvirt runs all VMs as one user: only AppArmor keeps one from reading what is
+ * another's, salts as well as disks; its rule (libvirt-host.c) lets each VM read the copy of its
+ * own name alone.
  *
  * Rejected: to give the file itself to that group. It is used by several VMs, so no rule could tell
  * them apart, and to undo it exactly a record of the former mode would be needed.
@@ -107,8 +108,8 @@ static int put_copy(struct libvirt *libvirt, const char *path, const struct salt
 	return r;
 }
 
-/* No salt is asked for and none is to be cleared: what there is stays. *path is NULL for no salt, and
- * else a string of the caller's domain or of this process. */
+/* No salt is asked for and none is to be cleared: what there is stays. *path is NULL for no salt,
+ * and else a string of the caller's domain or of this process. */
 int libvirt_salt_enable(struct libvirt *libvirt, const struct domain *domain, const char **path)
 {
 	static char copy[PATH_MAX];

@@ -3,9 +3,9 @@
  * libvirt-virsh: libvirt is asked through its own command, executed without a shell.
  *
  * Rejected: libvirt's library. Every pshare would be linked with it, and most hosts' never asks it.
- * virsh speaks to whatever daemon the connection means (libvirtd or virtqemud, started on demand for
- * a session), and what is used of it is stable: dumpxml, define, list, capabilities. Its XML and its
- * UUIDs are for programs; its texts are translated and are only ever repeated.
+ * virsh speaks to whatever daemon the connection means (libvirtd or virtqemud, started on demand
+ * for a session), and what is used of it is stable: dumpxml, define, list, capabilities. Its XML
+ * and its UUIDs are for programs; its texts are translated and are only ever repeated.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -98,7 +98,7 @@ int libvirt_each_enabled(const struct libvirt *libvirt,
 	return r;
 }
 
-/* ---- the daemon that reads qemu.conf ------------------------------------------------------- */
+/* ---- the daemon that reads qemu.conf --------------------------------------------------------- */
 
 static const char *const pid_files[] = {"/run/virtqemud.pid", "/run/libvirtd.pid"};
 
@@ -140,7 +140,7 @@ bool libvirt_daemon_is_older(const char *path)
 	return started < file.changed;
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int find_uri(struct libvirt *libvirt)
 {

@@ -31,7 +31,8 @@ struct libvirt {
 
 /* libvirt-virsh.c */
 int libvirt_open(struct libvirt *libvirt, const struct args *args);
-/* words: up to four, NULL terminated; input (or NULL) is virsh's standard input. *output to be freed. */
+/* words: up to four, NULL terminated; input (or NULL) is virsh's standard input. *output is to be
+ * freed. */
 int libvirt_virsh(const struct libvirt *libvirt, const char *input, char **output,
 		  const char *const words[]);
 #define VIRSH(libvirt, input, output, ...) \

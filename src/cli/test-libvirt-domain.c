@@ -168,8 +168,8 @@ TEST("what is no domain, or more than one should read, is refused")
 		"<domain><name>x</name><uuid>" UUID "</uuid></domain>",
 		/* entities: of a file, and of a billion laughs */
 		"<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>" DOMAIN("", "&e;"),
-		"<!DOCTYPE domain [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;'>]>" DOMAIN(
-			"", "&b;"),
+		"<!DOCTYPE domain [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;'>]>" DOMAIN("",
+											     "&b;"),
 		DOMAIN("", "") "trailing",
 	};
 	struct domain *domain = NULL;

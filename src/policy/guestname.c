@@ -3,8 +3,8 @@
  * guestname: "-name guest=web1,debug-threads=on", as libvirt writes it, or "-name web1".
  *
  * QEMU takes one hyphen or two, an option without a key as the guest, ",," for a comma in a value,
- * and the last of several. Whatever a name of ours may not hold becomes '_', so different guests may
- * come out equal: the daemon tells VMs of one name apart. A name that is too long is cut.
+ * and the last of several. Whatever a name of ours may not hold becomes '_', so different guests
+ * may come out equal: the daemon tells VMs of one name apart. A name that is too long is cut.
  *
  * Limit: any word "-name" is taken for the option, also where it is another option's value. QEMU's
  * options are hundreds, and no list of those with a value would stay right.

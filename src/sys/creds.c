@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * creds: a child takes another's root folder, groups and ids, and tries. Modes, access control lists,
- * missing devices, folders that may not be entered: the kernel knows all of it.
+ * creds: a child takes another's root folder, groups and ids, and tries. Modes, access control
+ * lists, missing devices, folders that may not be entered: the kernel knows all of it.
  *
- * Limits: the child stays in this process's cgroup and under its security label, so a device list of
- * a cgroup and AppArmor say nothing here.
+ * Limits: the child stays in this process's cgroup and under its security label, so a device list
+ * of a cgroup and AppArmor say nothing here.
  */
 #include "sys/creds.h"
 

@@ -39,7 +39,7 @@ void box_need(void)
 		SKIP("this kernel has no /dev/userfaultfd");
 }
 
-/* ---- the box -------------------------------------------------------------------------------- */
+/* ---- the box --------------------------------------------------------------------------------- */
 
 static void empty(const char *folder)
 {
@@ -75,8 +75,8 @@ static void node(const char *folder, const char *name, unsigned int mode, gid_t 
 	REQUIRE_SYS(chmod(to, mode));
 }
 
-/* A whole /dev: libvirt hands mounts below /dev on to its VMs, so a node that is mounted over another
- * would be seen by all of them. */
+/* A whole /dev: libvirt hands mounts below /dev on to its VMs, so a node that is mounted over
+ * another would be seen by all of them. */
 static void own_devices(void)
 {
 	static const char *const everybodys[] = {"null",    "zero", "full", "random",
@@ -179,7 +179,7 @@ void box_run(void (*body)(void))
 		exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-/* ---- libvirt in it -------------------------------------------------------------------------- */
+/* ---- libvirt in it --------------------------------------------------------------------------- */
 
 static void start(const char *program)
 {

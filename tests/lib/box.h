@@ -3,10 +3,10 @@
  * box: a host in the host, for a libvirt that a test may do with as it likes.
  *
  * A mount, a process and a network namespace: /etc is a copy; /run, /var/lib, /var/log, /var/cache
- * and /opt are empty; /dev has the few nodes that are needed, with Debian's modes;
- * no network but lo; the only libvirt in it is the one that is started there. Process 1 reaps, which
- * libvirt waits for with each of its probes, and whatever is left dies with it. The machine's own
- * libvirt, domains and settings are neither seen nor touched.
+ * and /opt are empty; /dev has the few nodes that are needed, with Debian's modes; no network but
+ * lo; the only libvirt in it is the one that is started there. Process 1 reaps, which libvirt waits
+ * for with each of its probes, and whatever is left dies with it. The machine's own libvirt,
+ * domains and settings are neither seen nor touched.
  *
  * Not of the box: cgroups, of which libvirt makes its own below the test's; they are removed.
  */

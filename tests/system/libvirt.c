@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt: pshare libvirt with a real libvirtd, as Debian sets it up: VMs run as libvirt-qemu, with a
- * /dev of their own, in a sandbox. Each test has a host of its own (lib/box.h). Guests are emulated.
+ * libvirt: pshare libvirt with a real libvirtd, as Debian sets it up: VMs run as libvirt-qemu, with
+ * a /dev of their own, in a sandbox. Each test has a host of its own (lib/box.h). Guests are
+ * emulated.
  */
 #include <grp.h>
 #include <pwd.h>
@@ -168,7 +169,7 @@ static double saved_mib(const char *name)
 	char path[128];
 
 	snprintf(path, sizeof(path), "/v1/vms/%s", name);
-	return t_api_number(&daemon_in_box, path, "saved") / MIB;
+	return t_api_number(&daemon_in_box, path, "SHRDSVD") / MIB;
 }
 
 /* What a process of libvirt's is like, or the rest of the test means nothing. */
@@ -282,7 +283,7 @@ static void name_each_condition(void)
 	CHECK_FINDS("missing  running", "runs without the agent");
 	CHECK_EQ(BOX_VIRSH(NULL, "destroy", "web1"), 0);
 
-	/* libvirtd has not read its file: the VM's /dev lacks the device, and that is what is said */
+	/* libvirtd has not read its file: the VM's /dev lacks the device, and so it is said */
 	start("web1");
 	snprintf(box_out, sizeof(box_out), "%d", pid_of("web1"));
 	CHECK_EQ(PSHARE("doctor", "--pid", box_out), 1);
@@ -304,7 +305,7 @@ TEST_SECONDS("check and doctor name each condition that is not met, and what men
 	box_run(name_each_condition);
 }
 
-/* ---- other people's edits --------------------------------------------------------------------- */
+/* ---- other people's edits -------------------------------------------------------------------- */
 
 static void leave_others_alone(void)
 {
@@ -354,7 +355,7 @@ TEST_SECONDS("a dry run changes nothing, twice is once, and others' edits stay",
 	box_run(leave_others_alone);
 }
 
-/* ---- a user's own libvirt --------------------------------------------------------------------- */
+/* ---- a user's own libvirt -------------------------------------------------------------------- */
 
 #define HOME "/run/home"
 #define AS_USER                                                                             \
@@ -420,7 +421,7 @@ TEST_SECONDS("a user's own session works the same, with nothing of the host's ch
 	box_run(share_in_a_session);
 }
 
-/* ---- AppArmor ---------------------------------------------------------------------------------- */
+/* ---- AppArmor -------------------------------------------------------------------------------- */
 
 /* The kernel may have none; the language and what the rules come to are checked all the same. */
 static void compile_profile(void)
@@ -458,7 +459,7 @@ TEST_SECONDS("AppArmor's compiler takes the rules, and each VM may read its own 
 	box_run(compile_profile);
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void refuse(void)
 {
