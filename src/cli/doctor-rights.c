@@ -91,7 +91,7 @@ static int look(struct who *who, pid_t pid)
 	r = sys_creds_of_process(pid, &who->creds);
 	if (r)
 		return r;
-	sys_user_name(who->creds.uid, who->user);
+	sys_user_name(who->creds.uid, who->user, sizeof(who->user));
 	take_label(who);
 	take_capabilities(who);
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);

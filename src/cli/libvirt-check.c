@@ -14,6 +14,7 @@
 #include "cli/libvirt.h"
 #include "sys/creds.h"
 #include "sys/file.h"
+#include "sys/look.h"
 #include "sys/path.h"
 #include "sys/proc.h"
 
@@ -340,7 +341,7 @@ int libvirt_check(struct libvirt *libvirt, const char *domain)
 
 	if (sys_creds_of_user(libvirt->uid, libvirt->gid, &look.creds) || report_init(&look.report))
 		return say_error(CLI_FAILED, "out of memory");
-	sys_user_name(libvirt->uid, look.user);
+	sys_user_name(libvirt->uid, look.user, sizeof(look.user));
 	r = domain ? check_named(&look, domain) : check_all(&look);
 	if (!r)
 		r = report_print(&look.report, libvirt->args->json);

@@ -27,6 +27,7 @@
 #include "sys/creds.h"
 #include "sys/file.h"
 #include "sys/launch.h"
+#include "sys/look.h"
 #include "sys/path.h"
 #include "sys/proc.h"
 #include "sys/run.h"
@@ -100,7 +101,7 @@ static int enable_device(struct libvirt *libvirt)
 	r = libvirt->journal.dry ? 0 : give_device(libvirt);
 	if (r)
 		return r;
-	sys_user_name(libvirt->uid, user);
+	sys_user_name(libvirt->uid, user, sizeof(user));
 	journal_change(&libvirt->journal, LIBVIRT_DEVICE, "user %s, as whom VMs run, may open it",
 		       user);
 	return keep_over_boot(libvirt, user);

@@ -87,16 +87,6 @@ int sys_creds_of_user(uid_t uid, gid_t gid, struct sys_creds *creds)
 	return 0;
 }
 
-void sys_user_name(uid_t uid, char name[SYS_USER_MAX])
-{
-	struct passwd *user = getpwuid(uid);
-
-	if (user)
-		snprintf(name, SYS_USER_MAX, "%s", user->pw_name);
-	else
-		snprintf(name, SYS_USER_MAX, "%u", uid);
-}
-
 static int try_it(const char *path, enum sys_try what)
 {
 	int fd;

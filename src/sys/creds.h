@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #define SYS_GROUPS_MAX 256
-#define SYS_USER_MAX 64
+#define SYS_USER_MAX 64 /* for sys_user_name() of sys/look.h */
 
 struct sys_creds {
 	uid_t uid;
@@ -21,9 +21,6 @@ struct sys_creds {
 int sys_creds_of_process(pid_t pid, struct sys_creds *creds);
 /* Of a user in this group, with all groups that he is a member of. */
 int sys_creds_of_user(uid_t uid, gid_t gid, struct sys_creds *creds);
-
-/* The name of a user, or his number as text. */
-void sys_user_name(uid_t uid, char name[SYS_USER_MAX]);
 
 enum sys_try {
 	SYS_TRY_READ,
