@@ -58,7 +58,7 @@ struct args {
 	const char *salt_env;
 	const char *vm;
 	const char *connect; /* libvirt's URI */
-	double watch_s; /* 0: not given */
+	double watch_s;	     /* 0: not given */
 	bool wait_settled;
 	double settled_s; /* 0: as long as it takes */
 	int pid;	  /* 0: not given */

@@ -178,10 +178,11 @@ static int enable(const struct args *args)
 	const char *salt_file = NULL;
 	int r = edit_init(&edit, args);
 
-	if (!r && !edit.libvirt.session)
-		r = libvirt_host_enable(&edit.libvirt);
+	/* what is the caller's to give is refused before anything of the host's is changed */
 	if (!r)
 		r = libvirt_salt_enable(&edit.libvirt, edit.domain, &salt_file);
+	if (!r && !edit.libvirt.session)
+		r = libvirt_host_enable(&edit.libvirt);
 	if (!r)
 		r = enable_domain(&edit, salt_file);
 	if (r)
