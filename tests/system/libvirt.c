@@ -108,6 +108,94 @@ static bool finds(const char *state, const char *text)
 
 /* ---- VMs from their first line to their last ------------------------------------------------- */
 
+static double saved_mib(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/v1/vms/%s", name);
+	return t_api_number(&daemon_in_box, path, "SHRDSVD") / MIB;
+}
+
+/* What a process of libvirt's is like, or the rest of the test means nothing. */
+static void check_confined(const char *name)
+{
+	char path[64], status[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid_of(name));
+	REQUIRE_GT(t_slurp(path, status, sizeof(status)), 0);
+	snprintf(path, sizeof(path), "Uid:\t%u", getpwnam("libvirt-qemu")->pw_uid);
+	CHECK_IN(path, status);
+	CHECK_IN("Seccomp:\t2", status);
+}
+
+static void share_as_libvirt_does(void)
+{
+	char *etc, *xml, *again;
+
+	start_daemon();
+	box_libvirt_start();
+	define("web1", "", "");
+	define("web2", "", "");
+	xml = xml_of("web1");
+	write_file("/opt/tenant.salt", "a secret\n", 0600);
+	etc = box_listing("/etc");
+
+	REQUIRE_EQ(LIBVIRT("enable", "web1", "--salt-file", "/opt/tenant.salt"), 0);
+	CHECK_IN("then: systemctl restart libvirtd", out);
+	REQUIRE_EQ(LIBVIRT("enable", "web2", "--salt-file", "/opt/tenant.salt"), 0);
+	CHECK_EQ(LIBVIRT("check"), 1);
+	CHECK_FINDS("missing  qemu.conf", "has not read it");
+	box_libvirt_end();
+	box_libvirt_start();
+	CHECK_EQ(LIBVIRT("check"), 0);
+
+	start("web1");
+	start("web2");
+	check_confined("web1");
+	/* firmware is all that runs in them, and it is the same */
+	REQUIRE_WITHIN(120000, saved_mib("web1") > 0 && saved_mib("web2") > 0);
+	CHECK_EQ(LIBVIRT("check"), 0);
+	CHECK_FINDS("ok       running", "web1 shares, as VM web1");
+	snprintf(box_out, sizeof(box_out), "%d", pid_of("web2"));
+	CHECK_EQ(PSHARE("doctor", "--pid", box_out), 0);
+	CHECK_FINDS("ok       userfaultfd", "user libvirt-qemu may open");
+	CHECK_FINDS("ok       daemon", "knows it as VM web2");
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "grep", "-rqs", "a secret", "/var/log", "/run"), 1);
+
+	/* the first to go leaves what the other needs */
+	REQUIRE_EQ(LIBVIRT("disable", "web1"), 0);
+	CHECK_IN("then: virsh -c qemu:///system shutdown web1", out);
+	CHECK(!strstr(out, "qemu.conf"));
+	CHECK_EQ(LIBVIRT("check", "web2"), 0);
+	CHECK_EQ(BOX_VIRSH(NULL, "destroy", "web1"), 0);
+	CHECK_EQ(BOX_VIRSH(NULL, "destroy", "web2"), 0);
+	REQUIRE_EQ(LIBVIRT("disable", "web2"), 0);
+	CHECK_IN("qemu.conf", out);
+	again = box_listing("/etc");
+	CHECK_STR(again, etc);
+	free(again);
+	again = xml_of("web1");
+	CHECK_STR(again, xml);
+	CHECK_EQ(access("/var/lib/pshare-libvirt", F_OK), -1);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "stat", "-c", "%a %U %G", "/dev/userfaultfd"), 0);
+	CHECK_STR(out, "600 root root\n");
+	CHECK_EQ(LIBVIRT("disable", "web2"), 0);
+	CHECK_IN("nothing to change\n", out);
+	free(etc);
+	free(xml);
+	free(again);
+	t_daemon_kill(&daemon_in_box, SIGTERM);
+}
+
+TEST_SECONDS("VMs of libvirt are enabled, share under their own names, and all is as it was", 240)
+{
+	t_need_product();
+	box_need();
+	box_run(share_as_libvirt_does);
+}
+
+/* ---- guests ---------------------------------------------------------------------------------- */
+
 #define GUEST "/opt/guest"
 
 static char images[512]; /* made before the box, which has no network */
@@ -164,96 +252,37 @@ static void ask(const char *name, const char *seconds, const char *command)
 		FAIL("guest %s, %s: %s", name, command, out);
 }
 
-static double saved_mib(const char *name)
+static void share_debian(void)
 {
-	char path[128];
-
-	snprintf(path, sizeof(path), "/v1/vms/%s", name);
-	return t_api_number(&daemon_in_box, path, "SHRDSVD") / MIB;
-}
-
-/* What a process of libvirt's is like, or the rest of the test means nothing. */
-static void check_confined(const char *name)
-{
-	char path[64], status[8192];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid_of(name));
-	REQUIRE_GT(t_slurp(path, status, sizeof(status)), 0);
-	snprintf(path, sizeof(path), "Uid:\t%u", getpwnam("libvirt-qemu")->pw_uid);
-	CHECK_IN(path, status);
-	CHECK_IN("Seccomp:\t2", status);
-}
-
-static void share_as_libvirt_does(void)
-{
-	char *etc, *xml, *again;
-
 	bring_images();
 	start_daemon();
 	box_libvirt_start();
 	define_guest("web1");
 	define_guest("web2");
-	xml = xml_of("web1");
 	write_file("/opt/tenant.salt", "a secret\n", 0600);
-	etc = box_listing("/etc");
-
 	REQUIRE_EQ(LIBVIRT("enable", "web1", "--salt-file", "/opt/tenant.salt"), 0);
-	CHECK_IN("then: systemctl restart libvirtd", out);
 	REQUIRE_EQ(LIBVIRT("enable", "web2", "--salt-file", "/opt/tenant.salt"), 0);
-	CHECK_EQ(LIBVIRT("check"), 1);
-	CHECK_FINDS("missing  qemu.conf", "has not read it");
 	box_libvirt_end();
 	box_libvirt_start();
-	CHECK_EQ(LIBVIRT("check"), 0);
-
 	start("web1");
 	start("web2");
-	check_confined("web1");
 	ask("web1", "240", "hello");
 	ask("web2", "240", "hello");
 	REQUIRE_WITHIN(120000, saved_mib("web1") > 20 && saved_mib("web2") > 20);
-	CHECK_EQ(LIBVIRT("check"), 0);
-	CHECK_FINDS("ok       running", "web1 shares, as VM web1");
-	snprintf(box_out, sizeof(box_out), "%d", pid_of("web2"));
-	CHECK_EQ(PSHARE("doctor", "--pid", box_out), 0);
-	CHECK_FINDS("ok       userfaultfd", "user libvirt-qemu may open");
-	CHECK_FINDS("ok       daemon", "knows it as VM web2");
-	CHECK_EQ(TEST_RUN(out, sizeof(out), "grep", "-rqs", "a secret", "/var/log", "/run"), 1);
 	ask("web1", "60", "verify");
 	ask("web2", "60", "verify");
-
-	/* the first to go leaves what the other needs */
-	REQUIRE_EQ(LIBVIRT("disable", "web1"), 0);
-	CHECK_IN("then: virsh -c qemu:///system shutdown web1", out);
-	CHECK(!strstr(out, "qemu.conf"));
-	CHECK_EQ(LIBVIRT("check", "web2"), 0);
-	ask("web1", "60", "verify");
 	CHECK_EQ(BOX_VIRSH(NULL, "destroy", "web1"), 0);
+	ask("web2", "60", "verify");
 	CHECK_EQ(BOX_VIRSH(NULL, "destroy", "web2"), 0);
-	REQUIRE_EQ(LIBVIRT("disable", "web2"), 0);
-	CHECK_IN("qemu.conf", out);
-	again = box_listing("/etc");
-	CHECK_STR(again, etc);
-	free(again);
-	again = xml_of("web1");
-	CHECK_STR(again, xml);
-	CHECK_EQ(access("/var/lib/pshare-libvirt", F_OK), -1);
-	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "stat", "-c", "%a %U %G", "/dev/userfaultfd"), 0);
-	CHECK_STR(out, "600 root root\n");
-	CHECK_EQ(LIBVIRT("disable", "web2"), 0);
-	CHECK_IN("nothing to change\n", out);
-	free(etc);
-	free(xml);
-	free(again);
 	t_daemon_kill(&daemon_in_box, SIGTERM);
 }
 
-TEST_SECONDS("VMs of libvirt are enabled, share under their own names, and all is as it was", 560)
+TEST_SECONDS("Debian guests of libvirt share, and find all that they had as it was", 560)
 {
 	t_need_product();
 	box_need();
 	need_images();
-	box_run(share_as_libvirt_does);
+	box_run(share_debian);
 }
 
 /* ---- what is missing, and what mends it ------------------------------------------------------ */
