@@ -3,7 +3,7 @@
  * birth: who this VM is, taken from the environment once.
  *
  *   PSHARE_RUNTIME_DIR  where agent.sock is; else /run/pshare (root), $XDG_RUNTIME_DIR/pshare
- *   PSHARE_NAME         the VM's name
+ *   PSHARE_NAME         the VM's name; else what QEMU's -name calls the guest
  *   PSHARE_SALT_FD, PSHARE_SALT_FROM  a sealed memfd that holds the salt (pshare run; saltpass.c)
  *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
  *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
@@ -25,6 +25,7 @@
 #include "agent/bringback.h"
 #include "agent/saltpass.h"
 #include "agent/say.h"
+#include "policy/guestname.h"
 #include "sys/cleanup.h"
 #include "sys/entropy.h"
 #include "sys/mapping.h"
@@ -51,12 +52,24 @@ static int agent_path(struct link *l)
 	return 0;
 }
 
+/* libvirt's name for it stands early on QEMU's command line, which may be longer than this. */
+static void take_guest_name(struct link *l)
+{
+	char words[4096];
+	int length = sys_self_words(words, sizeof(words));
+
+	if (length > 0)
+		(void)guest_name(words, (size_t)length, l->name);
+}
+
 static void take_name(struct link *l)
 {
 	const char *name = getenv("PSHARE_NAME");
 
-	if (!name)
+	if (!name) {
+		take_guest_name(l);
 		return;
+	}
 	strncpy(l->name, name, PS_NAME_MAX - 1);
 	if (ps_name_check(l->name)) {
 		agent_say("PSHARE_NAME is not a name ([A-Za-z0-9._:@-], 63 at most): not used", 0);

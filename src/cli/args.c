@@ -44,6 +44,9 @@ static const struct option_row rows[] = {
 	{OPT_WAIT_SETTLED, "wait-settled", "[SECONDS]",
 	 "wait until sharing has settled; 1 if it has not after SECONDS"},
 	{OPT_VM, "vm", "VM", "a setting of this VM, not of the host"},
+	{OPT_CONNECT, "connect", "URI",
+	 "-c too: qemu:///system (default for root) or qemu:///session"},
+	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
 	 "folder of the daemon's sockets (default: $PSHARE_RUNTIME_DIR, /run/pshare for root, "
@@ -232,6 +235,11 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_wait_settled(args, text);
 	case OPT_PID:
 		return take_pid(args, text);
+	case OPT_CONNECT:
+		return take_text(args, "connect", text, &args->connect);
+	case OPT_DRY_RUN:
+		args->dry_run = true;
+		return 0;
 	case OPT_JSON:
 		args->json = true;
 		return 0;
@@ -317,21 +325,27 @@ static int check_operands(const struct args *args)
 	return 0;
 }
 
+static const char *short_options(const struct command *command)
+{
+	return command->run == cmd_run ? "+:h" : command->run == cmd_libvirt ? ":hc:" : ":h";
+}
+
 int args_parse(struct args *args, const struct command *command, int argc, char **argv)
 {
 	struct option table[OPTIONS_MAX + 2];
-	bool seen[OPT_PID - OPT_HELP + 1] = {false};
+	bool seen[OPT_DRY_RUN - OPT_HELP + 1] = {false};
 	int c, r;
 
 	*args = (struct args){.command = command};
 	make_table(table, command);
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, command->run == cmd_run ? "+:h" : ":h", table, NULL)) !=
-	       -1) {
+	while ((c = getopt_long(argc, argv, short_options(command), table, NULL)) != -1) {
 		const char *value = optarg;
 
 		if (c == 'h')
 			c = OPT_HELP;
+		if (c == 'c')
+			c = OPT_CONNECT; /* as virsh calls it */
 		if (c == '?' || c == ':')
 			return complain(command, c, argv);
 		if (seen[c - OPT_HELP])

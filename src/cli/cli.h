@@ -42,7 +42,9 @@ enum option_id {
 	OPT_BYTES,
 	OPT_VM,
 	OPT_WAIT_SETTLED,
-	OPT_PID, /* the last */
+	OPT_PID,
+	OPT_CONNECT,
+	OPT_DRY_RUN, /* the last */
 };
 
 #define OPTIONS_MAX 8
@@ -55,7 +57,8 @@ struct args {
 	const char *salt_file;
 	const char *salt_env;
 	const char *vm;
-	double watch_s; /* 0: not given */
+	const char *connect; /* libvirt's URI */
+	double watch_s;	     /* 0: not given */
 	bool wait_settled;
 	double settled_s; /* 0: as long as it takes */
 	int pid;	  /* 0: not given */
@@ -63,6 +66,7 @@ struct args {
 	bool no_share;
 	bool clear_salt;
 	bool bytes;
+	bool dry_run;
 	bool help;
 	char **operands; /* NULL terminated */
 	int noperands;
@@ -160,6 +164,7 @@ int cmd_status(struct args *args);
 int cmd_get(struct args *args);
 int cmd_set(struct args *args);
 int cmd_doctor(struct args *args);
+int cmd_libvirt(struct args *args);
 int cmd_help(struct args *args);
 
 #endif

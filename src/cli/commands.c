@@ -80,6 +80,27 @@ const struct command commands[] = {
 		.run = cmd_doctor,
 	},
 	{
+		.name = "libvirt",
+		.usage =
+			"{enable | disable} DOMAIN [--salt-file F | --salt-env VAR | --clear-salt]\n"
+			"       [--connect URI] [--dry-run] [--json] [--runtime-dir DIR]\n"
+			"       pshare libvirt check [DOMAIN] [--connect URI] [--json] "
+			"[--runtime-dir DIR]",
+		.summary = "have libvirt start a domain with the agent",
+		.details =
+			"enable   the domain starts with the agent from now on: its XML, and once for\n"
+			"         all domains qemu.conf, AppArmor's profile and the rights on\n"
+			"         /dev/userfaultfd. Each change is printed. A VM that runs is not touched\n"
+			"disable  all of it as it was; what domains share goes with the last\n"
+			"check    each condition, and the command that mends it; without DOMAIN those of\n"
+			"         all that are enabled. Exits with 1 if one is not met\n",
+		.options = {OPT_CONNECT, OPT_SALT_FILE, OPT_SALT_ENV, OPT_CLEAR_SALT, OPT_DRY_RUN,
+			    OPT_JSON, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 2,
+		.run = cmd_libvirt,
+	},
+	{
 		.name = "help",
 		.usage = "[COMMAND]",
 		.summary = "this text, or that of a command",

@@ -2,6 +2,8 @@
 /*
  * doctor-process: what of one process's memory could be shared, and for the rest why not and what
  * would do. It reads /proc as an outsider: the process is not stopped and need not have the agent.
+ * What the process itself may do comes first (doctor-rights.c): where the agent has no right to
+ * work, nothing that the VMM offers explains anything.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -91,11 +93,16 @@ static void check_memory(struct report *report, const struct smaps *smaps)
 	}
 }
 
-static void check_agent(struct report *report, const struct smaps *smaps, unsigned int uffds)
+static void check_agent(struct report *report, const struct smaps *smaps, unsigned int uffds,
+			const struct doctor_env *env)
 {
 	if (smaps->agent)
 		report_add(report, "agent", FINDING_OK, NULL, "is loaded%s",
 			   smaps->bytes[SMAPS_UFFD] ? "" : ", and looks after no memory");
+	else if (env->agent)
+		report_add(report, "agent", FINDING_MISSING,
+			   "see what its own log has of ld.so (libvirt: /var/log/libvirt/qemu)",
+			   "LD_PRELOAD names %s, and it is not loaded", env->agent);
 	else
 		report_add(report, "agent", FINDING_MISSING,
 			   "start it by 'pshare run -- COMMAND...'",
@@ -147,8 +154,51 @@ static void check_regions(struct report *report, const json_t *vm)
 	}
 }
 
+static int take_argument(const char *word, void *off)
+{
+	*(bool *)off |= strstr(word, "mem-merge=off") != NULL;
+	return 0;
+}
+
+/* The daemon does not know it, and the reason is the first that holds. */
+static void say_unknown(struct report *report, pid_t pid, const char *dir, bool has_rights)
+{
+	bool off = false;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	(void)sys_each_word(path, take_argument, &off);
+	if (!has_rights)
+		report_add(report, "daemon", FINDING_NOTE, "first see to what is missing above",
+			   "the one in %s does not know this process", dir);
+	else if (off)
+		report_add(report, "daemon", FINDING_MISSING,
+			   "QEMU: -machine mem-merge=on; libvirt: take <nosharepages/> out",
+			   "the one in %s does not know this process: mem-merge=off, so it offers "
+			   "no memory",
+			   dir);
+	else
+		report_add(report, "daemon", FINDING_MISSING, reason_mend(PS_CAUSE_NOT_OFFERED),
+			   "the one in %s does not know this process: %s: %s; or it talks to "
+			   "another daemon (give its --runtime-dir)",
+			   dir, ps_cause_name(PS_CAUSE_NOT_OFFERED),
+			   reason_text(PS_CAUSE_NOT_OFFERED));
+}
+
+/* Which daemon: the one of the command line, else that of the process, else ours. */
+static int find_runtime(struct runtime *runtime, const struct args *args,
+			const struct doctor_env *env)
+{
+	if (args->runtime_dir || !env->runtime_dir)
+		return runtime_find_daemon(runtime, args);
+	snprintf(runtime->dir, sizeof(runtime->dir), "%s", env->runtime_dir);
+	runtime->chosen = true;
+	return 0;
+}
+
 /* What the daemon knows of a process with the agent in it. */
-static void check_daemon(struct report *report, const struct args *args, pid_t pid)
+static void check_daemon(struct report *report, const struct args *args,
+			 const struct doctor_env *env, bool has_rights)
 {
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *answer = NULL;
@@ -156,7 +206,7 @@ static void check_daemon(struct report *report, const struct args *args, pid_t p
 	struct runtime runtime;
 	size_t i;
 
-	if (runtime_find_daemon(&runtime, args) || client_new(&client, &runtime))
+	if (find_runtime(&runtime, args, env) || client_new(&client, &runtime))
 		return;
 	if (client_try(client, &answer, "/v1/vms")) {
 		report_add(report, "daemon", FINDING_MISSING, "systemctl start pshared",
@@ -165,16 +215,12 @@ static void check_daemon(struct report *report, const struct args *args, pid_t p
 	}
 	json_array_foreach(json_object_get(answer, "vms"), i, vm)
 	{
-		if (ask_number(vm, "pid") == (uint64_t)pid) {
+		if (ask_number(vm, "pid") == (uint64_t)args->pid) {
 			check_regions(report, vm);
 			return;
 		}
 	}
-	report_add(report, "daemon", FINDING_MISSING, reason_mend(PS_CAUSE_NOT_OFFERED),
-		   "the one in %s does not know this process: %s: %s; or it talks to another "
-		   "daemon (give its --runtime-dir)",
-		   runtime.dir, ps_cause_name(PS_CAUSE_NOT_OFFERED),
-		   reason_text(PS_CAUSE_NOT_OFFERED));
+	say_unknown(report, args->pid, runtime.dir, has_rights);
 }
 
 /* What the VMM offers to KSM is what the agent takes; so an offer of nothing explains a lot. */
@@ -254,6 +300,8 @@ int doctor_process(struct report *report, const struct args *args)
 	pid_t pid = args->pid;
 	struct smaps smaps = {0};
 	struct fds fds = {0};
+	_cleanup_doctor_env_ struct doctor_env env = {0};
+	bool has_rights;
 	char comm[SYS_COMM_MAX], path[64];
 	int r = sys_comm(pid, comm);
 
@@ -266,9 +314,11 @@ int doctor_process(struct report *report, const struct args *args)
 	if (r)
 		return say_error(CLI_FAILED, "process %d (%s) cannot be looked at: %s", pid, comm,
 				 strerror(-r));
-	check_agent(report, &smaps, fds.uffd);
+	doctor_env_read(&env, pid);
+	has_rights = doctor_rights(report, pid, &env);
+	check_agent(report, &smaps, fds.uffd, &env);
 	if (smaps.agent)
-		check_daemon(report, args, pid);
+		check_daemon(report, args, &env, has_rights);
 	check_memory(report, &smaps);
 	check_offer(report, &smaps);
 	check_vfio(report, &fds);

@@ -9,12 +9,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 
-int sys_each_line(const char *path, int (*each)(const char *line, void *arg), void *arg)
+static int each_part(const char *path, int end, int (*each)(const char *part, void *arg), void *arg)
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	_cleanup_free_ char *line = NULL;
@@ -22,17 +23,41 @@ int sys_each_line(const char *path, int (*each)(const char *line, void *arg), vo
 	ssize_t length;
 	int r = 0;
 
-	SYS_INJECT();
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
 	errno = 0;
-	while (!r && (length = getline(&line, &room, file)) >= 0) {
-		if (length && line[length - 1] == '\n')
+	while (!r && (length = getdelim(&line, &room, end, file)) >= 0) {
+		if (length && line[length - 1] == end)
 			line[length - 1] = '\0';
 		r = each(line, arg);
 	}
 	return !r && ferror(file) ? -(errno ? errno : EIO) : r;
+}
+
+int sys_each_line(const char *path, int (*each)(const char *line, void *arg), void *arg)
+{
+	SYS_INJECT();
+	return each_part(path, '\n', each, arg);
+}
+
+int sys_each_word(const char *path, int (*each)(const char *word, void *arg), void *arg)
+{
+	SYS_INJECT();
+	return each_part(path, '\0', each, arg);
+}
+
+int sys_device_number(const char *path, uint64_t *number)
+{
+	struct stat st;
+
+	SYS_INJECT();
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENOTTY;
+	*number = (uint64_t)major(st.st_rdev) << 32 | minor(st.st_rdev);
+	return 0;
 }
 
 int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg)

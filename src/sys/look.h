@@ -11,6 +11,12 @@
  * returned. 0 or -errno else. */
 int sys_each_line(const char *path, int (*each)(const char *line, void *arg), void *arg);
 
+/* The same for a file of words that end with a NUL: cmdline, environ. */
+int sys_each_word(const char *path, int (*each)(const char *word, void *arg), void *arg);
+
+/* Major number of a device in the upper, minor in the lower 32 bits; -ENOTTY: it is none. */
+int sys_device_number(const char *path, uint64_t *number);
+
 /* Calls each() with what every descriptor of a process is ("/dev/vfio/12", "socket:[1]"). */
 int sys_each_fd(pid_t pid, int (*each)(const char *target, void *arg), void *arg);
 

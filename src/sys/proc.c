@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,43 @@ int sys_resident(pid_t pid, uint64_t *bytes)
 	if (sscanf(text, "%*u %llu", &pages) != 1)
 		return -ENODATA;
 	*bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+/* Field 22 of stat, ticks since the boot. The name before it may hold anything, a ')' too. */
+static int start_ticks(pid_t pid, uint64_t *ticks)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[32];
+	const char *at;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	r = sys_read_text(path, 4096, &text);
+	if (r < 0)
+		return r;
+	at = strrchr(text, ')');
+	if (!at ||
+	    sscanf(at + 1, " %*c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%" SCNu64,
+		   ticks) != 1)
+		return -ENODATA;
+	return 0;
+}
+
+int sys_process_started(pid_t pid, int64_t *ns)
+{
+	struct timespec boot, wall;
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t ticks;
+	int r = start_ticks(pid, &ticks);
+
+	if (r < 0)
+		return r;
+	if (hz <= 0 || clock_gettime(CLOCK_BOOTTIME, &boot) < 0 ||
+	    clock_gettime(CLOCK_REALTIME, &wall) < 0)
+		return -EINVAL;
+	*ns = (int64_t)(wall.tv_sec - boot.tv_sec) * (int64_t)NSEC_PER_SEC + wall.tv_nsec -
+	      boot.tv_nsec + (int64_t)((ticks + 1) * (NSEC_PER_SEC / (uint64_t)hz));
 	return 0;
 }
 

@@ -34,6 +34,9 @@ int sys_comm(pid_t pid, char comm[SYS_COMM_MAX]);
 /* Resident memory of a process, of whatever kind, bytes. */
 int sys_resident(pid_t pid, uint64_t *bytes);
 
+/* When a process started, ns of the wall clock, rounded up to the kernel's tick. */
+int sys_process_started(pid_t pid, int64_t *ns);
+
 /* CPU time of this process, user and system, ns. */
 int sys_self_cpu(uint64_t *ns);
 /* Resident anonymous memory of this process, bytes. */

@@ -10,11 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sys/cleanup.h"
 #include "sys/inject.h"
 
 uid_t sys_self_uid(void)
 {
 	return geteuid();
+}
+
+gid_t sys_self_gid(void)
+{
+	return getegid();
 }
 
 static rlim_t soft_limit(__rlimit_resource_t what)
@@ -51,6 +57,26 @@ int sys_self_folder(char *folder, size_t size)
 		return -ENOENT;
 	*slash = '\0';
 	return 0;
+}
+
+int sys_self_words(char *words, size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	size_t length = 0;
+	ssize_t n = 1;
+
+	SYS_INJECT();
+	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (length < size && n > 0) {
+		n = read(fd, words + length, size - length);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		length += n > 0 ? (size_t)n : 0;
+		n = n < 0 ? 1 : n;
+	}
+	return (int)length;
 }
 
 int sys_shutdown(int sock)

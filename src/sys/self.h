@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 uid_t sys_self_uid(void); /* effective */
+gid_t sys_self_gid(void); /* effective */
 
 /* Is the address space of this process limited (RLIMIT_AS)? */
 bool sys_self_limited_as(void);
@@ -17,6 +18,9 @@ bool sys_self_may_write(size_t size);
 
 /* The folder that holds this process's program, without a trailing slash. 0, or -errno. */
 int sys_self_folder(char *folder, size_t size);
+
+/* This process's command line, each word with its NUL, as far as it fits; its length or -errno. */
+int sys_self_words(char *words, size_t size);
 
 /* Ends a connection in both directions; whoever owns the descriptor closes it. 0 or -errno. */
 int sys_shutdown(int sock);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files of an administrator that are edited: whole, or not at all. 0 or -errno. */
+#ifndef PSHARE_SYS_FILE_H
+#define PSHARE_SYS_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sys_file {
+	uid_t uid;
+	gid_t gid;
+	unsigned int mode; /* permission bits */
+	int64_t changed;   /* content, ns of the wall clock */
+};
+
+int sys_file_look(const char *path, struct sys_file *file);
+
+/* A new content for a file, in one step (rename): who reads meanwhile sees the old or the new one.
+ * Owner and mode are those of the file that is there, else those of fresh. A link is followed. */
+int sys_file_replace(const char *path, const void *bytes, size_t length,
+		     const struct sys_file *fresh);
+
+int sys_file_remove(const char *path);
+/* An empty folder; one that is not, or is not there, is left alone: 0. */
+int sys_folder_remove(const char *path);
+
+#endif
