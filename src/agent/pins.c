@@ -62,6 +62,8 @@ static bool descriptors_are_harmless(void)
 unsigned int pins_way(struct agent *a)
 {
 	(void)a;
+	if (ps_unsafe("all-guarded")) /* so that a test meets the settler */
+		return PS_PINS_GUARDED;
 	if (!sys_child_forbidden())
 		return PS_PINS_FORK;
 	if (descriptors_are_harmless())
