@@ -27,6 +27,9 @@
  * register-early       16  agent   a region is registered for missing pages as soon as it is there
  * no-map-limit         18  agent   mappings are counted by nobody
  *
+ * "all-guarded" takes nothing out: first writes wait for the settler, as where pins cannot be told;
+ * with settler-mallocs and ask-daemon, which are of the settler alone.
+ *
  * Not here: 11 and 13 (one thread that acts and reads events; MOVE of a part of a huge page) have
  * no defence that could be taken out of a finished build; their tests below must not hang. 17
  * (drops of second-level tables) cannot be seen from user space.
