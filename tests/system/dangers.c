@@ -26,6 +26,7 @@
  * ask-daemon           14  agent   a write fault waits until the daemon has answered
  * register-early       16  agent   a region is registered for missing pages as soon as it is there
  * no-map-limit         18  agent   mappings are counted by nobody
+ * no-close, ...        6b  agent   broken.c
  *
  * Not here: 11 and 13 (one thread that acts and reads events; MOVE of a part of a huge page) have
  * no defence that could be taken out of a finished build; their tests below must not hang. 17
