@@ -232,6 +232,8 @@ static bool move_run(struct agent *a, struct closed *c, uint32_t k)
 			return false;
 	}
 	memcpy(copy, slot ? slot : addr, len);
+	if (ps_unsafe("pause-batch"))
+		ps_unsafe_pause();
 	if (place_pages(a, addr, copy, len)) {
 		map_advise(copy, len, MADV_DONTNEED);
 		return false;

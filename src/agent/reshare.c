@@ -257,8 +257,10 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 	if (!is_worth(b, c, frame, n))
 		return -ENOMEM;
 	slot = quarantine_take(&a->quarantine, n);
-	if (!slot || quarantine_keep(a, slot, addr, n) < n)
+	if (!slot || (!ps_unsafe("no-keep") && quarantine_keep(a, slot, addr, n) < n))
 		return -EBUSY;
+	if (ps_unsafe("pause-batch"))
+		ps_unsafe_pause();
 	err = place_frames(a, b->s, addr, frame, n);
 	if (err)
 		return err;

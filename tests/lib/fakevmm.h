@@ -33,7 +33,7 @@ enum fv_op {
 	FV_PROTECT, /* mprotect; arg: protection */
 	FV_LOCK,    /* mlock of the region */
 	FV_MOVE,    /* mremap to another place; value: the address */
-	FV_FORK,    /* a forked child checks every region, writes, checks again */
+	FV_FORK,    /* a child checks every region, writes, checks again; arg: FV_BY_... */
 	FV_HAMMER,  /* starts arg threads on all regions (hammer.h) */
 	FV_STOP,    /* ends them, verifies; value: operations done */
 	FV_STALL,   /* value: ns of the slowest batch since it was last asked */
@@ -44,6 +44,9 @@ enum fv_op {
 	FV_LATE,    /* arg 0: note the frame of page; 1: write a word into it wherever it is now */
 	FV_FIXED,   /* arg 1: registers n pages as io_uring fixed buffers; 0: lets them go */
 	FV_FIXED_READ, /* READ_FIXED of pool content key into page */
+	FV_DIRECT, /* arg 1: opens a file with O_DIRECT; 0: closes it */
+	FV_DIRECT_READ, /* an O_DIRECT read of pool content key into page */
+	FV_SANDBOX, /* a seccomp filter ends it when it makes a child that does not share its memory */
 	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
 	FV_EXEC, /* after the answer it executes itself anew: fv_exec() */
@@ -52,6 +55,9 @@ enum fv_op {
 
 #define FV_UNMAP_AND_MAP 1 /* and map it anew, in the same place if it is still free */
 #define FV_UNMAP_WRONG 2   /* from an address that is no page's: the kernel refuses */
+#define FV_BY_FORK 0
+#define FV_BY_FORK_ALONE 1 /* _Fork(): no handlers of pthread_atfork() run */
+#define FV_BY_CLONE 2	   /* the bare system call, of which the agent does not hear */
 #define FV_MAP_DONTFORK 1
 #define FV_MAP_NOHUGE 2
 #define FV_MAP_PLAIN 4 /* not offered for sharing */

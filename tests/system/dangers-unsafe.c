@@ -29,6 +29,22 @@ static void must_fail(const char *program, const char *unsafe, const char *sente
 	REQUIRE_IN(why, out);
 }
 
+/* With more time between the steps, or something else out that another defence makes up for. */
+static void must_pass(const char *program, const char *unsafe, const char *sentence)
+{
+	static char out[1 << 20];
+	int status;
+
+	setenv("PSHARE_TEST_UNSAFE", unsafe, 1);
+	status = TEST_RUN(out, sizeof(out), test_built(program), sentence);
+	if (strstr(out, "# SKIP"))
+		SKIP("%s", strstr(out, "# SKIP") + 7);
+	if (status)
+		printf("%s", out);
+	REQUIRE_EQ(status, 0);
+	REQUIRE_IN("ok 1", out);
+}
+
 #define WITHOUT_IN(program, unsafe, sentence, why)                 \
 	TEST_SECONDS("without " unsafe " is seen: " sentence, 200) \
 	{                                                          \
@@ -54,3 +70,36 @@ WITHOUT("register-early", "16 guest memory is still populated", "huge")
 WITHOUT("no-map-limit", "18 sharing stops short", "max")
 WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing new",
 	   "PS_MSG_LEAVE")
+
+#define BROKEN "tests/test-broken"
+
+WITHOUT_IN(BROKEN, "no-discard", "a broken page that is discarded", "wrong")
+WITHOUT_IN(BROKEN, "no-discard", "its slot is filled anew", "wrong")
+WITHOUT_IN(BROKEN, "no-close,pause-batch", "a write in each moment of a batch", "wrong")
+WITHOUT_IN(BROKEN, "no-pin-test", "a device writes through its pin into a broken page", "wrong")
+WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was shared again comes", "guest_has")
+WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", "guest_has")
+
+/* Long pauses between closing, the test for pins, and mapping. */
+#define SLOWLY(sentence)                                                \
+	TEST_SECONDS("slow batches: " sentence, 200)                    \
+	{                                                               \
+		must_pass(BROKEN, "pause-batch", sentence);             \
+	}
+
+SLOWLY("a broken page that is discarded")
+SLOWLY("no write is lost while broken pages")
+SLOWLY("a write in each moment of a batch")
+SLOWLY("a device writes through its pin into a broken page")
+SLOWLY("O_DIRECT reads into broken pages")
+SLOWLY("a fork() in the middle of batches")
+SLOWLY("a _Fork() in the middle of batches")
+SLOWLY("a bare clone() in the middle of batches")
+SLOWLY("a daemon that dies in the middle of batches")
+
+/* What no test for pins sees, as a plain reference, comes back from the quarantine. */
+TEST_SECONDS("with the pages kept alone a late write into a broken page comes to the guest", 200)
+{
+	must_pass(BROKEN, "no-pin-test", "a late write into a page that was shared again");
+	must_pass(BROKEN, "no-pin-test", "a late write into a page that was brought back");
+}

@@ -26,6 +26,7 @@
  * ask-daemon           14  agent   a write fault waits until the daemon has answered
  * register-early       16  agent   a region is registered for missing pages as soon as it is there
  * no-map-limit         18  agent   mappings are counted by nobody
+ * no-close, ...        6b  agent   broken.c
  *
  * "all-guarded" takes nothing out: first writes wait for the settler, as where pins cannot be told;
  * with settler-mallocs and ask-daemon, which are of the settler alone.

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,9 +150,18 @@ static void fork_child(void)
 	_exit(0);
 }
 
-static int do_fork(void)
+static pid_t make_child(int64_t by)
 {
-	pid_t pid = fork();
+	if (by == FV_BY_FORK_ALONE)
+		return _Fork();
+	if (by == FV_BY_CLONE)
+		return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	return fork();
+}
+
+static int do_fork(int64_t by)
+{
+	pid_t pid = make_child(by);
 	int status = 0;
 
 	if (!pid)
@@ -250,7 +260,7 @@ static int run_command(struct fv_cmd *c, uint64_t *value)
 	case FV_MAP:
 		return do_map(c, value);
 	case FV_FORK:
-		return do_fork();
+		return do_fork(c->arg);
 	case FV_HAMMER:
 		return do_hammer(c);
 	case FV_STOP:
@@ -264,6 +274,8 @@ static int run_command(struct fv_cmd *c, uint64_t *value)
 	case FV_EAT:
 	case FV_SPIT:
 	case FV_HEAP:
+	case FV_DIRECT:
+	case FV_SANDBOX:
 		return vmm_special(NULL, c, value);
 	default:
 		if (!r->base || c->page > r->npages || c->n > r->npages - c->page)

@@ -14,4 +14,12 @@ extern struct vmm vmm;
 /* The commands that need more than memory (fakevmm-special.c). r: NULL where none is named. */
 int vmm_special(struct hregion *r, struct fv_cmd *c, uint64_t *value);
 
+/* Those of them that say whether pages can be pinned, and pin them (fakevmm-pins.c). */
+int vmm_direct(const struct fv_cmd *c);
+int vmm_direct_read(struct hregion *r, const struct fv_cmd *c);
+int vmm_sandbox(void);
+
+/* Opens a file with the pool's contents, so that a read gives what the model knows. -errno. */
+int vmm_pool_file(void);
+
 #endif

@@ -122,31 +122,6 @@ static int do_late(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 static struct io_uring ring;
 static int pool_fd = -1;
 
-/* A file with pool contents, so that a read gives what the model knows. */
-static int pool_file(void)
-{
-	char path[512];
-	uint8_t page[T_PAGE];
-	int fd;
-
-	t_build_path("tests/fakevmm.data-XXXXXX", path, sizeof(path));
-	fd = mkstemp(path);
-	if (fd < 0)
-		return -errno;
-	for (uint32_t i = 0; i < MODEL_POOL; i++) {
-		content_fill(page, pool_key(i));
-		if (write(fd, page, T_PAGE) != T_PAGE)
-			return -EIO;
-	}
-	fsync(fd);
-	close(fd);
-	pool_fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (pool_fd < 0)
-		pool_fd = open(path, O_RDONLY | O_CLOEXEC);
-	unlink(path);
-	return pool_fd < 0 ? -errno : 0;
-}
-
 static int do_fixed(struct hregion *r, struct fv_cmd *c)
 {
 	struct iovec vec = {r->base + (size_t)c->page * T_PAGE, (size_t)c->n * T_PAGE};
@@ -157,9 +132,8 @@ static int do_fixed(struct hregion *r, struct fv_cmd *c)
 		close(pool_fd);
 		return 0;
 	}
-	error = pool_file();
-	if (!error)
-		error = io_uring_queue_init(8, &ring, 0);
+	pool_fd = vmm_pool_file();
+	error = pool_fd < 0 ? pool_fd : io_uring_queue_init(8, &ring, 0);
 	return error ? error : io_uring_register_buffers(&ring, &vec, 1);
 }
 
@@ -245,6 +219,12 @@ int vmm_special(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		return do_fixed(r, c);
 	case FV_FIXED_READ:
 		return do_fixed_read(r, c);
+	case FV_DIRECT:
+		return vmm_direct(c);
+	case FV_DIRECT_READ:
+		return vmm_direct_read(r, c);
+	case FV_SANDBOX:
+		return vmm_sandbox();
 	case FV_GROW:
 		return do_grow(r, c, value);
 	default:
