@@ -243,13 +243,24 @@ static void define_guest(const char *name)
 	define(name, os, devices);
 }
 
+/* What its kernel and its QEMU said last, for a failure's report. */
+static const char *last_words(const char *name)
+{
+	char console[128], log[128];
+
+	snprintf(console, sizeof(console), "/var/log/libvirt/%s.console", name);
+	snprintf(log, sizeof(log), "/var/log/libvirt/qemu/%s.log", name);
+	(void)TEST_RUN(box_out, sizeof(box_out), "tail", "-n", "12", console, log);
+	return box_out;
+}
+
 static void ask(const char *name, const char *seconds, const char *command)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), "/var/lib/libvirt/qemu/%s.ask", name);
 	if (TEST_RUN(out, sizeof(out), test_built("tests/guest/guest-ask"), path, seconds, command))
-		FAIL("guest %s, %s: %s", name, command, out);
+		FAIL("guest %s, %s: %s\n%s", name, command, out, last_words(name));
 }
 
 static void share_debian(void)
