@@ -30,7 +30,6 @@
 
 #include "agent/census.h"
 #include "agent/leftover.h"
-#include "agent/census.h"
 #include "agent/link.h"
 #include "agent/pins.h"
 #include "agent/quarantine.h"
@@ -88,9 +87,9 @@ struct agent {
 	struct reshare reshare;
 	struct sys_cgroup cgroup; /* of the process, if has_cgroup */
 	bool has_cgroup;
-	uint64_t limit_next; /* ns: when to ask again for its limit */
-	uint64_t fork_ns;   /* how long the last fork that told pins took */
-	uint64_t pins_next; /* ns: when to ask again how pins are told */
+	uint64_t limit_next;		  /* ns: when to ask again for its limit */
+	uint64_t fork_ns;		  /* how long the last fork that told pins took */
+	uint64_t pins_next;		  /* ns: when to ask again how pins are told */
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */

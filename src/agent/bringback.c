@@ -97,8 +97,8 @@ static uint32_t claim(struct agent *a, struct region *r, uint32_t page, uint32_t
 }
 
 /* A page of which it cannot be told stays where it is, and keeps its frame: as a frame it would not
- * be tested for pins; as a broken one its reference would be given back, with the frame still in the
- * guest's sight. */
+ * be tested for pins; as a broken one its reference would be given back, with the frame still in
+ * the guest's sight. */
 static void look_which_broken(struct agent *a, struct closed *c, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
@@ -146,8 +146,7 @@ static uint32_t count_broken(const struct closed *c, uint32_t n)
 	return broken;
 }
 
-uint32_t close_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n,
-		     struct closed *c)
+uint32_t close_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n, struct closed *c)
 {
 	uint32_t count = close_untested(a, r, page, n, c);
 
@@ -163,8 +162,7 @@ void open_pages(struct agent *a, struct closed *c, uint32_t n)
 	uint32_t i = 0, k;
 
 	for (; i < n; i += k) {
-		for (k = 0; i + k < n && c[i + k].r == c[i].r &&
-			    c[i + k].page == c[i].page + k;
+		for (k = 0; i + k < n && c[i + k].r == c[i].r && c[i + k].page == c[i].page + k;
 		     k++) {
 			struct closed *p = &c[i + k];
 

@@ -4,8 +4,9 @@
  *
  * A child would map our frames, and nobody would count its references: the frame could be given
  * back, and filled anew, under its eyes. So before it is made every page that it would get is the
- * VMM's own again; what a device has pinned is, in the child, as soon as that begins. In the child the agent is dead: every call passes through, its descriptors are
- * closed (they belong to the parent's memory), and signals are open again as they were.
+ * VMM's own again; what a device has pinned is, in the child, as soon as that begins. In the child
+ * the agent is dead: every call passes through, its descriptors are closed (they belong to the
+ * parent's memory), and signals are open again as they were.
  *
  * In the parent sharing goes on. A fork marks every page as shared with the child, for good: the
  * region notes that there was one, and region_reown() sees to its pages when they are to be taken

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * figures: what `pshare list` shows of this VM, counted four times a second, and the limits that the
- * agent itself keeps to: mappings (vm.max_map_count), memory (the VMM's control group, of which the
- * quarantine may have a part), and how pins can be told.
+ * figures: what `pshare list` shows of this VM, counted four times a second, and the limits that
+ * the agent itself keeps to: mappings (vm.max_map_count), memory (the VMM's control group, of which
+ * the quarantine may have a part), and how pins can be told.
  *
  * What is asked of /proc and of the control group's files is asked without a lock.
  */
@@ -103,7 +103,8 @@ static void count_mappings(struct agent *a, long limit, long count)
 					     0;
 }
 
-/* The limit on the VMM's memory, asked for again and again: somebody may set one, or move the process.
+/* The limit on the VMM's memory, asked for again and again: somebody may set one, or move the
+ * process.
  */
 static void read_limit(struct agent *a, struct sys_cgroup_memory *memory)
 {

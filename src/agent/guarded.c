@@ -126,7 +126,8 @@ void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t 
 	guard_open(a, r, page, n);
 }
 
-static void follow_block(struct agent *a, struct region *r, uint32_t page, uint32_t end, bool guarded)
+static void follow_block(struct agent *a, struct region *r, uint32_t page, uint32_t end,
+			 bool guarded)
 {
 	uint32_t n;
 

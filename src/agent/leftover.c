@@ -2,12 +2,12 @@
 /*
  * leftover: what a region leaves behind.
  *
- * A page that is broken (page.h) is right, and the guest's own, but lies in a frame's mapping. While
- * its region is managed the page's state says so; when the region is given up, the table of states
- * goes, and the mapping stays. A discard there, passed to the kernel as it came, would show the
- * frame again, or what its slot of the store holds by now. So these pages stay known, by address,
- * until the mapping itself goes: unmapped, mapped over, or discarded (then plain memory is put in
- * its place); or until they are a managed region's again, which takes them as broken pages.
+ * A page that is broken (page.h) is right, and the guest's own, but lies in a frame's mapping.
+ * While its region is managed the page's state says so; when the region is given up, the table of
+ * states goes, and the mapping stays. A discard there, passed to the kernel as it came, would show
+ * the frame again, or what its slot of the store holds by now. So these pages stay known, by
+ * address, until the mapping itself goes: unmapped, mapped over, or discarded (then plain memory is
+ * put in its place); or until they are a managed region's again, which takes them as broken pages.
  *
  * Invariant: every page of the process that is an anonymous page inside a private mapping of a
  * store, and in no managed region, is in the table. It may hold more: where it is full, the two

@@ -25,7 +25,8 @@ struct leftovers {
 	uint32_t n;
 };
 
-/* The region is given up: notes its pages that are broken still. Under both locks, as all of this. */
+/* The region is given up: notes its pages that are broken still. Under both locks, as all of this.
+ */
 void leftover_note(struct agent *a, const struct region *r);
 /* The first of them in [from, end), cut to it; false: none is. */
 bool leftover_first(struct agent *a, uintptr_t from, uintptr_t end, struct leftover *out);

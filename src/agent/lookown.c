@@ -24,7 +24,8 @@ static bool is_refused_for_now(const struct visit *v, uint8_t state)
 	       visit_turn(v) % WALK_CROWDED_LOOKS != 0;
 }
 
-/* Is the page in a block that is written all the time, and not one that tells whether it still is? */
+/* Is the page in a block that is written all the time, and not one that tells whether it still is?
+ */
 static bool is_hot(const struct visit *v, uint32_t page)
 {
 	return v->b->hot && (visit_turn(v) % WALK_HOT_LOOKS != 0 || page % WALK_HOT_SAMPLE != 0);

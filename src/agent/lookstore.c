@@ -4,12 +4,12 @@
  *
  * Such a mapping is registered with nothing, so nothing is armed there. One scan says which pages
  * are not the file's any more: those broke since the last look, and their reference is given back.
- * A broken page is hashed in each look that it is due in; the same hash twice, and it is a hint like
- * any other. One that became zeros, or whose mapping has no frame left, waits for a batch
+ * A broken page is hashed in each look that it is due in; the same hash twice, and it is a hint
+ * like any other. One that became zeros, or whose mapping has no frame left, waits for a batch
  * (reshare.c).
  *
- * Frames of an earlier daemon's store (OLD) are hinted in the first look; what found no twin in time
- * is brought back, so that the store can go (walk.c says when).
+ * Frames of an earlier daemon's store (OLD) are hinted in the first look; what found no twin in
+ * time is brought back, so that the store can go (walk.c says when).
  */
 #include "agent/lookstore.h"
 
@@ -51,7 +51,8 @@ static void look_broken(struct visit *v, uint32_t page)
 	if ((byte & PAGE_STATE) == PAGE_BROKEN_HINTED && visit_turn(v) % WALK_FULL_LOOKS != 0)
 		return;
 	v->restless |= (byte & PAGE_STATE) == PAGE_BROKEN;
-	if ((byte & (PAGE_QUARANTINED | PAGE_UNREF)) || !visit_is_due(v, byte) || !visit_may_hash(v))
+	if ((byte & (PAGE_QUARANTINED | PAGE_UNREF)) || !visit_is_due(v, byte) ||
+	    !visit_may_hash(v))
 		return;
 	v->a->stats.scanned++;
 	hash = page_hash(content, v->s->seed);

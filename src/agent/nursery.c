@@ -18,9 +18,10 @@
  * not shared. Where UFFDIO_MOVE loops on parts of large folios (PS_CONFIG_MOVE_LOOPS) it is also
  * the first of a block that never was huge.
  *
- * Invariants: every page of the nursery is empty but while somebody who holds `act` or `settle` fills
- * one (never both: they fill pages whose state is theirs); it is registered with no userfaultfd (so mremap() from it makes no event and nobody waits); its
- * flags are those of a block made small.
+ * Invariants: every page of the nursery is empty but while somebody who holds `act` or `settle`
+ * fills one (never both: they fill pages whose state is theirs); it is registered with no
+ * userfaultfd (so mremap() from it makes no event and nobody waits); its flags are those of a block
+ * made small.
  *
  * Rejected: a never-faulted arena registered with EVENT_REMAP (an event, two context switches, for
  * every move); MAP_FIXED of anonymous memory and a copy into it (a window that reads zeros).

@@ -5,10 +5,10 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
-#include "agent/retire.h"
+#include "agent/discard.h"
 #include "agent/leftover.h"
 #include "agent/nursery.h"
-#include "agent/discard.h"
+#include "agent/retire.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 

@@ -26,8 +26,8 @@ struct closed {
 
 /* How pins are told in this process, looked at anew: enum ps_pins. */
 unsigned int pins_way(void);
-/* Sets .pinned of the broken ones among n closed pages, sorted: of those that .ask is set for, as it
- * is; of the others, and where it cannot be told, true. Under act, the pages being closed. */
+/* Sets .pinned of the broken ones among n closed pages, sorted: of those that .ask is set for, as
+ * it is; of the others, and where it cannot be told, true. Under act, the pages being closed. */
 void pins_test(struct agent *a, struct closed *c, uint32_t n);
 
 #endif

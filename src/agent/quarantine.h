@@ -49,7 +49,7 @@ struct quarantine {
 	uint32_t pages;	     /* entries in use */
 	uint32_t limit;	     /* pages: so many may be in use, for the sake of the VMM's cgroup */
 	struct quarantine_pipe pipe[QUARANTINE_PIPES];
-	uint32_t filling;	      /* the pipe that is filled */
+	uint32_t filling;		     /* the pipe that is filled */
 	_Alignas(8) char late[PS_PAGE_SIZE]; /* what came out of a pipe */
 };
 

@@ -10,8 +10,8 @@
 
 #include "agent/region.h"
 
-#define RESHARE_MAX 4096u    /* pages that wait */
-#define RESHARE_BATCH 256u   /* done in one batch, where nothing of the VMM has to stand still */
+#define RESHARE_MAX 4096u  /* pages that wait */
+#define RESHARE_BATCH 256u /* done in one batch, where nothing of the VMM has to stand still */
 #define RESHARE_FORK_BATCH 1024u /* where a fork has to tell pins */
 
 struct agent;
@@ -20,7 +20,7 @@ struct reshare_item {
 	uint32_t page;	/* in the VM */
 	uint32_t frame; /* an order of the daemon's; or one of the two below */
 };
-#define RESHARE_ZERO PS_FRAME_NONE	  /* it is all zeros */
+#define RESHARE_ZERO PS_FRAME_NONE	 /* it is all zeros */
 #define RESHARE_OWN (PS_FRAME_NONE - 1u) /* its mapping is worth tidying */
 
 struct reshare {

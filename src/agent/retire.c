@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * retire: a region is given up. Its pages come back into anonymous memory; those that cannot
- * (bringback.c) stay known as leftovers, so that their discard gives zeros. Then the tracker lets go
- * of it, and huge pages are allowed again where the VMM had asked for them.
+ * (bringback.c) stay known as leftovers, so that their discard gives zeros. Then the tracker lets
+ * go of it, and huge pages are allowed again where the VMM had asked for them.
  */
 #include "agent/retire.h"
 

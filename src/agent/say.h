@@ -10,8 +10,8 @@ void agent_say(const char *what, int error);
 /* Something went wrong that nobody expected: says so, and nothing is taken out any more. What is
  * shared stays so, faults are settled as ever. */
 void agent_give_up(struct agent *a, const char *what, int error);
-/* The VMM's memory cannot be made right: says why, and ends the process with SIGABRT before it reads
- * a wrong byte. */
+/* The VMM's memory cannot be made right: says why, and ends the process with SIGABRT before it
+ * reads a wrong byte. */
 _Noreturn void agent_stop(const char *why);
 
 #endif

@@ -23,8 +23,8 @@
 #include <errno.h>
 
 #include "agent/agent.h"
-#include "agent/say.h"
 #include "agent/guarded.h"
+#include "agent/say.h"
 #include "agent/worker.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"

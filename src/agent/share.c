@@ -305,8 +305,8 @@ static void move_store(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 		enum ps_cause cause = PS_CAUSE_CHANGED;
 
 		for (k = 0; i + k < n && !a->closed[i + k].broken && !a->closed[i + k].pinned &&
-			    memcmp(region_page(b->r, page + i + k), store_frame(b->s, frame + i + k),
-				   PS_PAGE_SIZE) == 0;)
+			    memcmp(region_page(b->r, page + i + k),
+				   store_frame(b->s, frame + i + k), PS_PAGE_SIZE) == 0;)
 			k++;
 		if (k)
 			cause = cause_of(b, map_frames(b, page + i, frame + i, k));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * track: pages that came back into anonymous memory are registered with the tracker again; the
- * kernel then merges their mapping with its neighbours. Until then the walk does not see them, which
- * is right: what is not armed counts as written. Not at once, for it is 2 us that a writer on the
- * same processor would wait for.
+ * kernel then merges their mapping with its neighbours. Until then the walk does not see them,
+ * which is right: what is not armed counts as written. Not at once, for it is 2 us that a writer on
+ * the same processor would wait for.
  */
 #include "agent/track.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * uplink: what the agent puts into the ring to the daemon, and what it knows of the daemon's wishes.
- * The parts that look and share use it; link.c makes and ends the connection.
+ * uplink: what the agent puts into the ring to the daemon, and what it knows of the daemon's
+ * wishes. The parts that look and share use it; link.c makes and ends the connection.
  */
 #ifndef PSHARE_AGENT_UPLINK_H
 #define PSHARE_AGENT_UPLINK_H

@@ -20,9 +20,9 @@ struct visit {
 	uint32_t first, end;		     /* pages */
 	uint64_t zeros[PS_BLOCK_PAGES / 64]; /* pages of the block that look like zeros */
 	bool any_zeros;
-	uint32_t armed, written; /* found armed: of them, written */
+	uint32_t armed, written;		   /* found armed: of them, written */
 	uint64_t mapped_zero[PS_BLOCK_PAGES / 64]; /* pages that map the zero page */
-	bool starved;  /* no tokens, or no room in the ring */
+	bool starved;				   /* no tokens, or no room in the ring */
 	bool restless; /* some page waits for the next look, written or not */
 };
 
@@ -32,6 +32,5 @@ uint64_t visit_turn(const struct visit *v);
 bool visit_is_due(const struct visit *v, uint8_t state);
 /* A token for one page, and room for its hint. False: the look is starved. */
 bool visit_may_hash(struct visit *v);
-
 
 #endif

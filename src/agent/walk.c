@@ -32,10 +32,10 @@
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
  * arming it costs the guest a fault each time and never gave anything. In a block of which nearly
- * all that was armed was written only a sample is armed, in every WALK_HOT_LOOKS th look, until more
- * of that rests. The same for a page whose sharing was refused; while mappings are so few that a lone page is refused,
- * what was refused again and again is tried in every WALK_CROWDED_LOOKS th look only. (Each try
- * costs a hash, a frame that is filled for nothing, and an answer.)
+ * all that was armed was written only a sample is armed, in every WALK_HOT_LOOKS th look, until
+ * more of that rests. The same for a page whose sharing was refused; while mappings are so few that
+ * a lone page is refused, what was refused again and again is tried in every WALK_CROWDED_LOOKS th
+ * look only. (Each try costs a hash, a frame that is filled for nothing, and an answer.)
  *
  * Frames of an earlier daemon's store (OLD) are hinted in the first look, and mapped over when
  * their twin is found in another VM. One that has none, or whose mapping is refused, would keep

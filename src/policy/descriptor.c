@@ -7,11 +7,13 @@
  *  - sockets whose receiving side copies. AF_XDP pins; its like are not known;
  *  - descriptors that move no data of the process's memory: events, timers, signals, polls;
  *  - KVM's. (With memory encryption it pins, but then /dev/sev or its like is open too);
- *  - an io_uring with no registered buffer and no registered file: the file could be an O_DIRECT one.
+ *  - an io_uring with no registered buffer and no registered file: the file could be an O_DIRECT
+ * one.
  *
- * Beside them, what is known to pin, as the kernel means it (FOLL_PIN), whatever it writes to: O_DIRECT
- * files on these file systems and on block devices, registered buffers of an io_uring, AF_XDP, VFIO.
- * All the rest may hold plain references, which a fork would part from the process's page.
+ * Beside them, what is known to pin, as the kernel means it (FOLL_PIN), whatever it writes to:
+ * O_DIRECT files on these file systems and on block devices, registered buffers of an io_uring,
+ * AF_XDP, VFIO. All the rest may hold plain references, which a fork would part from the process's
+ * page.
  *
  * Rejected: a list of what holds plain references. It would have to be complete.
  */
@@ -41,13 +43,13 @@ static const uint64_t COPYING_FILESYSTEMS[] = {
 static const int COPYING_FAMILIES[] = {1 /* AF_UNIX */, 2 /* AF_INET */, 10 /* AF_INET6 */,
 				       16 /* AF_NETLINK */, 40 /* AF_VSOCK */};
 static const char *const HARMLESS_INODES[] = {
-	"[eventfd]",	"[eventpoll]", "[timerfd]", "[signalfd]", "[userfaultfd]", "[pidfd]",
-	"inotify",	"[fanotify]",  "kvm-vm",    "kvm-vcpu",	  "kvm-vcpu-stats",
-	"kvm-vm-stats", "[landlock-ruleset]",
+	"[eventfd]",	  "[eventpoll]",  "[timerfd]",		"[signalfd]", "[userfaultfd]",
+	"[pidfd]",	  "inotify",	  "[fanotify]",		"kvm-vm",     "kvm-vcpu",
+	"kvm-vcpu-stats", "kvm-vm-stats", "[landlock-ruleset]",
 };
 static const char *const HARMLESS_DEVICES[] = {
-	"/dev/null",  "/dev/zero", "/dev/full", "/dev/random",	    "/dev/urandom",
-	"/dev/tty",   "/dev/ptmx", "/dev/kvm",	"/dev/net/tun",	    "/dev/vhost-net",
+	"/dev/null",	 "/dev/zero",	     "/dev/full",	 "/dev/random",	 "/dev/urandom",
+	"/dev/tty",	 "/dev/ptmx",	     "/dev/kvm",	 "/dev/net/tun", "/dev/vhost-net",
 	"/dev/pts/ptmx", "/dev/vhost-vsock", "/dev/userfaultfd", "/dev/console",
 };
 

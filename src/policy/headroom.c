@@ -30,8 +30,6 @@ uint32_t headroom_quarantine(const struct headroom *h)
 	used = less(h->used, h->quarantined * PS_PAGE_SIZE);
 	free = less(h->limit, used) / PS_PAGE_SIZE;
 	growth = less(h->size, h->own);
-	pages = less(free, growth) / PART;
-	if (pages < free / PART_OVERCOMMITTED)
-		pages = free / PART_OVERCOMMITTED;
+	pages = free < growth ? free / PART_OVERCOMMITTED : (free - growth) / PART;
 	return pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
 }

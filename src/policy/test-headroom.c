@@ -5,7 +5,7 @@
 #include "wire/wire.h"
 
 #define MIB (1ull << 20)
-#define PAGES(mib) ((mib) * MIB / PS_PAGE_SIZE)
+#define PAGES(mib) ((mib)*MIB / PS_PAGE_SIZE)
 
 TEST("without a limit the quarantine has what room it has")
 {

@@ -61,8 +61,7 @@ static int describe(struct sys_fd *d)
 	d->direct = flags & O_DIRECT;
 	d->is_char = S_ISCHR(st.st_mode);
 	d->filesystem = fstatfs(d->fd, &fs) ? 0 : (uint64_t)fs.f_type;
-	if (!S_ISSOCK(st.st_mode) ||
-	    getsockopt(d->fd, SOL_SOCKET, SO_DOMAIN, &d->family, &len) < 0)
+	if (!S_ISSOCK(st.st_mode) || getsockopt(d->fd, SOL_SOCKET, SO_DOMAIN, &d->family, &len) < 0)
 		d->family = -1;
 	return read_info(d);
 }

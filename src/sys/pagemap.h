@@ -32,13 +32,13 @@ int pagemap_arm(int fd, uintptr_t start, uintptr_t end);
 
 /* What lies in private mappings of files in [start, end) and is not the file's: pages that were
  * copied when they were written, in memory or swapped out. Anonymous memory that is tracked is not
- * among them; such as is not, is. Returns the number of ranges (n at most; *walked says how far they
- * go) or -errno. */
+ * among them; such as is not, is. Returns the number of ranges (n at most; *walked says how far
+ * they go) or -errno. */
 int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
 		   uintptr_t *walked);
 
-/* Is it the process's own copy of a page of a file, in memory or swapped out? Type 31 of a swap entry
- * is a marker of userfaultfd's: nothing is there. */
+/* Is it the process's own copy of a page of a file, in memory or swapped out? Type 31 of a swap
+ * entry is a marker of userfaultfd's: nothing is there. */
 static inline bool pagemap_is_copied(uint64_t entry)
 {
 	if (entry & PM_FILE)

@@ -67,7 +67,7 @@ static void put(const char *dir, const char *name, const char *text)
 
 TEST("the group that leaves least counts, and what the kernel can drop does not")
 {
-	char top[] = "/tmp/test-cgroup-XXXXXX", own[64];
+	char top[] = P_tmpdir "/test-cgroup-XXXXXX", own[64];
 	struct sys_cgroup_memory memory = {0};
 	struct sys_cgroup c = {.v2 = true};
 

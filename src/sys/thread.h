@@ -15,8 +15,8 @@ int sys_thread_start(pthread_t *thread, void *(*run)(void *), void *arg, const c
 uint64_t sys_thread_cpu_ns(pthread_t thread);
 /* Lets others run. */
 void sys_yield(void);
-/* Text to stderr with one write(2): no stdio, no allocation, and no wait. Where stderr takes nothing
- * at the moment (a full pipe that nobody reads), the text is lost. */
+/* Text to stderr with one write(2): no stdio, no allocation, and no wait. Where stderr takes
+ * nothing at the moment (a full pipe that nobody reads), the text is lost. */
 void sys_stderr(const char *text, size_t len);
 
 #endif

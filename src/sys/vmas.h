@@ -26,7 +26,8 @@
 #define VMAS_STORE 16384u     /* a private mapping of a store: neither FILE nor MEMFD for that */
 #define VMAS_PKEY 4096u	      /* some of it has a protection key: no other thread may touch it */
 
-#define VMAS_STORE 16384u      /* some of it is a private mapping of a store: nothing else is told of it */
+#define VMAS_STORE \
+	16384u /* some of it is a private mapping of a store: nothing else is told of it */
 
 /* Says what [addr, addr+len) is made of. 0, *what set; or -errno. */
 int vmas_describe(uintptr_t addr, size_t len, unsigned int *what);

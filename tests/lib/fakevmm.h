@@ -43,10 +43,10 @@ enum fv_op {
 	FV_HEAP,    /* malloc's own memory is offered for sharing, and used meanwhile (arg: step) */
 	FV_LATE,    /* arg 0: note the frame of page; 1: write a word into it wherever it is now */
 	FV_FIXED,   /* arg 1: registers n pages as io_uring fixed buffers; 0: lets them go */
-	FV_FIXED_READ, /* READ_FIXED of pool content key into page */
-	FV_DIRECT, /* arg 1: opens a file with O_DIRECT; 0: closes it */
+	FV_FIXED_READ,	/* READ_FIXED of pool content key into page */
+	FV_DIRECT,	/* arg 1: opens a file with O_DIRECT; 0: closes it */
 	FV_DIRECT_READ, /* an O_DIRECT read of pool content key into page */
-	FV_SANDBOX, /* a seccomp filter ends it when it makes a child that does not share its memory */
+	FV_SANDBOX, /* a seccomp filter ends it when it makes a child with memory of its own */
 	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
 	FV_EXEC, /* after the answer it executes itself anew: fv_exec() */

@@ -59,8 +59,8 @@ static void pair(struct fakevmm *a, struct fakevmm *b, int flags)
 	fv_map(b, PAGES, flags);
 	fv_pool(a, 0, 0, PAGES, 0);
 	fv_pool(b, 0, 0, PAGES, 0);
-	REQUIRE_WITHIN(SHARED_MS, fv_shared(a, 0) > PAGES * 9 / 10 &&
-					  fv_shared(b, 0) > PAGES * 9 / 10);
+	REQUIRE_WITHIN(SHARED_MS,
+		       fv_shared(a, 0) > PAGES * 9 / 10 && fv_shared(b, 0) > PAGES * 9 / 10);
 }
 
 static void wait_shared(struct fakevmm *v)

@@ -327,8 +327,8 @@ TEST_SECONDS("18 what is written cuts no mapping, and goes back to anonymous mem
 	t_sleep(1); /* the figures are from twice a second */
 	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "counters/faults"), 0);
 	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "counters/stuck"), 0);
-	REQUIRE_WITHIN(SHARED_MS, t_api_number(&d, "/v1/vms/a", "counters/unshared") >=
-					  PAGES * 8 / 10);
+	REQUIRE_WITHIN(SHARED_MS,
+		       t_api_number(&d, "/v1/vms/a", "counters/unshared") >= PAGES * 8 / 10);
 	REQUIRE_WITHIN(SHARED_MS, t_api_number(&d, "/v1/vms/a", "broken") == 0);
 	CHECK_GE(t_api_number(&d, "/v1/vms/a", "counters/brought_back") +
 			 t_api_number(&d, "/v1/vms/a", "counters/shared_again"),

@@ -81,10 +81,10 @@ WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was shared again comes", 
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", "guest_has")
 
 /* Long pauses between closing, the test for pins, and mapping. */
-#define SLOWLY(sentence)                                                \
-	TEST_SECONDS("slow batches: " sentence, 200)                    \
-	{                                                               \
-		must_pass(BROKEN, "pause-batch", sentence);             \
+#define SLOWLY(sentence)                                    \
+	TEST_SECONDS("slow batches: " sentence, 200)        \
+	{                                                   \
+		must_pass(BROKEN, "pause-batch", sentence); \
 	}
 
 SLOWLY("a broken page that is discarded")

@@ -2,7 +2,8 @@
 /*
  * A VMM whose memory cannot be shared, by the word of its only argument. Says "ready", and holds
  * it until its standard input ends; each byte read undoes what stood in the way, where that can
- * be, writes the half that was not written yet, and offers the memory again. Exits with 77 where the host has no memory of that kind.
+ * be, writes the half that was not written yet, and offers the memory again. Exits with 77 where
+ * the host has no memory of that kind.
  */
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
