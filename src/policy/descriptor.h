@@ -11,9 +11,9 @@
 
 struct descriptor {
 	const char *link; /* as in /proc/PID/fd: a path, "socket:[1]", "anon_inode:[eventpoll]" */
-	const char *info;    /* the text of /proc/PID/fdinfo */
-	bool direct;	     /* O_DIRECT */
-	bool is_char;	     /* a character device */
+	const char *info; /* the text of /proc/PID/fdinfo */
+	bool direct;	  /* O_DIRECT */
+	bool is_char;	  /* a character device */
 	uint64_t filesystem; /* magic number of statfs(); 0: none */
 	int family;	     /* of a socket, AF_...; -1: it is none */
 };

@@ -46,7 +46,7 @@ enum fv_op {
 	FV_FIXED_READ,	/* READ_FIXED of pool content key into page */
 	FV_DIRECT,	/* arg 1: opens a file with O_DIRECT; 0: closes it */
 	FV_DIRECT_READ, /* an O_DIRECT read of pool content key into page */
-	FV_SANDBOX, /* a seccomp filter ends it when it makes a child with memory of its own */
+	FV_SANDBOX,	/* a seccomp filter ends it when it makes a child with memory of its own */
 	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
 	FV_EXEC, /* after the answer it executes itself anew: fv_exec() */
