@@ -147,6 +147,7 @@ void guarded_follow(struct agent *a, struct region *r, uint32_t block)
 	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
 	bool guarded = a->stats.pins == PS_PINS_GUARDED;
 
+	/* A block without a frame too: its first ones must not be plain until the next look. */
 	if (r->block[block].guarded == guarded)
 		return;
 	r->block[block].guarded = guarded;
