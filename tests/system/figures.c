@@ -8,7 +8,7 @@
 
 #define PAGES 8192u
 #define BYTES ((double)PAGES * T_PAGE)
-#define SOON_MS 20000
+#define SOON_MS 30000
 
 static struct t_daemon d;
 static struct fakevmm v;
