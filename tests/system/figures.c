@@ -67,7 +67,7 @@ TEST_SECONDS("zeros that were written are saved, until they are discarded", 90)
 	end();
 }
 
-TEST_SECONDS("GRANT is there at once, however seldom memory is looked at, and what waits is told", 90)
+TEST_SECONDS("GRANT is there at once, however seldom memory is looked at; what waits is told", 90)
 {
 	start(PAGES);
 	t_setting_put(&d, "Mem.ShareRateFirst", "0");
