@@ -8,7 +8,7 @@
 
 #define PAGES 8192u
 #define BYTES ((double)PAGES * T_PAGE)
-#define SOON_MS 30000
+#define SOON_MS 60000
 
 static struct t_daemon d;
 static struct fakevmm v;
@@ -52,7 +52,7 @@ TEST_SECONDS("memory that was only read is neither in use nor saved", 90)
 	end();
 }
 
-TEST_SECONDS("zeros that were written are saved, until they are discarded", 90)
+TEST_SECONDS("zeros that were written are saved, until they are discarded", 200)
 {
 	start(PAGES);
 	fv_do(&v, FV_ZERO, 0, 0, PAGES, 0, 0);
