@@ -10,8 +10,7 @@
  *
  *   rates	a VM's part of Mem.ShareScanGHz, and the pass over what it has (session.c)
  *   hints	how many it may have in an index (hints.h): a quarter more than it has, and
- * HINTS_FREE;
- *		less where all quotas together are more than the daemon has memory for
+ *		HINTS_FREE; less where all quotas together are more than the daemon has memory for
  *   bytes	what the daemon holds for all VMs of a user, to the byte: BYTES_A_PAGE for each page
  *		that they have, and something to begin with. An honest VM needs 13 a page in which
  *		all is hinted, 4 where it is shared, and 16 more for a hint that waits.

@@ -11,9 +11,9 @@
  *	MAPPED	the agent said that it did		leaves to NONE
  *	HINTED	no reference; a note where its hint is	leaves to NONE
  *
- * 4 bytes a page: 30 bits of frame or note, 2 of state, in chunks of a block that exist while one
- * of its pages has an entry; above them a fixed root and directories of 512 chunks, so that any
- * page number below PS_PAGES_MAX costs at most a directory (4 KiB) and a chunk (2 KiB).
+ * 4 bytes a page: 30 bits of frame or note, 2 of state, in chunks of a block that exist while
+ * one of its pages has an entry; above them a fixed root and directories of 512 chunks, so that
+ * any page number below PS_PAGES_MAX costs at most a directory (4 KiB) and a chunk (2 KiB).
  *
  * Rejected: a hash table (no order, and 8 bytes an entry at best), one array for a region (a VM may
  * offer 1 TiB and share nothing).
