@@ -179,7 +179,8 @@ void open_pages(struct agent *a, struct closed *c, uint32_t n)
 
 static bool may_come_back(const struct closed *p)
 {
-	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first;
+	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first &&
+	       !(p->broken && page_is(&p->r->state[p->page], PAGE_QUARANTINED));
 }
 
 /* How many from c on are alike: neighbours, all broken or all frames, all to come back or none. */
@@ -194,8 +195,8 @@ static uint32_t alike(const struct closed *c, uint32_t n)
 }
 
 /* Step 5 for k broken pages: their slots, NULL if they cannot all be kept. The slots hold what the
- * pages were. Such a page may be in quarantine already: then it is there twice, and what the first
- * time is for ends as ever. */
+ * pages were. None of them is in quarantine already: the end of its first time there would be taken
+ * for that of the second, and its reference given back too early. */
 static char *keep_broken(struct agent *a, const struct closed *c, uint32_t k)
 {
 	char *slot = quarantine_take(&a->quarantine, k);
@@ -284,7 +285,7 @@ uint32_t bring_back(struct agent *a, struct region *r, uint32_t page, uint32_t n
 	for (; page < end; page += k) {
 		uint32_t count;
 
-		k = end - page < CLOSED_MAX ? end - page : CLOSED_MAX;
+		k = end - page < BRING_BACK_PAGES ? end - page : BRING_BACK_PAGES;
 		count = close_pages(a, r, page, k, a->closed);
 		bring_back_closed(a, a->closed, count);
 		for (uint32_t i = page; i < page + k; i++) {

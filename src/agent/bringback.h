@@ -11,6 +11,8 @@
 #include "agent/pins.h"
 #include "agent/region.h"
 
+#define BRING_BACK_PAGES 2048u /* closed at once: at most CLOSED_MAX */
+
 /* Claims and closes pages page..page+n-1 of the region that lie in a store's mapping, notes them in
  * c (room for n), says which are broken, and tests those for pins. Those that cannot be closed are
  * left out. Returns how many. Under act, not settle. */
@@ -28,7 +30,7 @@ uint32_t bring_back_closed(struct agent *a, struct closed *c, uint32_t n);
 /* The same for every page of page..page+n-1 that lies in a store's mapping. What cannot be brought
  * back (pinned, no mapping to be had) is BROKEN at least: it needs no frame any more. */
 uint32_t bring_back(struct agent *a, struct region *r, uint32_t page, uint32_t n);
-/* The same for a whole region. Guest faults wait for CLOSED_MAX pages at most. */
+/* The same for a whole region. Writes wait for BRING_BACK_PAGES at most. */
 uint32_t bring_back_all(struct agent *a, struct region *r);
 
 /* A page of a store's mapping is found to be, or became, the guest's own: BROKEN, its reference to

@@ -58,13 +58,23 @@ static size_t stack_bytes(const struct agent *a)
 	return bytes;
 }
 
+/* What of the agent itself has ever been touched. */
+static size_t own_bytes(const struct agent *a)
+{
+	uintptr_t at = (uintptr_t)a & ~(uintptr_t)(PS_PAGE_SIZE - 1);
+	size_t len = ((uintptr_t)(a + 1) - at + PS_PAGE_SIZE - 1) & ~(size_t)(PS_PAGE_SIZE - 1);
+
+	_Static_assert(sizeof(*a) < (MAP_WHOLE_PAGES - 2) * PS_PAGE_SIZE, "one call tells");
+	return map_resident((void *)at, len);
+}
+
 static void figures(struct agent *a)
 {
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->unseen = s->large = s->cowh = s->shared = s->mappings = 0;
 	s->broken = 0;
-	s->agent_bytes = sizeof(*a) + stack_bytes(a); /* rings: the daemon's */
+	s->agent_bytes = own_bytes(a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);

@@ -12,7 +12,7 @@
 #include "agent/region.h"
 
 /* A page that was closed, or is to be. */
-#define CLOSED_MAX 2048u /* closed at once: for their sake writes of the guest wait */
+#define CLOSED_MAX 8192u /* closed at once: for their sake writes of the guest wait */
 
 struct closed {
 	struct region *r;

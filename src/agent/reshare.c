@@ -10,7 +10,8 @@
  *  3. run by run, the pages being closed: compare with the frame, in full; keep a reference for the
  *     quarantine; map the frame over the page, in one call; wake who waited;
  *  4. open the rest.
- * From 1 to 4 who writes to one of the stretches waits; nobody else does, but for the fork.
+ * From 1 to 4 who writes to one of the stretches waits; nobody else does, but for the fork. Step 3
+ * ends after BATCH_NS, wherever it is.
  *
  * Pace: a batch is not to be felt. The next one begins when PACE times the time has gone by for
  * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
@@ -39,6 +40,7 @@
 #include "sys/proc.h"
 #include "sys/unsafe.h"
 
+#define BATCH_NS 10000000ull /* then what is closed is opened; the rest waits for the next one */
 #define PACE 20u
 #define PACE_FORK 1000u
 #define PACE_FORK_MANY 100u
@@ -380,7 +382,8 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 		.c = a->closed,
 		.now_ms = (uint32_t)(sys_now() / 1000000),
 	};
-	uint32_t looked = close_items(&b, it, n), k;
+	uint32_t looked = close_items(&b, it, n), i, k;
+	uint64_t start;
 
 	if (ps_unsafe("pause-batch"))
 		ps_unsafe_pause();
@@ -389,10 +392,11 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 		pins_test(a, b.c, b.closed);
 	if (ps_unsafe("pause-batch"))
 		ps_unsafe_pause();
-	for (uint32_t i = 0; i < looked; i += k)
+	start = sys_now();
+	for (i = 0; i < looked && sys_now() - start < BATCH_NS; i += k)
 		k = do_run(&b, &it[i], looked - i);
 	open_rest(&b);
-	return looked;
+	return i;
 }
 
 /* ---- pace ----------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@
 #define WALK_FULL_LOOKS 16u	/* a quiet block is counted anew in every 16th look */
 #define WALK_REST_SHIFT 3u	/* a block at rest is visited in every 8th look at least */
 #define WALK_REST_VISITS 2u	/* quiet visits until it is passed over once; twice as many: ... */
-#define WALK_TIDY_LOOKS 8u	/* mappings without a frame are looked for so often */
+#define WALK_TIDY_LOOKS 4u	/* mappings without a frame are looked for so often */
 #define WALK_HOT_PAGES 32u	/* so many armed pages of a block say how it is written; ... */
 #define WALK_HOT_PART 8u	/* ... of them all but an eighth found written: it is hot ... */
 #define WALK_HOT_LOOKS 4u	/* ... and looked at in every 4th look ... */
