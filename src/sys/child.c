@@ -17,6 +17,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/unsafe.h"
 
 #define STATUS_BYTES 4096
 #define LIVES_MS 1000
@@ -35,6 +36,8 @@ bool sys_child_forbidden(void)
 	char text[STATUS_BYTES];
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
+	if (ps_unsafe("fork-anyway"))
+		return false;
 	if (n <= 0)
 		return true;
 	text[n] = '\0';

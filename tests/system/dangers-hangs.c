@@ -47,6 +47,7 @@ TEST_SECONDS("12 a fault under malloc's own lock is settled", 120)
 
 	start();
 	fv_start(&a, &d, called("a"));
+	guard_frames(&a);
 	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	heap = fv_do(&a, FV_HEAP, 0, 0, 0, 0, 0);
 	for (int turn = 0; turn < 6; turn++) {
@@ -59,6 +60,7 @@ TEST_SECONDS("12 a fault under malloc's own lock is settled", 120)
 	}
 	t_note("at most %u pages of the heap were shared", shared);
 	CHECK_GT(shared, 100);
+	CHECK_GT(t_api_number(&d, "/v1/vms/a", "counters/faults"), 0);
 	finish(&a, NULL);
 }
 
@@ -92,7 +94,10 @@ TEST_SECONDS("14 writes are settled with the daemon standing still, and with it 
 	uint64_t slowest;
 
 	start();
-	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_start(&a, &d, called("a"));
+	guard_frames(&a);
+	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_pool(&a, 0, 0, PAGES, 0);
 	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	wait_shared(&a);
 	wait_shared(&b);

@@ -80,6 +80,8 @@ WITHOUT_IN(BROKEN, "no-pin-test", "a device writes through its pin into a broken
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was shared again comes", "guest_has")
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", "guest_has")
 
+WITHOUT_IN("tests/test-pins", "fork-anyway", "is asked by its descriptors", "FAIL VM a")
+
 /* Long pauses between closing, the test for pins, and mapping. */
 #define SLOWLY(sentence)                                    \
 	TEST_SECONDS("slow batches: " sentence, 200)        \

@@ -16,6 +16,9 @@ void start(void); /* the daemon */
 struct t_vm_opts called(const char *name);
 /* A VM with one region of 4 KiB pages, all of them with twins in every other such VM. */
 void vm_up(struct fakevmm *v, struct t_vm_opts opts, int flags);
+/* Before it has a region: its pins cannot be told, so its first writes wait for the settler. Skips
+ * where they can be, by swap. */
+void guard_frames(struct fakevmm *v);
 void wait_shared(struct fakevmm *v);
 bool page_shared(struct fakevmm *v, uint32_t page);
 bool in_api(const char *path, const char *text); /* is it in that answer? */
