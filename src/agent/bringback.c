@@ -179,8 +179,7 @@ void open_pages(struct agent *a, struct closed *c, uint32_t n)
 
 static bool may_come_back(const struct closed *p)
 {
-	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first &&
-	       !(p->broken && page_is(&p->r->state[p->page], PAGE_QUARANTINED));
+	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first;
 }
 
 /* How many from c on are alike: neighbours, all broken or all frames, all to come back or none. */
@@ -195,8 +194,7 @@ static uint32_t alike(const struct closed *c, uint32_t n)
 }
 
 /* Step 5 for k broken pages: their slots, NULL if they cannot all be kept. The slots hold what the
- * pages were. None of them is in quarantine already: the end of its first time there would be taken
- * for that of the second, and its reference given back too early. */
+ * pages were. */
 static char *keep_broken(struct agent *a, const struct closed *c, uint32_t k)
 {
 	char *slot = quarantine_take(&a->quarantine, k);
@@ -212,6 +210,7 @@ static void note_kept(struct agent *a, const struct closed *c, uint32_t k, const
 {
 	uint32_t now_ms = (uint32_t)(sys_now() / 1000000);
 
+	quarantine_supersede(a, c->r, c->page, k);
 	for (uint32_t i = 0; i < k; i++)
 		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, c[i].r, c[i].page,
 				QUARANTINE_COPY, NULL, 0, now_ms);

@@ -17,7 +17,8 @@
  *
  * Invariants
  *  - While an entry is in use, its page has PAGE_QUARANTINED, is not taken out again, and its
- *    reference is not given back to the daemon: the frame to compare with stays what it was.
+ *    reference is not given back to the daemon: the frame to compare with stays what it was. (One
+ *    that breaks and is brought back meanwhile is there twice; the mark goes with the second.)
  *  - Slots are used in order of time: the oldest is at head.
  *  - A page that the guest discarded meanwhile has FRAME_DISCARDED in its region's table: what a
  *    device writes to discarded memory goes nowhere. (Where the discard could only zero it in
@@ -137,6 +138,22 @@ uint32_t quarantine_keep(struct agent *a, const char *slot, const char *addr, ui
 	return done;
 }
 
+void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page, uint32_t n)
+{
+	struct quarantine *q = &a->quarantine;
+	uint32_t first = r->base + page;
+	bool any = false;
+
+	for (uint32_t i = page; i < page + n; i++)
+		any |= page_is(&r->state[i], PAGE_QUARANTINED);
+	for (uint32_t i = q->head; any && i != q->tail; i++) {
+		struct quarantined *e = &q->entry[i % QUARANTINE_SLOTS];
+
+		if (e->was && e->page >= first && e->page - first < n)
+			e->superseded = 1;
+	}
+}
+
 void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
 		     enum quarantine_was was, struct store *s, uint32_t frame, uint32_t now_ms)
 {
@@ -146,6 +163,7 @@ void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32
 	e->page = r->base + page;
 	e->when = now_ms;
 	e->was = (uint8_t)was;
+	e->superseded = 0;
 	if (was == QUARANTINE_FRAME) {
 		e->frame = frame;
 		e->store = (uint8_t)(s - a->stores.store);
@@ -192,7 +210,8 @@ static const char *content_now(struct agent *a, struct quarantined *e, const cha
 	p = &q->pipe[e->pipe - 1];
 	e->pipe = 0;
 	err = sys_kept(p->fd, q->late);
-	p->in--;
+	if (--p->in == 0)
+		sys_keep_close(p->fd);
 	if (err) /* somebody closed or emptied a descriptor that is not his */
 		agent_give_up(a, "a page kept in a pipe is lost", -err);
 	return err ? NULL : q->late;
@@ -269,7 +288,8 @@ static void look(struct agent *a, struct quarantined *e, char *slot)
 	if (now && !discarded && (r->life == REGION_RETIRED || !as_guest_has_it(r, page, now)) &&
 	    !still(now, was))
 		late_write(a, r, page, now, was);
-	page_clear(&r->state[page], PAGE_QUARANTINED);
+	if (!e->superseded)
+		page_clear(&r->state[page], PAGE_QUARANTINED);
 	entry_drop(a, r, e);
 }
 

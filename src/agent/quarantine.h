@@ -15,7 +15,7 @@
  * was the guest's before; only 16 bytes for each slot ever used are new. */
 #define QUARANTINE_SLOTS (1u << 18)
 #define QUARANTINE_BATCH 64u /* looked at under one hold of `act` */
-#define QUARANTINE_PIPES 16u
+#define QUARANTINE_PIPES 64u
 #define QUARANTINE_PIPE_PAGES 256u /* what an unprivileged process may have */
 
 /* What a page was when it came: what it is compared with when it leaves. */
@@ -33,7 +33,7 @@ struct quarantined {
 	uint8_t store;	/* index of the frame's store */
 	uint8_t was;	/* enum quarantine_was */
 	uint8_t pipe;	/* 0: the page itself is in its slot; else it is kept in pipe - 1 */
-	uint8_t spare;
+	uint8_t superseded; /* the page came once more since: it stays marked */
 };
 
 struct quarantine_pipe {
@@ -61,6 +61,9 @@ char *quarantine_take(struct quarantine *q, uint32_t n);
 /* Keeps references to the n guest pages at addr, which are about to be replaced, for the slots from
  * `slot` on, which were taken last. Returns for how many, from the first on, that was possible. */
 uint32_t quarantine_keep(struct agent *a, const char *slot, const char *addr, uint32_t n);
+/* Pages page..page+n-1 of r come in anew, while some of them are there already: their mark is for the
+ * last time that they came. */
+void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page, uint32_t n);
 /* The page in that slot, or kept for it, was page `page` of r, and was that (frame of store s, for
  * QUARANTINE_FRAME). */
 void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,

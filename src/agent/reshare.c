@@ -41,11 +41,11 @@
 #include "sys/unsafe.h"
 
 #define BATCH_NS 10000000ull /* then what is closed is opened; the rest waits for the next one */
-#define PACE 20u
-#define PACE_FORK 1000u
-#define PACE_FORK_MANY 100u
+#define PACE 10u
+#define PACE_FORK 200u
+#define PACE_FORK_MANY 30u
 #define PACE_MIN_NS 50000000ull
-#define PACE_MAX_NS 60000000000ull
+#define PACE_MAX_NS 10000000000ull
 
 static bool is_order(uint32_t frame)
 {
