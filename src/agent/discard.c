@@ -6,11 +6,13 @@
  * content in place of zeros. So the mapping goes first: the nursery, which is empty, is moved over
  * it. That needs no look at pins: to discard a page takes it away from under a device natively too.
  *
- * Where no mapping is to be had, zeros are written in place: right for the guest, though no memory
+ * Where no mapping is to be had, or the nursery does not reach (what a region took back as broken may
+ * lie before its nursery's first page, or come before there is one), zeros are written in place: right for the guest, though no memory
  * comes back. The page is BROKEN then, and the kernel's discard must pass it by (offer.c).
  */
 #include "agent/discard.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/agent.h"
@@ -52,13 +54,27 @@ static void zero_in_place(struct agent *a, struct discarding *d)
 	pthread_mutex_unlock(&a->settle);
 }
 
+/* How many pages from page on, within end, lie in a store's mapping, on one side of the nursery's
+ * beginning. */
+static uint32_t run_at(const struct region *r, uint32_t page, uint32_t end)
+{
+	uint32_t n = 0;
+
+	while (n < PS_BLOCK_PAGES && page + n < end && page_in_store(page_state(&r->state[page + n])))
+		if (page + ++n == r->nursery_first)
+			break;
+	return n;
+}
+
 static void discard_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	struct discarding d = {.r = r, .page = page, .n = n};
-	int err;
+	int err = -ENOMEM;
 
 	claim(a, &d);
-	err = place_pages(a, region_page(r, page), nursery_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	if (r->nursery && page >= r->nursery_first)
+		err = place_pages(a, region_page(r, page), nursery_page(r, page),
+				  (size_t)n * PS_PAGE_SIZE);
 	if (err) {
 		zero_in_place(a, &d);
 	} else {
@@ -76,9 +92,7 @@ int discard_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 	if (ps_unsafe("no-discard"))
 		return 0;
 	for (uint32_t at = page; at < end; at += run ? run : 1) {
-		for (run = 0; run < PS_BLOCK_PAGES && at + run < end &&
-			      page_in_store(page_state(&r->state[at + run]));)
-			run++;
+		run = run_at(r, at, end);
 		if (run)
 			discard_run(a, r, at, run);
 	}

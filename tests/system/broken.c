@@ -349,6 +349,35 @@ TEST_SECONDS("a late write into a page that was brought back comes to the guest"
 	late_write(0);
 }
 
+/* What a device holds stays in the store's mapping when the VMM withdraws its memory, and lies before
+ * the nursery of the region that takes it back. */
+TEST_SECONDS("pages left behind, and offered again, read as zeros when they are discarded", 120)
+{
+	struct fakevmm a, b;
+
+	t_daemon_fresh(&d);
+	pair(&a, &b, NOHUGE);
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		fv_do(&a, FV_PATCH, 0, 1, FIXED, 8, turn);
+		if (fv_try(&a, (struct fv_cmd){FV_FIXED, 0, 1, FIXED, 0, 1}).error)
+			SKIP("no io_uring fixed buffers here");
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+		CHECK_EQ(shared_in(&a, 0, PAGES), 0);
+		if (turn % 2)
+			fv_do(&a, FV_DISCARD, 0, 3, 2, 0, 0);
+		fv_do(&a, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+		fv_do(&a, FV_DISCARD, 0, 2, FIXED / 2, 0, 0);
+		fv_check(&a, 0);
+		t_sleep(4 * (turn / 2)); /* taken back by then, with a nursery; or not */
+		fv_do(&a, FV_DISCARD, 0, 0, PAGES, 0, 0);
+		fv_check(&a, 0);
+		fv_do(&a, FV_FIXED, 0, 0, 0, 0, 0);
+		fv_pool(&a, 0, 0, PAGES, 0);
+		wait_shared(&a);
+	}
+	end(&a, &b);
+}
+
 /* ---- the VMM and the daemon, in the middle of a batch ---------------------------------------- */
 
 static void forks(int64_t by)
