@@ -44,7 +44,8 @@ uint64_t synth_random(struct synth *s)
 	return s->random = model_mix(s->random);
 }
 
-/* Whole blocks, and what nobody may touch behind them; before them nothing of ours. */
+/* Whole blocks, and what nobody may touch behind them; before them nothing of ours. No child gets
+ * it, as with QEMU: what a fork costs that copies the tables of all RAM is another question. */
 static int map_ram(struct synth *s)
 {
 	size_t size = (size_t)s->pages * MEASURE_PAGE;
@@ -56,7 +57,8 @@ static int map_ram(struct synth *s)
 	s->ram = (uint8_t *)(((uintptr_t)all + BLOCK_BYTES) & ~(BLOCK_BYTES - 1));
 	if (munmap(all, (size_t)(s->ram - all)) < 0 ||
 	    mprotect(s->ram, size, PROT_READ | PROT_WRITE) < 0 ||
-	    madvise(s->ram, size, MADV_NOHUGEPAGE) < 0)
+	    madvise(s->ram, size, MADV_NOHUGEPAGE) < 0 ||
+	    madvise(s->ram, size, MADV_DONTFORK) < 0)
 		return -errno;
 	return 0;
 }

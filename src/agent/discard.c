@@ -60,7 +60,8 @@ static uint32_t run_at(const struct region *r, uint32_t page, uint32_t end)
 {
 	uint32_t n = 0;
 
-	while (n < PS_BLOCK_PAGES && page + n < end && page_in_store(page_state(&r->state[page + n])))
+	while (n < PS_BLOCK_PAGES && page + n < end &&
+	       page_in_store(page_state(&r->state[page + n])))
 		if (page + ++n == r->nursery_first)
 			break;
 	return n;

@@ -27,12 +27,12 @@ enum quarantine_was {
 };
 
 struct quarantined {
-	uint32_t page;	/* in the VM */
-	uint32_t frame; /* QUARANTINE_FRAME */
-	uint32_t when;	/* ms */
-	uint8_t store;	/* index of the frame's store */
-	uint8_t was;	/* enum quarantine_was */
-	uint8_t pipe;	/* 0: the page itself is in its slot; else it is kept in pipe - 1 */
+	uint32_t page;	    /* in the VM */
+	uint32_t frame;	    /* QUARANTINE_FRAME */
+	uint32_t when;	    /* ms */
+	uint8_t store;	    /* index of the frame's store */
+	uint8_t was;	    /* enum quarantine_was */
+	uint8_t pipe;	    /* 0: the page itself is in its slot; else it is kept in pipe - 1 */
 	uint8_t superseded; /* the page came once more since: it stays marked */
 };
 

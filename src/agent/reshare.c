@@ -4,14 +4,15 @@
  * zeros, or that lies in a mapping without frames, goes back into anonymous memory.
  *
  * A batch:
- *  1. close the stretches in which its pages lie (bringback.c, steps 1 to 3), all of them, so that
- *     one test for pins does;
+ *  1. close its pages (bringback.c, steps 1 to 3), all of them, so that one test for pins does. Just
+ *     these: whole mappings would not be cut meanwhile, but then a test is for a tenth of the
+ *     pages, and more writes wait;
  *  2. test for pins. Those that are pinned are refused, and stay;
  *  3. run by run, the pages being closed: compare with the frame, in full; keep a reference for the
  *     quarantine; map the frame over the page, in one call; wake who waited;
  *  4. open the rest.
- * From 1 to 4 who writes to one of the stretches waits; nobody else does, but for the fork. Step 3
- * ends after BATCH_NS, wherever it is.
+ * From 1 to 4 who writes to one of them waits; nobody else does, but for the fork. Step 3 ends after
+ * BATCH_NS, wherever it is.
  *
  * Pace: a batch is not to be felt. The next one begins when PACE times the time has gone by for
  * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
@@ -137,36 +138,33 @@ static struct region *still_there(struct agent *a, const struct reshare_item *it
 	return r;
 }
 
-/* The stretch of pages in a store's mapping, within the block, that page lies in. */
-static void widen(const struct region *r, uint32_t page, uint32_t *from, uint32_t *to)
+/* How many of the n items are of pages that follow it[0]'s, which is page of r, within its block. */
+static uint32_t neighbours(struct agent *a, const struct region *r, uint32_t page,
+			   const struct reshare_item *it, uint32_t n)
 {
-	uint32_t first = page / PS_BLOCK_PAGES * PS_BLOCK_PAGES, end = first + PS_BLOCK_PAGES;
+	uint32_t k = 1, next;
 
-	first = first < r->first ? r->first : first;
-	end = end > r->end ? r->end : end;
-	for (*from = page; *from > first && page_in_store(page_state(&r->state[*from - 1]));)
-		--*from;
-	for (*to = page + 1; *to < end && page_in_store(page_state(&r->state[*to]));)
-		++*to;
+	while (k < n && it[k].page == it->page + k && (page + k) % PS_BLOCK_PAGES != 0 &&
+	       still_there(a, &it[k], &next) == r)
+		k++;
+	return k;
 }
 
 /* Step 1, for as many of the n items as can be closed at once. Returns how many were looked at. */
 static uint32_t close_items(struct batch *b, const struct reshare_item *it, uint32_t n)
 {
-	struct region *last = NULL;
-	uint32_t done = 0, i, page, from, to;
+	uint32_t i, k, page;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i += k) {
 		struct region *r = still_there(b->a, &it[i], &page);
 
-		if (!r || (r == last && page < done))
-			continue; /* closed with an earlier one, or refused in step 3 */
-		widen(r, page, &from, &to);
-		if (b->closed + to - from > CLOSED_MAX)
+		k = 1;
+		if (!r)
+			continue; /* refused in step 3 */
+		k = neighbours(b->a, r, page, &it[i], n - i);
+		if (b->closed + k > CLOSED_MAX)
 			break;
-		b->closed += close_untested(b->a, r, from, to - from, b->c + b->closed);
-		last = r;
-		done = to;
+		b->closed += close_untested(b->a, r, page, k, b->c + b->closed);
 	}
 	return i;
 }
