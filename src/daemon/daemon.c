@@ -33,6 +33,7 @@
 #include "daemon/rehome.h"
 #include "daemon/saved.h"
 #include "daemon/session.h"
+#include "daemon/user.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
@@ -50,56 +51,6 @@
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
 #define FDS_PER_SESSION 6u /* socket, two bells, pidfd, and two of passage */
 #define SESSIONS_MAX 4000u
-#define USER_KEPT (60 * SEC) /* how long a user is remembered: till all rations are full again */
-
-/* ---- users ---- */
-
-struct user *user_hold(struct daemon *d, uid_t uid)
-{
-	struct user *user;
-
-	list_for_each(each, &d->users, struct user, link) {
-		if (each->uid == uid) {
-			each->holders++;
-			each->idle_at = 0;
-			return each;
-		}
-	}
-	user = calloc(1, sizeof(*user));
-	if (!user)
-		return NULL;
-	user->uid = uid;
-	user->holders = 1;
-	list_add_tail(&d->users, &user->link);
-	return user;
-}
-
-void user_release(struct daemon *d, struct user *user)
-{
-	if (--user->holders)
-		return;
-	user->idle_at = d->now ? d->now : 1;
-	daemon_wake_at(d, d->now + USER_KEPT);
-}
-
-/* Who comes and goes has not more of what is rationed by time (salts, lines in the log) than who
- * stays. Kept are so many: they are the kernel's users, whom nobody can make up at will. */
-void users_tick(struct daemon *d)
-{
-	list_for_each(user, &d->users, struct user, link) {
-		if (!user->idle_at)
-			continue;
-		if (d->now - user->idle_at < USER_KEPT && !d->ending) {
-			daemon_wake_at(d, user->idle_at + USER_KEPT);
-			continue;
-		}
-		if (user->bytes || user->entries || user->vms || user->sessions)
-			log_error("user %u has gone, and %llu bytes are still on his account",
-				  user->uid, (unsigned long long)user->bytes);
-		list_del(&user->link);
-		free(user);
-	}
-}
 
 /* ---- starting ---- */
 
@@ -251,12 +202,6 @@ int daemon_init(struct daemon *d, const struct options *options)
 }
 
 /* ---- the loop ---- */
-
-void daemon_wake_at(struct daemon *d, uint64_t when)
-{
-	if (!d->wake_at || when < d->wake_at)
-		d->wake_at = when ? when : 1;
-}
 
 static void on_signal(struct daemon *d)
 {

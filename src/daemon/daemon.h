@@ -47,22 +47,6 @@ struct counters {
 /* Adds one to a counter of a VM (struct vm *) and of the daemon. */
 #define COUNT(vm, field) ((vm)->count.field++, (vm)->daemon->count.field++)
 
-struct user {
-	struct list link;
-	uid_t uid;
-	uint32_t holders;   /* sessions and VMs that point here */
-	uint32_t sessions;  /* connections */
-	uint32_t half_open; /* of them, before HELLO */
-	uint32_t vms;	    /* ghosts too: each costs a descriptor and what it holds */
-	uint64_t entries;   /* pages of its VMs with a frame, and hints that wait */
-	uint64_t bytes;	    /* that the daemon holds for its VMs: limited by user_bytes_max() */
-	uint64_t granted;   /* pages that its VMs verifiably have (grant.c) */
-	uint64_t wanted;    /* hints that they would be given if there was memory for all */
-	uint64_t idle_at;   /* nobody has pointed here since; 0: somebody does */
-	uint64_t salt_tokens_at, salt_tokens; /* new salts it may have digested: see secret.h */
-	struct log_gate gate;
-};
-
 struct host_facts {
 	uint64_t memory;	/* bytes */
 	uint64_t pages;		/* of 4 KiB */
@@ -137,12 +121,10 @@ int daemon_run(struct daemon *d);
 void daemon_deinit(struct daemon *d);
 
 /* There is a deadline then: the loop wakes up at that time at the latest. */
-void daemon_wake_at(struct daemon *d, uint64_t when);
-
-/* The user of a uid, made if there is none; NULL: no memory. */
-struct user *user_hold(struct daemon *d, uid_t uid);
-/* It is remembered for a while after the last one has released it. */
-void user_release(struct daemon *d, struct user *user);
-void users_tick(struct daemon *d);
+static inline void daemon_wake_at(struct daemon *d, uint64_t when)
+{
+	if (!d->wake_at || when < d->wake_at)
+		d->wake_at = when ? when : 1;
+}
 
 #endif

@@ -17,7 +17,7 @@
  * turn of the loop has time. Its slot in the index is given to another only when no hint of it is
  * left, and a domain that a VM was made to leave (closed) takes nobody in any more: rehome.c.
  *
- * Limits: ENTRIES_FACTOR times the host's pages of one user may have frames; INDEX_VMS members;
+ * Limits: what one user's VMs may have with frames (user_has_room()); INDEX_VMS members;
  * the window, FRAMES_FACTOR times the host's pages; live frames at most the host's pages; hints by
  * member (hints.h), quotas of memory that its VM verifiably has (grant.c). What is held for a
  * member, to the byte, is on its user's account (member_charge), which has a limit.
@@ -39,7 +39,6 @@
 #include "sys/unsafe.h"
 
 #define FRAMES_FACTOR 4u
-#define ENTRIES_FACTOR 8u	/* pages that all VMs of a user may have with frames */
 #define HINT_BYTES 9u		/* of the index, for each hint */
 #define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
 #define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
@@ -107,11 +106,6 @@ static int store_of_first(struct daemon *d, struct domain *domain)
 		(void)frames_alloc(domain->frames, 0, i, near, &frame);
 	close_fd(&domain->store);
 	return fd;
-}
-
-static uint64_t host_pages(const struct daemon *d)
-{
-	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
 }
 
 static int domain_new(struct daemon *d, const struct domain_key *key, struct domain **out)
@@ -367,12 +361,6 @@ static bool park_grow(struct member *m)
 	m->parked_head = 0;
 	member_charge(m);
 	return true;
-}
-
-bool user_has_room(struct daemon *d, const struct user *user)
-{
-	return user->entries < host_pages(d) * ENTRIES_FACTOR &&
-	       user->bytes < user_bytes_max(d, user) && !host_books_short(d);
 }
 
 bool member_park(struct member *m, uint32_t page, uint64_t hash)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/daemon.h"
+#include "daemon/user.h"
 #include "policy/frames.h"
 #include "policy/hints.h"
 #include "policy/index.h"
@@ -117,8 +118,6 @@ void member_retire(struct member *m);
 /* Its session ended or it is leaving: no order of or to it is in flight any more. */
 void member_silence(struct member *m);
 
-/* May the daemon hold more for this user's VMs: another page with a frame, another hint? */
-bool user_has_room(struct daemon *d, const struct user *user);
 /* What it holds for that member has changed: its user's account follows. */
 void member_charge(struct member *m);
 /* A hint, or a frame, took the place of that hint in the index: its owner's note of it goes. */

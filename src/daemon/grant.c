@@ -12,9 +12,7 @@
  *   hints	how many it may have in an index (hints.h): a quarter more than it has, and
  * HINTS_FREE;
  *		less where all quotas together are more than the daemon has memory for
- *   bytes	what the daemon holds for all VMs of a user, to the byte: BYTES_A_PAGE for each page
- *		that they have, and something to begin with. An honest VM needs 13 a page in which
- *		all is hinted, 4 where it is shared, and 16 more for a hint that waits.
+ *   bytes	what the daemon holds for all VMs of a user (user_bytes_max())
  *
  * Figures are rounded up to an eighth of their size, so that rates do not change all the time, and
  * read once a second, READS_MAX processes at most. Where /proc hides other users' processes, the
@@ -26,6 +24,7 @@
 #include "daemon/grant.h"
 
 #include "daemon/domain.h"
+#include "daemon/host.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
 #include "sys/proc.h"
@@ -37,31 +36,6 @@
 #define HINT_COST 13u	/* bytes of a hint: its entry in an index, its page's note */
 #define HINTS_PART 4u	/* of the memory that the daemon may have, for all hints */
 #define INDEX_FACTOR 2u /* hints of all, at most so many times the host's pages */
-#define BYTES_A_PAGE 32u
-#define BYTES_PART 4u /* of the daemon's memory, for what one user's pages cost */
-#define BYTES_FREE (64ull << 20)
-#define BYTES_FREE_PART 32u /* of the daemon's memory, if that is less */
-
-static uint64_t host_pages(const struct daemon *d)
-{
-	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
-}
-
-/* What the daemon may have: the host's memory, or what its control group allows. */
-static uint64_t daemon_memory(const struct daemon *d)
-{
-	uint64_t bytes = host_pages(d) * PS_PAGE_SIZE;
-
-	return d->group_limit && d->group_limit < bytes ? d->group_limit : bytes;
-}
-
-uint64_t user_bytes_max(const struct daemon *d, const struct user *user)
-{
-	uint64_t begin = daemon_memory(d) / BYTES_FREE_PART, most = daemon_memory(d) / BYTES_PART;
-	uint64_t pages = user->granted * BYTES_A_PAGE;
-
-	return (begin < BYTES_FREE ? begin : BYTES_FREE) + (pages < most ? pages : most);
-}
 
 struct fair grant_of(const struct vm *vm)
 {
@@ -164,7 +138,7 @@ static bool sum_up(struct daemon *d)
 static void set_quotas(struct daemon *d)
 {
 	uint64_t budget = host_pages(d) * INDEX_FACTOR;
-	uint64_t affordable = daemon_memory(d) / HINTS_PART / HINT_COST;
+	uint64_t affordable = host_daemon_memory(d) / HINTS_PART / HINT_COST;
 
 	budget = budget < affordable ? budget : affordable;
 	list_for_each(vm, &d->vms, struct vm, link) {

@@ -133,6 +133,18 @@ static void refresh(struct daemon *d)
 		read_memory(d);
 }
 
+uint64_t host_pages(const struct daemon *d)
+{
+	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
+}
+
+uint64_t host_daemon_memory(const struct daemon *d)
+{
+	uint64_t bytes = host_pages(d) * PS_PAGE_SIZE;
+
+	return d->group_limit && d->group_limit < bytes ? d->group_limit : bytes;
+}
+
 bool host_memory_short(struct daemon *d)
 {
 	refresh(d);

@@ -9,6 +9,10 @@
 void host_read_facts(struct daemon *d);
 /* Once a second while there is a VM: the state of the host's memory. */
 void host_tick(struct daemon *d);
+/* Pages that the host has; one block where that could not be read. */
+uint64_t host_pages(const struct daemon *d);
+/* Bytes that the daemon may have: the host's memory, or what its control group allows. */
+uint64_t host_daemon_memory(const struct daemon *d);
 /* Is the host so short of memory that no frame is to be made? Reads /proc/meminfo at most a few
  * times a second. */
 bool host_memory_short(struct daemon *d);

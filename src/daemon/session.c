@@ -33,7 +33,6 @@
 #define ACCEPT_SLICE 16u
 #define CONFIGURE_NS (100 * MSEC) /* VMs that come, go and grow move the rates of all, so often */
 #define ACCEPT_PAUSE (100 * MSEC) /* after running out of descriptors */
-#define PER_USER 1024u		  /* connections, and VMs, of one user */
 #define HALF_OPEN_PER_USER 32u
 #define RING_SLICE 512u	     /* entries of one session in a turn */
 #define BUSY_LOOK (1 * MSEC) /* how long entries gather in a ring that is in use */
@@ -146,16 +145,6 @@ void session_refuse(struct session *s, int error, const char *fmt, ...)
 		log_warn("%s, process %d of user %u, refused: %s", s->vm ? s->vm->name : "an agent",
 			 (int)s->pid, s->user->uid, msg.reason);
 	session_end(s);
-}
-
-/* A user may have PER_USER, and no more than the others leave him as much again: so one alone has
- * half of what there is, the next half of the rest, and whoever comes finds room. */
-uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own)
-{
-	uint32_t others = all - own, left = d->sessions_max > others ? d->sessions_max - others : 0;
-	uint32_t part = left / 2 + left % 2;
-
-	return part < PER_USER ? part : PER_USER;
 }
 
 static void accept_one(struct daemon *d, int fd)

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/ring.h"
+#include "daemon/user.h"
 #include "wire/wire.h"
 
 struct vm;
@@ -63,8 +64,6 @@ void session_refuse(struct session *s, int error, const char *fmt, ...)
 void session_end(struct session *s);
 void session_free(struct session *s);
 void sessions_tick(struct daemon *d);
-/* How many of what all share (connections, VMs) a user may have who has `own` of `all` now. */
-uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own);
 
 /* LEFT has come: what the ring holds now is of the domain that was left. False: the order ring is
  * not empty yet, so no new domain may be told. */

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/secret.h"
+#include "daemon/user.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
