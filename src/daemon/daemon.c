@@ -29,11 +29,14 @@
 #include "daemon/isolation.h"
 #include "daemon/match.h"
 #include "daemon/notify.h"
+#include "daemon/policyfile.h"
 #include "daemon/rehint.h"
 #include "daemon/rehome.h"
 #include "daemon/saved.h"
 #include "daemon/session.h"
 #include "daemon/user.h"
+#include "daemon/vm-end.h"
+#include "daemon/vm-region.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
@@ -178,7 +181,7 @@ int daemon_init(struct daemon *d, const struct options *options)
 	r = isolation_start();
 	if (r < 0)
 		return r;
-	r = host_load_policy(d);
+	r = policyfile_load(d);
 	if (r < 0)
 		return r;
 	r = take_folder(d);
@@ -207,8 +210,8 @@ static void on_signal(struct daemon *d)
 {
 	switch (sys_signalfd_read(d->signal_fd)) {
 	case SIGHUP:
-		if (host_load_policy(d) == 0)
-			host_apply_policy(d);
+		if (policyfile_load(d) == 0)
+			policyfile_apply(d);
 		break;
 	case SIGTERM:
 	case SIGINT:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* host: what the daemon knows of the host it runs on, and the administrator's policy. */
+/* host: what the daemon knows of the host it runs on. */
 #ifndef PSHARE_DAEMON_HOST_H
 #define PSHARE_DAEMON_HOST_H
 
@@ -18,11 +18,5 @@ uint64_t host_daemon_memory(const struct daemon *d);
 bool host_memory_short(struct daemon *d);
 /* Is so little left for the daemon itself that it is not to hold anything new? */
 bool host_books_short(struct daemon *d);
-
-/* Reads the policy file again, if there is one. 0; or -errno after a line in the log, and the
- * policy stays what it was. */
-int host_load_policy(struct daemon *d);
-/* Judges the salts anew, and moves whom it concerns. */
-void host_apply_policy(struct daemon *d);
 
 #endif

@@ -34,6 +34,7 @@
 #include "daemon/host.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
+#include "daemon/vm-region.h"
 #include "daemon/vm.h"
 
 #define WANT_TIMEOUT (1 * SEC)

@@ -36,6 +36,7 @@
 #include "daemon/domain.h"
 #include "daemon/grant.h"
 #include "daemon/session.h"
+#include "daemon/vm-salt.h"
 #include "sys/unsafe.h"
 
 #define LEAVE_NS (10 * SEC)	/* a VM has its quarantine and this long to leave a domain ... */

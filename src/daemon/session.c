@@ -22,6 +22,9 @@
 #include "daemon/grant.h"
 #include "daemon/match.h"
 #include "daemon/rehome.h"
+#include "daemon/vm-end.h"
+#include "daemon/vm-region.h"
+#include "daemon/vm-salt.h"
 #include "daemon/vm.h"
 #include "policy/rate.h"
 #include "policy/reason.h"
@@ -503,7 +506,7 @@ static void hello_message(struct session *s, const struct ps_msg_hello *hello, c
 		vm_clear_salt(vm);
 	if (salted && !vm->salt_set && take_salt(s, vm, fds[0]) < 0) {
 		if (is_new)
-			vm_bury(vm);
+			vm_remove(vm);
 		return;
 	}
 	if (!vm->enable_set)

@@ -18,6 +18,7 @@
 #include "daemon/rehome.h"
 #include "daemon/saved.h"
 #include "daemon/session.h"
+#include "daemon/vm-salt.h"
 #include "daemon/vm.h"
 #include "policy/firstpass.h"
 #include "policy/progress.h"
