@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/accept.h"
 #include "daemon/api.h"
 #include "daemon/domain.h"
 #include "daemon/grant.h"
@@ -33,6 +34,9 @@
 #include "daemon/rehint.h"
 #include "daemon/rehome.h"
 #include "daemon/saved.h"
+#include "daemon/session-end.h"
+#include "daemon/session-hear.h"
+#include "daemon/session-say.h"
 #include "daemon/session.h"
 #include "daemon/user.h"
 #include "daemon/vm-end.h"
@@ -258,6 +262,7 @@ static void deadlines(struct daemon *d)
 		return;
 	d->wake_at = 0;
 	host_tick(d);
+	accept_tick(d);
 	sessions_tick(d);
 	match_tick(d);
 	domains_tick(d);
@@ -266,6 +271,17 @@ static void deadlines(struct daemon *d)
 	rehint_tick(d);
 	users_tick(d);
 	check_idle(d);
+}
+
+/* All its references go back. */
+static void process_ended(struct vm *vm)
+{
+	vm->ended = true;
+	loop_unwatch(&vm->daemon->loop, &vm->process);
+	if (vm->session)
+		session_end(vm->session);
+	else
+		vm_end(vm);
 }
 
 static void handle(void *arg, struct loop_source *source, unsigned int events)
@@ -290,7 +306,7 @@ static void handle(void *arg, struct loop_source *source, unsigned int events)
 		session_bell(list_entry(source, struct session, bell));
 		break;
 	case LOOP_PROCESS:
-		vm_process_event(list_entry(source, struct vm, process));
+		process_ended(list_entry(source, struct vm, process));
 		break;
 	}
 }

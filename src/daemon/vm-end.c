@@ -80,16 +80,6 @@ void vm_detach(struct vm *vm)
 	log_debug("%s: session ended, process %d lives: its frames stay", vm->name, (int)vm->pid);
 }
 
-void vm_process_event(struct vm *vm)
-{
-	vm->ended = true;
-	loop_unwatch(&vm->daemon->loop, &vm->process);
-	if (vm->session)
-		session_end(vm->session);
-	else
-		vm_end(vm);
-}
-
 static void add_ended(struct agent_sum *sum, const struct ps_agent_stats *stats)
 {
 	sum->cpu_ns += stats->cpu_ns;

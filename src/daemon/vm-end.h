@@ -12,8 +12,6 @@
 void vm_end_former(struct daemon *d, const struct user *user, pid_t pid);
 /* The session ended: a ghost while its process may map frames, else its end. */
 void vm_detach(struct vm *vm);
-/* The process ended: all references go back. */
-void vm_process_event(struct vm *vm);
 /* Nothing of it maps a frame any more: gives everything back, and ends. */
 void vm_end(struct vm *vm);
 /* Out of the books; vm_free() follows at the end of the turn. */
