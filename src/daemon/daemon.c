@@ -24,11 +24,11 @@
 
 #include "daemon/accept.h"
 #include "daemon/api.h"
-#include "daemon/domain.h"
 #include "daemon/grant.h"
 #include "daemon/host.h"
 #include "daemon/isolation.h"
 #include "daemon/match.h"
+#include "daemon/member.h"
 #include "daemon/notify.h"
 #include "daemon/policyfile.h"
 #include "daemon/rehint.h"
@@ -338,7 +338,7 @@ static bool work(struct daemon *d)
 	bool more;
 
 	work_on_rings(d);
-	more = domains_work(d);
+	more = members_work(d);
 	list_for_each(vm, &d->vms, struct vm, link) {
 		more |= vm_sweep_work(vm);
 		more |= rehint_work(vm);
@@ -398,7 +398,7 @@ void daemon_deinit(struct daemon *d)
 		session_end(s);
 	list_for_each(vm, &d->vms, struct vm, link)
 		vm_end(vm);
-	while (domains_work(d))
+	while (members_work(d))
 		;
 	bury(d);
 	users_tick(d);

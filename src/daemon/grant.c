@@ -23,10 +23,11 @@
  */
 #include "daemon/grant.h"
 
-#include "daemon/domain.h"
 #include "daemon/host.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
+#include "sys/entropy.h"
 #include "sys/proc.h"
 
 #define GRANT_NS (1 * SEC)
@@ -35,6 +36,8 @@
 #define HINTS_FREE 4096u
 #define HINT_COST 13u	/* bytes of a hint: its entry in an index, its page's note */
 #define HINTS_PART 4u	/* of the memory that the daemon may have, for all hints */
+#define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
+#define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
 #define INDEX_FACTOR 2u /* hints of all, at most so many times the host's pages */
 
 struct fair grant_of(const struct vm *vm)
@@ -135,6 +138,36 @@ static bool sum_up(struct daemon *d)
 	return changed;
 }
 
+/* How many bits of a hash are compared is settled when an index is made. A domain is made before
+ * its first VM has told its size, so an index that has nothing in it yet is made anew for that: as
+ * far as the claims are backed by memory, for the table of its buckets is paid at once. */
+static void fit_index(struct domain *domain)
+{
+	struct index_stats now = index_stats(domain->index);
+	uint64_t claimed = 0, quota = 0, entries;
+	struct page_index *index;
+	uint64_t secret;
+
+	for (uint32_t i = 0; i < domain->nslots; i++) {
+		const struct member *m = domain->slot[i];
+
+		claimed += m && m->vm ? m->vm->pages : 0;
+		quota += m && m->vm ? m->hints.quota : 0;
+	}
+	entries = quota * INDEX_AHEAD > INDEX_EXPECT ? quota * INDEX_AHEAD : INDEX_EXPECT;
+	entries = entries < claimed ? entries : claimed;
+	if (now.hints || now.frames || domain->index_for >= entries)
+		return;
+	if (sys_random(&secret, sizeof(secret)) < 0)
+		return;
+	index = index_new(entries, secret);
+	if (!index)
+		return;
+	index_free(domain->index);
+	domain->index = index;
+	domain->index_for = entries;
+}
+
 static void set_quotas(struct daemon *d)
 {
 	uint64_t budget = host_pages(d) * INDEX_FACTOR;
@@ -150,7 +183,7 @@ static void set_quotas(struct daemon *d)
 		if (d->wanted > budget && fair_part(&fair, budget) < quota)
 			quota = fair_part(&fair, budget);
 		vm->member->hints.quota = quota;
-		domain_fit_index(vm->member->domain);
+		fit_index(vm->member->domain);
 	}
 }
 
@@ -162,7 +195,7 @@ void grants_changed(struct vm *vm)
 	if (vm->member && vm->member->hints.quota < begin)
 		vm->member->hints.quota = begin;
 	if (vm->member)
-		domain_fit_index(vm->member->domain);
+		fit_index(vm->member->domain);
 	if (!d->grants_at || d->grants_at > d->now + GRANT_SOON)
 		d->grants_at = d->now + GRANT_SOON;
 	daemon_wake_at(d, d->grants_at);

@@ -33,8 +33,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/domain.h"
 #include "daemon/grant.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
 #include "daemon/vm-salt.h"
 #include "sys/unsafe.h"

@@ -10,8 +10,8 @@
 
 #include <errno.h>
 
-#include "daemon/domain.h"
 #include "daemon/match.h"
+#include "daemon/member.h"
 #include "daemon/rehome.h"
 #include "daemon/session-end.h"
 #include "daemon/session-hello.h"

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 #include "daemon/rehome.h"
 #include "daemon/secret.h"
 #include "daemon/session-end.h"

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/domain.h"
 #include "daemon/grant.h"
+#include "daemon/member.h"
 #include "daemon/session-end.h"
 #include "daemon/vm.h"
 #include "policy/rate.h"

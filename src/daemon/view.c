@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 #include "daemon/rehome.h"
 #include "daemon/saved.h"
 #include "daemon/session.h"

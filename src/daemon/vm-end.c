@@ -16,7 +16,7 @@
 
 #include "daemon/vm-end.h"
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 #include "daemon/rehome.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"

@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/domain.h"
 #include "daemon/grant.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
 
 #define SIZE_FACTOR 16u	   /* a VM's size is at most so many times the host's memory */
