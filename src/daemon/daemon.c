@@ -24,6 +24,7 @@
 
 #include "daemon/accept.h"
 #include "daemon/api.h"
+#include "daemon/change.h"
 #include "daemon/grant.h"
 #include "daemon/host.h"
 #include "daemon/isolation.h"
@@ -267,6 +268,7 @@ static void deadlines(struct daemon *d)
 	match_tick(d);
 	domains_tick(d);
 	rehome_tick(d);
+	changes_tick(d);
 	grants_tick(d);
 	rehint_tick(d);
 	users_tick(d);
@@ -345,7 +347,7 @@ static bool work(struct daemon *d)
 	}
 	more |= saved_work(d);
 	if (!list_empty(&d->changes))
-		rehome_check(d);
+		changes_check(d);
 	list_for_each(s, &d->unsent, struct session, unsent)
 		session_flush(s);
 	bury(d);
@@ -389,7 +391,7 @@ static void remove_sockets(struct daemon *d)
 void daemon_deinit(struct daemon *d)
 {
 	d->ending = true; /* from here on no frame is punched */
-	rehome_abort(d);
+	changes_abort(d);
 	if (d->agent_fd >= 0)
 		remove_sockets(d);
 	loop_unwatch(&d->loop, &d->http);

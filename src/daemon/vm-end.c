@@ -16,8 +16,8 @@
 
 #include "daemon/vm-end.h"
 
+#include "daemon/change.h"
 #include "daemon/member.h"
-#include "daemon/rehome.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
 #include "daemon/vm-region.h"
@@ -107,5 +107,5 @@ void vm_remove(struct vm *vm)
 	sessions_configure_soon(d);
 	list_add_tail(&d->dead_vms, &vm->grave);
 	log_info("%s: gone (process %d)", vm->name, (int)vm->pid);
-	rehome_vm_gone(vm);
+	changes_vm_gone(vm);
 }
