@@ -49,7 +49,7 @@ static int session_new(struct daemon *d, int *fd, struct session **out)
 	s->fd = TAKE_FD(*fd);
 	list_init(&s->ready);
 	list_init(&s->unsent);
-	list_init(&s->grave);
+	list_init(&s->gone);
 	list_add_tail(&d->sessions, &s->link);
 	d->nsessions++;
 	s->user->sessions++;

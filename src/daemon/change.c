@@ -41,7 +41,8 @@ int change_wait(struct daemon *d, struct vm *vm, const char *what, const struct 
 	list_for_each(each, &d->vms, struct vm, link) {
 		uint64_t by = each->left_by ? each->left_by : rehome_time_to_leave(each);
 
-		if ((!vm || each == vm || rehome_is_moving(each)) && !rehome_settled(each) && by > deadline)
+		if ((!vm || each == vm || rehome_is_moving(each)) && !rehome_settled(each) &&
+		    by > deadline)
 			deadline = by;
 	}
 	if (!deadline)

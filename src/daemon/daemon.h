@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * daemon: what pshared is made of. One thread, so nothing here has a lock.
+ * daemon: what pshared is made of: the state that all of it shares, and no more than that. What
+ * acts on it stands above (scripts/check-arrows has the levels). One thread, so nothing here has a
+ * lock.
  *
  * Who owns what:
  *   daemon -> users    one for each uid with a session or a VM; what its VMs make us hold
@@ -86,7 +88,7 @@ struct daemon {
 	struct list waiting;		     /* members with parked hints */
 	struct list ready;		     /* sessions with entries in their ring */
 	struct list unsent;		     /* sessions with messages to send, or bells to ring */
-	struct list dead_sessions, dead_vms; /* freed at the end of the turn */
+	struct list gone_sessions, gone_vms; /* freed at the end of the turn */
 	struct list changes;		     /* settings that are not true yet */
 	uint32_t nsessions, nvms, ndomains;
 	uint32_t sessions_max;
@@ -114,11 +116,6 @@ struct daemon {
 	uint64_t idle_since;   /* no VM since */
 	bool stop;
 };
-
-/* Sets up everything up to the loop; says in one line what went wrong. 0 or -errno. */
-int daemon_init(struct daemon *d, const struct options *options);
-int daemon_run(struct daemon *d);
-void daemon_deinit(struct daemon *d);
 
 /* There is a deadline then: the loop wakes up at that time at the latest. */
 static inline void daemon_wake_at(struct daemon *d, uint64_t when)

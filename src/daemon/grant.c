@@ -34,11 +34,11 @@
 #define GRANT_SOON (100 * MSEC)
 #define READS_MAX 256u
 #define HINTS_FREE 4096u
-#define HINT_COST 13u	/* bytes of a hint: its entry in an index, its page's note */
-#define HINTS_PART 4u	/* of the memory that the daemon may have, for all hints */
+#define HINT_COST 13u		/* bytes of a hint: its entry in an index, its page's note */
+#define HINTS_PART 4u		/* of the memory that the daemon may have, for all hints */
 #define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
 #define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
-#define INDEX_FACTOR 2u /* hints of all, at most so many times the host's pages */
+#define INDEX_FACTOR 2u		/* hints of all, at most so many times the host's pages */
 
 struct fair grant_of(const struct vm *vm)
 {

@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "daemon/log.h"
-#include "sys/path.h"
 #include "sys/proc.h"
 
 #define HOST_TICK (1 * SEC)

@@ -13,7 +13,7 @@
 
 struct vm;
 
-#define RETRY_MIN (2 * MSEC)   /* between two tries of hints that wait, at first */
+#define RETRY_MIN (2 * MSEC) /* between two tries of hints that wait, at first */
 #define REHINT_MIN (3 * SEC) /* before lost hints are asked for again, at first */
 
 /*		may				may not			leaves to

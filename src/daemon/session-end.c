@@ -37,12 +37,12 @@ void session_end(struct session *s)
 	list_del(&s->ready);
 	list_del(&s->unsent);
 	list_del(&s->link);
-	list_add_tail(&d->dead_sessions, &s->grave);
+	list_add_tail(&d->gone_sessions, &s->gone);
 }
 
 void session_free(struct session *s)
 {
-	list_del(&s->grave);
+	list_del(&s->gone);
 	ring_deinit(&s->ring);
 	user_release(s->daemon, s->user);
 	free(s);

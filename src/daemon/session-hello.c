@@ -123,7 +123,7 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 }
 
 void session_hello(struct session *s, const struct ps_msg_hello *hello, const int *fds,
-			  unsigned int nfds)
+		   unsigned int nfds)
 {
 	_cleanup_close_ int pidfd = sys_peer_pidfd(s->fd);
 	bool salted = hello->flags & PS_HELLO_SALT, is_new = false;

@@ -24,7 +24,7 @@ struct session {
 	struct list link;
 	struct list ready;  /* daemon->ready */
 	struct list unsent; /* daemon->unsent */
-	struct list grave;
+	struct list gone;
 	struct daemon *daemon;
 	struct user *user;
 	struct vm *vm; /* RUNNING only */

@@ -81,7 +81,8 @@ uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own)
 
 uint64_t user_bytes_max(const struct daemon *d, const struct user *user)
 {
-	uint64_t begin = host_daemon_memory(d) / BYTES_FREE_PART, most = host_daemon_memory(d) / BYTES_PART;
+	uint64_t begin = host_daemon_memory(d) / BYTES_FREE_PART,
+		 most = host_daemon_memory(d) / BYTES_PART;
 	uint64_t pages = user->granted * BYTES_A_PAGE;
 
 	return (begin < BYTES_FREE ? begin : BYTES_FREE) + (pages < most ? pages : most);

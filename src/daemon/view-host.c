@@ -13,7 +13,6 @@
 #include "daemon/session.h"
 #include "daemon/view-vm.h"
 #include "sys/process.h"
-#include "sys/self.h"
 
 static void add_domains(struct daemon *daemon, struct view_host *out)
 {
@@ -54,8 +53,9 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 		out->shared += unknown;
 		out->shared += view_mapped_pages(vm) * PS_PAGE_SIZE + view_claim(vm, stats.zero);
 		out->zero += view_claim(vm, stats.zero);
-		out->metadata += stats.agent_bytes + view_bytes_of(stats.mappings, VIEW_MAPPING_BYTES) +
-				 sizeof(*vm) + ring_bytes(vm);
+		out->metadata += stats.agent_bytes +
+				 view_bytes_of(stats.mappings, VIEW_MAPPING_BYTES) + sizeof(*vm) +
+				 ring_bytes(vm);
 		out->cpu_agents_ns += stats.cpu_ns;
 		out->scanned += stats.scanned;
 		out->shares += stats.shares;

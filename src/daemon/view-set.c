@@ -56,7 +56,8 @@ int view_set(struct daemon *daemon, const char *name, const char *value,
 	int id;
 
 	if (!is_admin(&change->peer))
-		return refuse(why, -EPERM, "settings of the host are for root and the daemon's user");
+		return refuse(why, -EPERM,
+			      "settings of the host are for root and the daemon's user");
 	id = setting_find(name, false, err);
 	if (id < 0)
 		return refuse(why, -ENOENT, "%s", err);
@@ -85,7 +86,7 @@ static struct vm *may_change(struct daemon *daemon, const char *name,
 	}
 	if (!is_admin(&change->peer) && change->peer.uid != vm->user->uid) {
 		*r = refuse(why, -EPERM, "%s belongs to user %u: that user and root may change it",
-			vm->name, vm->user->uid);
+			    vm->name, vm->user->uid);
 		return NULL;
 	}
 	return vm;
@@ -141,7 +142,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 		return refuse(why, -EBUSY, "another change of %s is under way", what);
 	if (length > PS_SALT_MAX)
 		return refuse(why, -EINVAL, "a salt of %zu bytes is too long: up to %u would do",
-			  length, PS_SALT_MAX);
+			      length, PS_SALT_MAX);
 	if (!salt) {
 		vm_clear_salt(vm);
 		vm->salt_set = true;
@@ -152,7 +153,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 		explicit_bzero(&digest, sizeof(digest));
 		if (r == 0 && !access_may_use(daemon->policy, vm->user->uid, fingerprint))
 			return refuse(why, -EPERM, "the policy does not let user %u use that salt",
-				  vm->user->uid);
+				      vm->user->uid);
 	}
 	if (r == 0)
 		r = vm_set_salt(vm, salt, length);

@@ -95,7 +95,7 @@ void vm_remove(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
 
-	if (!list_empty(&vm->grave))
+	if (!list_empty(&vm->gone))
 		return;
 	add_ended(&d->ended, &vm->last_stats);
 	loop_unwatch(&d->loop, &vm->process);
@@ -105,7 +105,7 @@ void vm_remove(struct vm *vm)
 	if (!d->nvms)
 		d->idle_since = d->now;
 	sessions_configure_soon(d);
-	list_add_tail(&d->dead_vms, &vm->grave);
+	list_add_tail(&d->gone_vms, &vm->gone);
 	log_info("%s: gone (process %d)", vm->name, (int)vm->pid);
 	changes_vm_gone(vm);
 }

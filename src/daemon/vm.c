@@ -111,7 +111,7 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	name_vm(vm, hello->name);
 	vm->enable = !(hello->flags & PS_HELLO_NO_SHARE);
 	list_init(&vm->old);
-	list_init(&vm->grave);
+	list_init(&vm->gone);
 	vm->user = user;
 	user->holders++;
 	user->vms++;
@@ -131,7 +131,7 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 
 void vm_free(struct vm *vm)
 {
-	list_del(&vm->grave);
+	list_del(&vm->gone);
 	close_fd(&vm->pidfd);
 	vm->user->bytes -= VM_BYTES;
 	vm->daemon->bytes -= VM_BYTES;

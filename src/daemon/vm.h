@@ -30,7 +30,7 @@ struct vm_sweep {
 
 struct vm {
 	struct list link;
-	struct list grave;
+	struct list gone;
 	struct daemon *daemon;
 	struct user *user;
 	struct loop_source process; /* readable when it has ended */
