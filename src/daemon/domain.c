@@ -15,8 +15,8 @@
  *
  * A domain that a VM was made to leave (closed) takes nobody in any more: rehome.c.
  *
- * Limits: INDEX_VMS members (member.c); the window, FRAMES_FACTOR times the host's pages; live frames
- * at most the host's pages.
+ * Limits: INDEX_VMS members (member.c); the window, FRAMES_FACTOR times the host's pages; live
+ * frames at most the host's pages.
  */
 #include "daemon/domain.h"
 

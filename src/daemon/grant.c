@@ -8,7 +8,7 @@
  * counts for more than the host has; a process can make itself look larger by mapping one page
  * often, which this bounds. From it come
  *
- *   rates	a VM's part of Mem.ShareScanGHz, and the pass over what it has (session.c)
+ *   rates	a VM's part of Mem.ShareScanGHz, and the pass over what it has (session-say.c)
  *   hints	how many it may have in an index (hints.h): a quarter more than it has, and
  * HINTS_FREE;
  *		less where all quotas together are more than the daemon has memory for
