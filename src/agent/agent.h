@@ -46,7 +46,11 @@
 #define AGENT_STACK_SEEN (128u << 10) /* deeper than any of ours goes */
 enum agent_thread { AGENT_WORKER, AGENT_SETTLER, AGENT_GATEKEEPER, AGENT_THREADS };
 
+/* MUTE: it cannot share, and says why to whoever asks its daemon; every call passes through. */
+enum agent_life { AGENT_NOT_STARTED, AGENT_RUNS, AGENT_MUTE, AGENT_FAILED };
+
 struct agent {
+	_Atomic enum agent_life life; /* changed by start.c alone */
 	pthread_mutex_t act;
 	pthread_mutex_t settle;
 	int tracker;
@@ -99,9 +103,10 @@ struct agent {
 	_Atomic uint64_t faults, unshares, discards, broken;
 };
 
-/* The agent of this process: made if need be (NULL: it cannot be), or only if it lives. */
-struct agent *agent_get(void);
+/* The agent of this process if it runs, else NULL; start.h has the one that starts it. */
 struct agent *agent_alive(void);
+/* The same, whatever its life. */
+struct agent *agent_of_process(void);
 /* Where the calling thread's stack begins: what the agent says of its own memory. */
 void agent_note_stack(struct agent *a, enum agent_thread thread, char *top);
 /* Both locks, by a thread of the VMM: until it lets them go it runs no signal handler and is not

@@ -9,6 +9,7 @@
 #include "agent/leftover.h"
 #include "agent/nursery.h"
 #include "agent/retire.h"
+#include "agent/start.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 

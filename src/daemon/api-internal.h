@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/api.h"
 #include "daemon/view.h"
 
 #define API_BODY_MAX 16384u  /* a salt of PS_SALT_MAX bytes, each written as \u00XX, fits */

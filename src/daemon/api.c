@@ -18,6 +18,8 @@
  * Rejected: libmicrohttpd's own accept and its limits (it knows addresses, not users); a thread
  * for the API (every view would need a lock).
  */
+#include "daemon/api.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * daemon: what pshared is made of. One thread, so nothing here has a lock.
+ * daemon: what pshared is made of: the state that all of it shares, and no more than that. What
+ * acts on it stands above (scripts/check-arrows has the levels). One thread, so nothing here has a
+ * lock.
  *
  * Who owns what:
  *   daemon -> users    one for each uid with a session or a VM; what its VMs make us hold
@@ -47,22 +49,6 @@ struct counters {
 /* Adds one to a counter of a VM (struct vm *) and of the daemon. */
 #define COUNT(vm, field) ((vm)->count.field++, (vm)->daemon->count.field++)
 
-struct user {
-	struct list link;
-	uid_t uid;
-	uint32_t holders;   /* sessions and VMs that point here */
-	uint32_t sessions;  /* connections */
-	uint32_t half_open; /* of them, before HELLO */
-	uint32_t vms;	    /* ghosts too: each costs a descriptor and what it holds */
-	uint64_t entries;   /* pages of its VMs with a frame, and hints that wait */
-	uint64_t bytes;	    /* that the daemon holds for its VMs: limited by user_bytes_max() */
-	uint64_t granted;   /* pages that its VMs verifiably have (grant.c) */
-	uint64_t wanted;    /* hints that they would be given if there was memory for all */
-	uint64_t idle_at;   /* nobody has pointed here since; 0: somebody does */
-	uint64_t salt_tokens_at, salt_tokens; /* new salts it may have digested: see secret.h */
-	struct log_gate gate;
-};
-
 struct host_facts {
 	uint64_t memory;	/* bytes */
 	uint64_t pages;		/* of 4 KiB */
@@ -102,7 +88,7 @@ struct daemon {
 	struct list waiting;		     /* members with parked hints */
 	struct list ready;		     /* sessions with entries in their ring */
 	struct list unsent;		     /* sessions with messages to send, or bells to ring */
-	struct list dead_sessions, dead_vms; /* freed at the end of the turn */
+	struct list gone_sessions, gone_vms; /* freed at the end of the turn */
 	struct list changes;		     /* settings that are not true yet */
 	uint32_t nsessions, nvms, ndomains;
 	uint32_t sessions_max;
@@ -131,18 +117,11 @@ struct daemon {
 	bool stop;
 };
 
-/* Sets up everything up to the loop; says in one line what went wrong. 0 or -errno. */
-int daemon_init(struct daemon *d, const struct options *options);
-int daemon_run(struct daemon *d);
-void daemon_deinit(struct daemon *d);
-
 /* There is a deadline then: the loop wakes up at that time at the latest. */
-void daemon_wake_at(struct daemon *d, uint64_t when);
-
-/* The user of a uid, made if there is none; NULL: no memory. */
-struct user *user_hold(struct daemon *d, uid_t uid);
-/* It is remembered for a while after the last one has released it. */
-void user_release(struct daemon *d, struct user *user);
-void users_tick(struct daemon *d);
+static inline void daemon_wake_at(struct daemon *d, uint64_t when)
+{
+	if (!d->wake_at || when < d->wake_at)
+		d->wake_at = when ? when : 1;
+}
 
 #endif

@@ -8,12 +8,10 @@
  * counts for more than the host has; a process can make itself look larger by mapping one page
  * often, which this bounds. From it come
  *
- *   rates	a VM's part of Mem.ShareScanGHz, and the pass over what it has (session.c)
+ *   rates	a VM's part of Mem.ShareScanGHz, and the pass over what it has (session-say.c)
  *   hints	how many it may have in an index (hints.h): a quarter more than it has, and
  *		HINTS_FREE; less where all quotas together are more than the daemon has memory for
- *   bytes	what the daemon holds for all VMs of a user, to the byte: BYTES_A_PAGE for each page
- *		that they have, and something to begin with. An honest VM needs 13 a page in which
- *		all is hinted, 4 where it is shared, and 16 more for a hint that waits.
+ *   bytes	what the daemon holds for all VMs of a user (user_bytes_max())
  *
  * Figures are rounded up to an eighth of their size, so that rates do not change all the time, and
  * read once a second, READS_MAX processes at most. Where /proc hides other users' processes, the
@@ -24,43 +22,22 @@
  */
 #include "daemon/grant.h"
 
-#include "daemon/domain.h"
+#include "daemon/host.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
+#include "sys/entropy.h"
 #include "sys/proc.h"
 
 #define GRANT_NS (1 * SEC)
 #define GRANT_SOON (100 * MSEC)
 #define READS_MAX 256u
 #define HINTS_FREE 4096u
-#define HINT_COST 13u	/* bytes of a hint: its entry in an index, its page's note */
-#define HINTS_PART 4u	/* of the memory that the daemon may have, for all hints */
-#define INDEX_FACTOR 2u /* hints of all, at most so many times the host's pages */
-#define BYTES_A_PAGE 32u
-#define BYTES_PART 4u /* of the daemon's memory, for what one user's pages cost */
-#define BYTES_FREE (64ull << 20)
-#define BYTES_FREE_PART 32u /* of the daemon's memory, if that is less */
-
-static uint64_t host_pages(const struct daemon *d)
-{
-	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
-}
-
-/* What the daemon may have: the host's memory, or what its control group allows. */
-static uint64_t daemon_memory(const struct daemon *d)
-{
-	uint64_t bytes = host_pages(d) * PS_PAGE_SIZE;
-
-	return d->group_limit && d->group_limit < bytes ? d->group_limit : bytes;
-}
-
-uint64_t user_bytes_max(const struct daemon *d, const struct user *user)
-{
-	uint64_t begin = daemon_memory(d) / BYTES_FREE_PART, most = daemon_memory(d) / BYTES_PART;
-	uint64_t pages = user->granted * BYTES_A_PAGE;
-
-	return (begin < BYTES_FREE ? begin : BYTES_FREE) + (pages < most ? pages : most);
-}
+#define HINT_COST 13u		/* bytes of a hint: its entry in an index, its page's note */
+#define HINTS_PART 4u		/* of the memory that the daemon may have, for all hints */
+#define INDEX_EXPECT (1u << 18) /* hints that an index is made for, where fewer are claimed ... */
+#define INDEX_AHEAD 16u		/* ... or so many times what its VMs may put there now */
+#define INDEX_FACTOR 2u		/* hints of all, at most so many times the host's pages */
 
 struct fair grant_of(const struct vm *vm)
 {
@@ -160,10 +137,40 @@ static bool sum_up(struct daemon *d)
 	return changed;
 }
 
+/* How many bits of a hash are compared is settled when an index is made. A domain is made before
+ * its first VM has told its size, so an index that has nothing in it yet is made anew for that: as
+ * far as the claims are backed by memory, for the table of its buckets is paid at once. */
+static void fit_index(struct domain *domain)
+{
+	struct index_stats now = index_stats(domain->index);
+	uint64_t claimed = 0, quota = 0, entries;
+	struct page_index *index;
+	uint64_t secret;
+
+	for (uint32_t i = 0; i < domain->nslots; i++) {
+		const struct member *m = domain->slot[i];
+
+		claimed += m && m->vm ? m->vm->pages : 0;
+		quota += m && m->vm ? m->hints.quota : 0;
+	}
+	entries = quota * INDEX_AHEAD > INDEX_EXPECT ? quota * INDEX_AHEAD : INDEX_EXPECT;
+	entries = entries < claimed ? entries : claimed;
+	if (now.hints || now.frames || domain->index_for >= entries)
+		return;
+	if (sys_random(&secret, sizeof(secret)) < 0)
+		return;
+	index = index_new(entries, secret);
+	if (!index)
+		return;
+	index_free(domain->index);
+	domain->index = index;
+	domain->index_for = entries;
+}
+
 static void set_quotas(struct daemon *d)
 {
 	uint64_t budget = host_pages(d) * INDEX_FACTOR;
-	uint64_t affordable = daemon_memory(d) / HINTS_PART / HINT_COST;
+	uint64_t affordable = host_daemon_memory(d) / HINTS_PART / HINT_COST;
 
 	budget = budget < affordable ? budget : affordable;
 	list_for_each(vm, &d->vms, struct vm, link) {
@@ -175,7 +182,7 @@ static void set_quotas(struct daemon *d)
 		if (d->wanted > budget && fair_part(&fair, budget) < quota)
 			quota = fair_part(&fair, budget);
 		vm->member->hints.quota = quota;
-		domain_fit_index(vm->member->domain);
+		fit_index(vm->member->domain);
 	}
 }
 
@@ -187,7 +194,7 @@ void grants_changed(struct vm *vm)
 	if (vm->member && vm->member->hints.quota < begin)
 		vm->member->hints.quota = begin;
 	if (vm->member)
-		domain_fit_index(vm->member->domain);
+		fit_index(vm->member->domain);
 	if (!d->grants_at || d->grants_at > d->now + GRANT_SOON)
 		d->grants_at = d->now + GRANT_SOON;
 	daemon_wake_at(d, d->grants_at);

@@ -4,6 +4,7 @@
 #define PSHARE_DAEMON_GRANT_H
 
 #include "daemon/daemon.h"
+#include "daemon/user.h"
 #include "policy/fair.h"
 
 struct vm;
@@ -16,7 +17,5 @@ void grants_tick(struct daemon *d);
 
 /* What counts of a VM where something of the host is split. */
 struct fair grant_of(const struct vm *vm);
-/* The most that the daemon may hold for the VMs of a user, bytes. */
-uint64_t user_bytes_max(const struct daemon *d, const struct user *user);
 
 #endif

@@ -16,10 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/rehome.h"
-#include "daemon/vm.h"
-#include "sys/cleanup.h"
-#include "sys/path.h"
+#include "daemon/log.h"
 #include "sys/proc.h"
 
 #define HOST_TICK (1 * SEC)
@@ -133,6 +130,18 @@ static void refresh(struct daemon *d)
 		read_memory(d);
 }
 
+uint64_t host_pages(const struct daemon *d)
+{
+	return d->host.pages ? d->host.pages : PS_BLOCK_PAGES;
+}
+
+uint64_t host_daemon_memory(const struct daemon *d)
+{
+	uint64_t bytes = host_pages(d) * PS_PAGE_SIZE;
+
+	return d->group_limit && d->group_limit < bytes ? d->group_limit : bytes;
+}
+
 bool host_memory_short(struct daemon *d)
 {
 	refresh(d);
@@ -143,39 +152,4 @@ bool host_books_short(struct daemon *d)
 {
 	refresh(d);
 	return d->books_short;
-}
-
-int host_load_policy(struct daemon *d)
-{
-	const char *path = d->options->policy;
-	_cleanup_free_ char *text = NULL;
-	struct access_policy *policy = NULL;
-	char err[POLICY_ERROR_MAX];
-	int r = 0;
-
-	if (path)
-		r = sys_read_text(path, ACCESS_FILE_MAX + 1, &text);
-	if (r < 0) {
-		log_error("--policy %s: %s", path, strerror(-r));
-		return r;
-	}
-	r = access_parse_names(text, text ? strlen(text) : 0, sys_user_id, &policy, err);
-	if (r < 0) {
-		log_error("--policy %s: %s", path ? path : "(none)", err);
-		return r;
-	}
-	access_free(d->policy);
-	d->policy = policy;
-	return 0;
-}
-
-void host_apply_policy(struct daemon *d)
-{
-	list_for_each(vm, &d->vms, struct vm, link)
-		vm_judge_salt(vm);
-	rehome_all(d);
-	if (d->options->policy)
-		log_info("the policy was read again");
-	else
-		log_info("no --policy was given: there is none to read again");
 }

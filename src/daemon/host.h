@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* host: what the daemon knows of the host it runs on, and the administrator's policy. */
+/* host: what the daemon knows of the host it runs on. */
 #ifndef PSHARE_DAEMON_HOST_H
 #define PSHARE_DAEMON_HOST_H
 
@@ -9,16 +9,14 @@
 void host_read_facts(struct daemon *d);
 /* Once a second while there is a VM: the state of the host's memory. */
 void host_tick(struct daemon *d);
+/* Pages that the host has; one block where that could not be read. */
+uint64_t host_pages(const struct daemon *d);
+/* Bytes that the daemon may have: the host's memory, or what its control group allows. */
+uint64_t host_daemon_memory(const struct daemon *d);
 /* Is the host so short of memory that no frame is to be made? Reads /proc/meminfo at most a few
  * times a second. */
 bool host_memory_short(struct daemon *d);
 /* Is so little left for the daemon itself that it is not to hold anything new? */
 bool host_books_short(struct daemon *d);
-
-/* Reads the policy file again, if there is one. 0; or -errno after a line in the log, and the
- * policy stays what it was. */
-int host_load_policy(struct daemon *d);
-/* Judges the salts anew, and moves whom it concerns. */
-void host_apply_policy(struct daemon *d);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * loop: one epoll, one thread. What can happen is the enum; daemon.c has the switch.
+ * loop: one epoll, one thread. What can happen is the enum; mainloop.c has the switch.
  *
  * A source is embedded in its owner. An owner that goes away unwatches its sources at once, but is
  * freed only after the batch of events in hand: a source that was unwatched has fd -1 and its

@@ -2,8 +2,9 @@
 /* pshared: shares the memory of the virtual machines of one host inside trust domains. */
 #include <stdlib.h>
 
-#include "daemon/daemon.h"
+#include "daemon/mainloop.h"
 #include "daemon/options.h"
+#include "daemon/setup.h"
 
 int main(int argc, char **argv)
 {

@@ -34,13 +34,13 @@
 #include "daemon/host.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
+#include "daemon/vm-region.h"
 #include "daemon/vm.h"
 
 #define WANT_TIMEOUT (1 * SEC)
 #define CONTENT_IDLE (2 * SEC) /* no content came for so long: its memory is given back */
 #define RETRY_SLICE 256u
 #define RETRY_BLOCKED 32u /* so many in a row could not be dealt with: later */
-#define RETRY_MIN (2 * MSEC)
 #define RETRY_MAX (128 * MSEC)
 
 static struct ring *ring_of(struct member *m)
@@ -154,7 +154,7 @@ static void put_hint(struct member *m, uint32_t page, uint64_t hash)
 		r = hints_put(&m->hints, m->domain->index, page, hash, &had);
 	else
 		hints_lose(&m->hints);
-	domain_hint_taken(m->domain, &had);
+	member_hint_taken(m->domain, &had);
 	member_charge(m);
 	if (r == -ENOMEM)
 		COUNT(m->vm, refused[PS_CAUSE_NO_MEMORY]);
@@ -174,7 +174,7 @@ static void drop_hint(struct member *m, uint32_t page, uint64_t hash)
 static int meet(struct member *m, uint32_t page, uint64_t hash, const struct index_entry *hint)
 {
 	struct domain *domain = m->domain;
-	struct member *first = domain_member(domain, hint->vm);
+	struct member *first = member_at(domain, hint->vm);
 	int r;
 
 	if (!first || vmmap_get(first->map, hint->page).state != VMMAP_HINTED) {
@@ -282,12 +282,27 @@ static enum ps_cause judge_content(struct member *m, const struct want *want,
 	return hash != want->hash || all_zero(page) ? PS_CAUSE_CHANGED : PS_CAUSE_NONE;
 }
 
+/* After the frame of the page before, so that neighbours stay neighbours. */
+static struct frame_place place_for(const struct member *m, uint32_t page)
+{
+	bool follows = page && framed(m, page - 1);
+
+	return (struct frame_place){
+		.vm = m->slot,
+		.page = page,
+		.near = follows ? vmmap_get(m->map, page - 1).frame : PS_FRAME_NONE,
+	};
+}
+
 /* The frame for a content: the one that there is by now, or a new one. */
 static int frame_for(struct member *m, const struct want *want, const uint8_t *content,
 		     uint32_t *frame)
 {
 	struct domain *domain = m->domain;
 	struct index_entry found = index_lookup(domain->index, want->hash);
+	struct index_entry had = {.kind = INDEX_NONE};
+	struct frame_place place;
+	int r;
 
 	if (found.kind == INDEX_FRAME) {
 		if (frames_hash(domain->frames, found.frame) != want->hash)
@@ -295,7 +310,11 @@ static int frame_for(struct member *m, const struct want *want, const uint8_t *c
 		*frame = found.frame;
 		return 0;
 	}
-	return domain_make_frame(domain, m, want->page, content, want->hash, frame);
+	place = place_for(m, want->page);
+	r = domain_make_frame(domain, &place, content, want->hash, frame, &had);
+	if (r == 0)
+		member_hint_taken(domain, &had);
+	return r;
 }
 
 static void give_or_park(struct member *m, uint32_t page, uint32_t frame, uint64_t hash)
@@ -308,7 +327,7 @@ static void give_or_park(struct member *m, uint32_t page, uint32_t frame, uint64
 
 static struct member *want_asker(const struct member *m, const struct want *want)
 {
-	struct member *asker = domain_member(m->domain, want->asker_slot);
+	struct member *asker = member_at(m->domain, want->asker_slot);
 
 	return asker && asker->id == want->asker ? asker : NULL;
 }

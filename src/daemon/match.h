@@ -3,7 +3,7 @@
 #ifndef PSHARE_DAEMON_MATCH_H
 #define PSHARE_DAEMON_MATCH_H
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 
 /* One entry of the ring of m's session. Whatever it says touches only what is m's own. */
 void match_entry(struct member *m, const struct ps_entry *entry);

@@ -14,7 +14,7 @@
  */
 #include "daemon/rehint.h"
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
 #include "daemon/vm.h"
 

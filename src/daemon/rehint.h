@@ -5,8 +5,6 @@
 
 #include "daemon/daemon.h"
 
-#define REHINT_MIN (3 * SEC)
-
 struct vm;
 
 /* Whose time has come. */

@@ -23,19 +23,18 @@
  * ring: an order carries a frame's number, and a number means something else in another store.
  *
  * A VM that does not answer in time disobeys: it keeps its references (nobody can take them from a
- * living process), its domain is closed to newcomers, the change is answered with -ETIMEDOUT and
- * its name, and it is still awaited. The time grows with what it has to unshare.
+ * living process), its domain is closed to newcomers, and it is still awaited. The time grows with
+ * what it has to unshare. Who waits for the change is told in change.c.
  */
 #include "daemon/rehome.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "daemon/domain.h"
 #include "daemon/grant.h"
+#include "daemon/member.h"
 #include "daemon/session.h"
+#include "daemon/vm-salt.h"
 #include "sys/unsafe.h"
 
 #define LEAVE_NS (10 * SEC)	/* a VM has its quarantine and this long to leave a domain ... */
@@ -43,15 +42,6 @@
 #define OLD_MAX 8u /* earlier sessions whose frames a VM may still map, to join again */
 #define JOIN_RETRY (1 * SEC)
 #define DRAIN_POLL (5 * MSEC)
-
-struct change {
-	struct list link;
-	struct vm *vm; /* NULL: all of them */
-	const char *what;
-	view_done done;
-	void *arg;
-	uint64_t deadline;
-};
 
 /* May it have references in that domain? */
 static bool may_hold(const struct vm *vm, const struct member *m, const struct domain_key *target)
@@ -65,8 +55,7 @@ static bool belongs(const struct vm *vm, const struct member *m, const struct do
 	return may_hold(vm, m, target) && (!m->domain->closed || m->state == MEMBER_OLD);
 }
 
-/* Does the VM hold references only where it may? */
-static bool settled(const struct vm *vm)
+bool rehome_settled(const struct vm *vm)
 {
 	struct domain_key target = vm_target(vm);
 
@@ -87,7 +76,7 @@ static uint64_t pages_held(const struct vm *vm)
 	return pages;
 }
 
-static uint64_t time_to_leave(const struct vm *vm)
+uint64_t rehome_time_to_leave(const struct vm *vm)
 {
 	const struct daemon *d = vm->daemon;
 
@@ -95,8 +84,7 @@ static uint64_t time_to_leave(const struct vm *vm)
 	       (uint64_t)d->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC;
 }
 
-/* Is it on its way out of a domain that somebody else was made to leave? */
-static bool is_moving(const struct vm *vm)
+bool rehome_is_moving(const struct vm *vm)
 {
 	return vm->session && vm->member && vm->member->domain->closed && !vm->disobeys;
 }
@@ -142,7 +130,7 @@ static void order_leave(struct vm *vm)
 	m->state = MEMBER_LEAVING;
 	member_silence(m);
 	vm->leave_generation = m->domain->generation;
-	vm->left_by = time_to_leave(vm);
+	vm->left_by = rehome_time_to_leave(vm);
 	daemon_wake_at(vm->daemon, vm->left_by);
 	vm->session->say_leave = true;
 	session_mark(vm->session);
@@ -194,7 +182,7 @@ void rehome_vm(struct vm *vm)
 {
 	if (!vm->session || vm->left_by)
 		return;
-	if (vm->member && !settled(vm))
+	if (vm->member && !rehome_settled(vm))
 		order_leave(vm);
 	else if (!vm->member && vm->enable && !vm->cause && vm->nold <= OLD_MAX &&
 		 vm->join_at <= vm->daemon->now)
@@ -232,109 +220,6 @@ void rehome_old_gone(struct vm *vm)
 	rehome_vm(vm);
 }
 
-/* ---- changes ---- */
-
-bool rehome_busy(struct daemon *d, const struct vm *vm, const char *what)
-{
-	list_for_each(change, &d->changes, struct change, link)
-		if (change->vm == vm && change->what == what)
-			return true;
-	return false;
-}
-
-int rehome_wait(struct daemon *d, struct vm *vm, const char *what, const struct view_change *change,
-		struct view_reason *why)
-{
-	uint64_t deadline = 0;
-	struct change *c;
-
-	list_for_each(each, &d->vms, struct vm, link) {
-		uint64_t by = each->left_by ? each->left_by : time_to_leave(each);
-
-		if ((!vm || each == vm || is_moving(each)) && !settled(each) && by > deadline)
-			deadline = by;
-	}
-	if (!deadline)
-		return 0;
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		snprintf(why->text, sizeof(why->text),
-			 "it is being done, but there is no memory to tell when it is true");
-		return -ENOMEM;
-	}
-	c->vm = vm;
-	c->what = what;
-	c->done = change->done;
-	c->arg = change->arg;
-	c->deadline = deadline;
-	list_add_tail(&d->changes, &c->link);
-	daemon_wake_at(d, deadline);
-	return -EINPROGRESS;
-}
-
-void rehome_forget(struct daemon *d, const void *arg)
-{
-	list_for_each(change, &d->changes, struct change, link)
-		if (change->arg == arg)
-			change->done = NULL;
-}
-
-static void finish(struct change *change, int error, const char *reason)
-{
-	view_done done = change->done;
-	void *arg = change->arg;
-
-	list_del(&change->link);
-	free(change);
-	if (done)
-		done(arg, error, reason);
-}
-
-void rehome_vm_gone(struct vm *vm)
-{
-	list_for_each(change, &vm->daemon->changes, struct change, link)
-		if (change->vm == vm)
-			finish(change, 0, NULL); /* it holds nothing any more */
-}
-
-/* The VMs that a change waits for: how many, and their names as far as they fit. */
-static unsigned int unsettled(struct daemon *d, const struct change *change, char *names,
-			      size_t size)
-{
-	unsigned int n = 0;
-	size_t len = 0;
-
-	names[0] = '\0';
-	list_for_each(vm, &d->vms, struct vm, link) {
-		if ((change->vm && change->vm != vm && !is_moving(vm)) || settled(vm))
-			continue;
-		if (len + sizeof(vm->name) + 8 < size)
-			len += (size_t)snprintf(names + len, size - len, "%s%s", n ? ", " : "",
-						vm->name);
-		else if (len + 4 < size)
-			len += (size_t)snprintf(names + len, size - len, "...");
-		n++;
-	}
-	return n;
-}
-
-void rehome_check(struct daemon *d)
-{
-	list_for_each(change, &d->changes, struct change, link) {
-		char names[160], text[VIEW_REASON];
-		unsigned int n = unsettled(d, change, names, sizeof(names));
-
-		if (!n) {
-			finish(change, 0, NULL);
-		} else if (change->deadline <= d->now) {
-			snprintf(text, sizeof(text),
-				 "%u VM%s did not leave the old domain in time: %s", n,
-				 n == 1 ? "" : "s", names);
-			finish(change, -ETIMEDOUT, text);
-		}
-	}
-}
-
 static void disobeyed(struct vm *vm)
 {
 	vm->disobeys = true;
@@ -354,13 +239,4 @@ void rehome_tick(struct daemon *d)
 		else if (vm->session && (!vm->member || vm->must_leave))
 			rehome_vm(vm);
 	}
-	list_for_each(change, &d->changes, struct change, link)
-		if (change->deadline > d->now)
-			daemon_wake_at(d, change->deadline);
-}
-
-void rehome_abort(struct daemon *d)
-{
-	list_for_each(change, &d->changes, struct change, link)
-		finish(change, -ESHUTDOWN, "the daemon ends");
 }

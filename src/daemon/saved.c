@@ -9,7 +9,7 @@
  */
 #include "daemon/saved.h"
 
-#include "daemon/domain.h"
+#include "daemon/member.h"
 #include "daemon/vm.h"
 
 #define SLICE 8192u	     /* pages in a turn */

@@ -18,7 +18,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "daemon/daemon.h"
+#include "daemon/user.h"
 #include "sys/memfd.h"
 #include "sys/unsafe.h"
 

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/ring.h"
+#include "daemon/user.h"
 #include "wire/wire.h"
 
 struct vm;
@@ -23,7 +24,7 @@ struct session {
 	struct list link;
 	struct list ready;  /* daemon->ready */
 	struct list unsent; /* daemon->unsent */
-	struct list grave;
+	struct list gone;
 	struct daemon *daemon;
 	struct user *user;
 	struct vm *vm; /* RUNNING only */
@@ -45,26 +46,14 @@ struct session {
 	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */
 };
 
-/* The listener is readable: some are accepted, the rest in the next turn. */
-void sessions_accept(struct daemon *d);
-void session_event(struct session *s, unsigned int events);
-void session_bell(struct session *s);
+#define SESSION_RING_LIE "a ring counter is ahead of what is possible"
+
 /* There is work for session_ring_work() in the next turn. */
 void session_ready(struct session *s);
-/* A slice of what its ring holds, and of its hints that wait. */
-void session_ring_work(struct session *s);
-/* Says what is to be said, rings the bell. */
-void session_flush(struct session *s);
 /* Something is to be said, or a bell to be rung, at the end of this turn. */
 void session_mark(struct session *s);
-/* Refuses with one line and ends it. error: a positive errno. */
-void session_refuse(struct session *s, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-void session_end(struct session *s);
-void session_free(struct session *s);
-void sessions_tick(struct daemon *d);
-/* How many of what all share (connections, VMs) a user may have who has `own` of `all` now. */
-uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own);
+/* The head of a message to an agent. */
+struct ps_msg_head session_head(enum ps_msg_type type);
 
 /* LEFT has come: what the ring holds now is of the domain that was left. False: the order ring is
  * not empty yet, so no new domain may be told. */
@@ -75,5 +64,7 @@ bool session_drained(const struct session *s);
 void sessions_configure(struct daemon *d);
 /* The same, once for all that changes within a tenth of a second. */
 void sessions_configure_soon(struct daemon *d);
+/* What is due by time: a CONFIG, a look at a ring that was busy. */
+void sessions_tick(struct daemon *d);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/api-internal.h"
+#include "daemon/api.h"
 #include "harness/harness.h"
 #include "policy/settings.h"
 #include "sys/cleanup.h"

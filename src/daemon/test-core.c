@@ -9,6 +9,7 @@
 #include "daemon/options.h"
 #include "daemon/ring.h"
 #include "daemon/secret.h"
+#include "daemon/user.h"
 #include "harness/harness.h"
 #include "sys/events.h"
 #include "sys/memfd.h"

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/secret.h"
+#include "daemon/user.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
@@ -29,7 +30,7 @@ struct vm_sweep {
 
 struct vm {
 	struct list link;
-	struct list grave;
+	struct list gone;
 	struct daemon *daemon;
 	struct user *user;
 	struct loop_source process; /* readable when it has ended */
@@ -80,9 +81,6 @@ struct vm {
 /* The VM of that process, or NULL. */
 struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE]);
 struct vm *vm_by_name(struct daemon *d, const char *name);
-/* A new agent says HELLO from that process, and maps nothing yet: the ghosts of it are of programs
- * that it executed before, and end. */
-void vm_end_former(struct daemon *d, const struct user *user, pid_t pid);
 /* True if its process has ended. */
 bool vm_process_ended(const struct vm *vm);
 
@@ -91,25 +89,8 @@ bool vm_has_room(struct daemon *d, const struct user *user, pid_t pid, char *why
 /* A VM for that HELLO; pidfd becomes the VM's on success. 0 or -errno. */
 int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	   const struct ps_msg_hello *hello, struct vm **out);
-
-/* The session ended: a ghost while its process may map frames, else its end. */
-void vm_detach(struct vm *vm);
-/* The process ended: all references go back. */
-void vm_process_event(struct vm *vm);
-/* Nothing of it maps a frame any more: gives everything back, and ends. */
-void vm_end(struct vm *vm);
-/* Out of the books; freed at the end of the turn. */
-void vm_bury(struct vm *vm);
+/* After vm_end() or vm_remove(), at the end of the turn. */
 void vm_free(struct vm *vm);
-
-/* Regions. 0, or -errno with a static line in *why for the peer. */
-int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **why);
-int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char **why);
-int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **why);
-bool vm_has_page(struct vm *vm, uint32_t page);
-void vm_forget_regions(struct vm *vm);
-/* A slice of giving back what regions that went had; true: there is more to do. */
-bool vm_sweep_work(struct vm *vm);
 
 /* Why it shares nothing; NONE: it does, or is about to. */
 enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats);
@@ -118,14 +99,5 @@ enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats)
 uint64_t vm_looks(const struct vm *vm);
 /* What the agent says of itself, now or last. */
 void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);
-
-/* The key of the domain that the settings of now give it. */
-struct domain_key vm_target(const struct vm *vm);
-/* Names, digests and judges a salt that is at secret; len 0: the empty salt. -EAGAIN: too many new
- * salts of this user in a short time. */
-int vm_set_salt(struct vm *vm, const void *secret, size_t len);
-void vm_clear_salt(struct vm *vm);
-/* May this VM use the salt it named? Judged anew when the policy changes. */
-void vm_judge_salt(struct vm *vm);
 
 #endif

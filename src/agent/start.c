@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * start: the agent starts when the process opts in its first region, not when the library is
+ * loaded: a shell or a wrapper that is preloaded too, and then executes the VMM, stays what it was.
+ * From then on it has three threads, all signals blocked, for as long as the process lives.
+ */
+
+#include "agent/start.h"
+
+#include <pthread.h>
+
+#include "agent/agent.h"
+#include "agent/birth.h"
+#include "agent/child.h"
+#include "agent/say.h"
+#include "agent/worker.h"
+#include "policy/reason.h"
+#include "sys/events.h"
+#include "sys/mapping.h"
+#include "sys/pagemap.h"
+#include "sys/sigblock.h"
+#include "sys/thread.h"
+#include "sys/uffd.h"
+
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int open_fds(struct agent *a)
+{
+	/* WP_UNPOPULATED is what makes anonymous memory trackable at all; no hole is ever armed. */
+	a->tracker = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+			       UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	if (a->tracker < 0)
+		return a->tracker;
+	a->guard = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	if (a->guard < 0)
+		return a->guard;
+	a->pagemap = pagemap_open();
+	if (a->pagemap < 0)
+		return a->pagemap;
+	a->bell = sys_eventfd_new();
+	return a->bell < 0 ? a->bell : 0;
+}
+
+static int start_threads(struct agent *a)
+{
+	int err =
+		sys_thread_start(&a->settler, settler_main, a, "pshare-settler", AGENT_STACK_BYTES);
+	if (!err)
+		err = sys_thread_start(&a->gatekeeper, gatekeeper_main, a, "pshare-gate",
+				       AGENT_STACK_BYTES);
+	if (!err)
+		err = sys_thread_start(&a->worker, worker_main, a, "pshare-worker",
+				       AGENT_STACK_BYTES);
+	return err;
+}
+
+/* What stands against sharing in this process; NONE: nothing. */
+static enum ps_cause prepare(struct agent *a)
+{
+	int err = birth_identity(a);
+
+	if (err)
+		return PS_CAUSE_NO_SALT;
+	err = open_fds(a);
+	if (err)
+		return birth_cause(err);
+	err = quarantine_init(a);
+	return err ? birth_cause(err) : PS_CAUSE_NONE;
+}
+
+/* The threads are started, or in their place one that tells the daemon why they are not. What was
+ * opened stays so if the settler runs: it looks at the descriptors. */
+static int start(struct agent *a)
+{
+	int err;
+
+	link_init(a);
+	a->locks_future = map_future_is_locked();
+	a->cause = prepare(a);
+	if (a->cause) {
+		agent_say(reason_text(a->cause), 0);
+		err = sys_thread_start(&a->worker, worker_tell_why, a, "pshare-worker",
+				       AGENT_STACK_BYTES);
+	} else {
+		err = start_threads(a);
+	}
+	if (err)
+		agent_say("memory of this process is not shared (see pshare doctor)", -err);
+	return err;
+}
+
+struct agent *agent_get(void)
+{
+	struct agent *a = agent_of_process();
+	struct sigblock blocked;
+
+	sigblock_save(&blocked);
+	pthread_mutex_lock(&start_lock);
+	if (a->life == AGENT_NOT_STARTED && !a->dead) {
+		int err = start(a);
+
+		if (!err)
+			child_init();
+		a->life = err ? AGENT_FAILED : a->cause ? AGENT_MUTE : AGENT_RUNS;
+	}
+	pthread_mutex_unlock(&start_lock);
+	sigblock_restore(&blocked);
+	return agent_alive();
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mainloop: who has something to do gets his turn. */
+#ifndef PSHARE_DAEMON_MAINLOOP_H
+#define PSHARE_DAEMON_MAINLOOP_H
+
+#include "daemon/daemon.h"
+
+/* Runs until it is told to stop. 0, or -errno after a line in the log. */
+int daemon_run(struct daemon *d);
+/* Frees sessions and VMs that ended, which nothing points to any more. */
+void daemon_free_ended(struct daemon *d);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The beginning and the end of the daemon: it takes its folder, asks the kernel and the host what
+ * they are, and gives up its rights (isolation.c). At the end everything is given back but
+ * frames: VMs go on with those that they map.
+ */
+
+#include "daemon/setup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/api.h"
+#include "daemon/change.h"
+#include "daemon/host.h"
+#include "daemon/isolation.h"
+#include "daemon/mainloop.h"
+#include "daemon/member.h"
+#include "daemon/policyfile.h"
+#include "daemon/secret.h"
+#include "daemon/session-end.h"
+#include "daemon/session.h"
+#include "daemon/user.h"
+#include "daemon/vm-end.h"
+#include "sys/cleanup.h"
+#include "sys/events.h"
+#include "sys/path.h"
+#include "sys/probe.h"
+#include "sys/proc.h"
+#include "sys/process.h"
+#include "sys/self.h"
+#include "sys/sock.h"
+
+#define AGENT_MODE 0666 /* who may share is decided by SO_PEERCRED and the policy */
+#define API_MODE 0660
+#define FOLDER_MODE 0755
+#define GROUP_NAME "pshare"
+#define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
+#define FDS_PER_SESSION 6u /* socket, two bells, pidfd, and two of passage */
+#define SESSIONS_MAX 4000u
+
+static int fail(const char *what, const char *path, int error)
+{
+	log_error("%s %s: %s", what, path, strerror(-error));
+	return error;
+}
+
+static int take_folder(struct daemon *d)
+{
+	const char *dir = d->options->runtime_dir;
+	char path[OPTIONS_PATH_MAX + 16];
+	int r = sys_make_folder(dir, FOLDER_MODE);
+
+	if (r < 0)
+		return fail("cannot make the folder", dir, r);
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	d->lock_fd = sys_lock_file(path);
+	if (d->lock_fd == -EWOULDBLOCK) {
+		log_error("another pshared runs in %s: end it, or give --runtime-dir", dir);
+		return -EADDRINUSE;
+	}
+	return d->lock_fd < 0 ? fail("cannot lock", path, d->lock_fd) : 0;
+}
+
+static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind kind,
+		       unsigned int mode, int *fd)
+{
+	char path[OPTIONS_PATH_MAX + 16];
+	gid_t group = (gid_t)-1;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, name);
+	r = sys_remove_socket(path);
+	if (r < 0)
+		return fail("cannot replace", path, r);
+	*fd = sys_unix_listen(path, kind, mode);
+	if (*fd < 0)
+		return fail("cannot listen on", path, *fd);
+	if (mode == API_MODE && sys_self_uid() == 0 && sys_group_id(GROUP_NAME, &group) == 0) {
+		r = sys_set_owner(path, group, mode);
+		if (r < 0)
+			return fail("cannot give to group " GROUP_NAME, path, r);
+	}
+	return 0;
+}
+
+static void probe_kernel(struct daemon *d)
+{
+	const char *why;
+	enum sys_probe seen = sys_probe_move_loops(&why);
+
+	d->move_loops = seen != SYS_PROBE_FINE;
+	if (d->move_loops)
+		log_warn("parts of huge pages stay where they are: %s", why);
+	else
+		log_debug("%s", why);
+}
+
+static int watch_all(struct daemon *d)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	int r = loop_init(&d->loop);
+
+	if (r < 0)
+		return r;
+	d->signal_fd = sys_signalfd_new(signals, 3);
+	if (d->signal_fd < 0)
+		return d->signal_fd;
+	r = loop_watch(&d->loop, &d->signal, LOOP_SIGNAL, d->signal_fd, LOOP_READ);
+	if (r == 0)
+		r = loop_watch(&d->loop, &d->listen, LOOP_LISTEN, d->agent_fd, LOOP_READ);
+	if (r == 0)
+		r = api_new(&d->api, d, d->api_fd);
+	if (r == 0)
+		r = loop_watch(&d->loop, &d->http, LOOP_API, api_fd(d->api), LOOP_READ);
+	return r;
+}
+
+static void zero(struct daemon *d, const struct options *options)
+{
+	*d = (struct daemon){
+		.options = options,
+		.settings = options->settings,
+		.loop.epoll = -1,
+		.signal.fd = -1,
+		.listen.fd = -1,
+		.http.fd = -1,
+		.lock_fd = -1,
+		.signal_fd = -1,
+		.agent_fd = -1,
+		.api_fd = -1,
+		.now = sys_now(),
+	};
+	d->started = d->idle_since = d->now;
+	list_init(&d->users);
+	list_init(&d->sessions);
+	list_init(&d->vms);
+	list_init(&d->domains);
+	list_init(&d->dropping);
+	list_init(&d->waiting);
+	list_init(&d->ready);
+	list_init(&d->unsent);
+	list_init(&d->gone_sessions);
+	list_init(&d->gone_vms);
+	list_init(&d->changes);
+}
+
+static void size_by_limits(struct daemon *d)
+{
+	unsigned long files = 0;
+
+	d->sessions_max = SESSIONS_MAX;
+	if (sys_raise_nofile(&files) == 0 && files > FDS_SELF &&
+	    (files - FDS_SELF) / FDS_PER_SESSION < SESSIONS_MAX)
+		d->sessions_max = (uint32_t)((files - FDS_SELF) / FDS_PER_SESSION);
+}
+
+int daemon_init(struct daemon *d, const struct options *options)
+{
+	int r;
+
+	zero(d, options);
+	r = isolation_start();
+	if (r < 0)
+		return r;
+	r = policyfile_load(d);
+	if (r < 0)
+		return r;
+	r = take_folder(d);
+	if (r == 0)
+		r = bind_socket(d, "agent.sock", SYS_SOCK_SEQPACKET, AGENT_MODE, &d->agent_fd);
+	if (r == 0)
+		r = bind_socket(d, "api.sock", SYS_SOCK_STREAM, API_MODE, &d->api_fd);
+	if (r < 0)
+		return r;
+	probe_kernel(d);
+	host_read_facts(d);
+	size_by_limits(d);
+	r = secret_init();
+	if (r < 0)
+		return fail("cannot set up", "libcrypto", r);
+	r = watch_all(d);
+	if (r < 0)
+		return fail("cannot set up", "the event loop", r);
+	r = isolation_drop_rights();
+	return r < 0 ? r : isolation_limit_calls();
+}
+
+static void remove_sockets(struct daemon *d)
+{
+	static const char *const names[] = {"agent.sock", "api.sock"};
+	char path[OPTIONS_PATH_MAX + 16];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, names[i]);
+		(void)sys_remove_socket(path);
+	}
+}
+
+void daemon_deinit(struct daemon *d)
+{
+	d->ending = true; /* from here on no frame is punched */
+	changes_abort(d);
+	if (d->agent_fd >= 0)
+		remove_sockets(d);
+	loop_unwatch(&d->loop, &d->http);
+	d->api = api_free(d->api);
+	list_for_each(s, &d->sessions, struct session, link)
+		session_end(s);
+	list_for_each(vm, &d->vms, struct vm, link)
+		vm_end(vm);
+	while (members_work(d))
+		;
+	daemon_free_ended(d);
+	users_tick(d);
+	d->policy = access_free(d->policy);
+	loop_deinit(&d->loop);
+	close_fd(&d->api_fd);
+	close_fd(&d->agent_fd);
+	close_fd(&d->signal_fd);
+	close_fd(&d->lock_fd);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* view-vm: figures of one VM that the host's are summed up from. */
+#ifndef PSHARE_DAEMON_VIEW_VM_H
+#define PSHARE_DAEMON_VIEW_VM_H
+
+#include <stdint.h>
+
+#include "daemon/vm.h"
+#include "wire/wire.h"
+
+/* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
+ * (vm_area_struct, anon_vma_chain, its part of a maple node). */
+#define VIEW_MAPPING_BYTES 262u
+
+/* Pages that it maps from frames, of this session and earlier ones. */
+uint64_t view_mapped_pages(const struct vm *vm);
+/* Frames of an earlier daemon's store, mapped still: on nobody's books but the agent's. */
+uint64_t view_unknown_pages(const struct vm *vm, const struct ps_agent_stats *stats);
+/* Bytes of a part of the VM that its agent claims. */
+uint64_t view_claim(const struct vm *vm, uint64_t pages);
+/* Their product, or the largest number if it is larger. */
+uint64_t view_bytes_of(uint64_t count, uint64_t each);
+
+#endif
