@@ -11,15 +11,24 @@
 #include "sys/cgroup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
-#include "sys/path.h"
+#include "sys/mapping.h"
 
 #define TEXT_MAX (64u << 10)
+#define TEXT_BYTES (TEXT_MAX + 4096u) /* the rest is zeros: the end of a text */
+
+static void free_text(char **text)
+{
+	map_free(*text, TEXT_BYTES);
+}
+#define _cleanup_text_ __attribute__((cleanup(free_text)))
 #define NO_LIMIT (1ull << 62)
 
 /* The line's field number n (from 0), separated by blanks: its start, *len its length. */
@@ -88,6 +97,31 @@ static bool is_mount(const char *line, bool v2)
 	       in_list(options, len, "memory");
 }
 
+/* Not from malloc(): in a VMM a thread of ours reads this, and malloc() would give it an arena of its
+ * own, 64 MiB of address space. */
+static int read_text(const char *path, size_t max, char **text)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_text_ char *buf = NULL;
+	size_t len = 0;
+	ssize_t n;
+
+	SYS_INJECT();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	buf = map_anon(NULL, TEXT_BYTES);
+	if (!buf)
+		return -ENOMEM;
+	while (len < max && (n = read(fd, buf + len, max - len)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	*text = TAKE_PTR(buf);
+	return 0;
+}
+
 /* The process's group below the mount, whose root is the group `root`. */
 static int make_dir(struct sys_cgroup *cgroup, const char *line, const char *path, size_t path_len)
 {
@@ -128,12 +162,12 @@ int sys_cgroup_parse(const char *groups, const char *mounts, struct sys_cgroup *
 
 int sys_cgroup_find(struct sys_cgroup *cgroup)
 {
-	_cleanup_free_ char *groups = NULL, *mounts = NULL;
+	_cleanup_text_ char *groups = NULL, *mounts = NULL;
 	struct sys_cgroup got = {0};
-	int r = sys_read_text("/proc/self/cgroup", TEXT_MAX, &groups);
+	int r = read_text("/proc/self/cgroup", TEXT_MAX, &groups);
 
 	if (r == 0)
-		r = sys_read_text("/proc/self/mountinfo", TEXT_MAX, &mounts);
+		r = read_text("/proc/self/mountinfo", TEXT_MAX, &mounts);
 	if (r == 0)
 		r = sys_cgroup_parse(groups, mounts, &got);
 	if (r == 0)
@@ -146,13 +180,13 @@ static int read_file(const char *dir, const char *name, char **text)
 	char path[SYS_CGROUP_PATH + 64];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return sys_read_text(path, TEXT_MAX, text);
+	return read_text(path, TEXT_MAX, text);
 }
 
 /* A file of one number; "max" is UINT64_MAX. */
 static int read_number(const char *dir, const char *name, uint64_t *value)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_text_ char *text = NULL;
 	int r = read_file(dir, name, &text);
 	char *end;
 
@@ -178,7 +212,7 @@ static uint64_t stat_of(const char *stat, const char *name)
 /* One group. A group without the files (the root of version 2) has no limit. */
 static int read_group(bool v2, const char *dir, struct sys_cgroup_memory *memory)
 {
-	_cleanup_free_ char *stat = NULL;
+	_cleanup_text_ char *stat = NULL;
 	uint64_t cache;
 
 	*memory = (struct sys_cgroup_memory){.limit = UINT64_MAX};
