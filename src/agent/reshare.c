@@ -206,6 +206,11 @@ static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, st
 	*c = r ? closed_page(b, r, page) : NULL;
 	if (!*c || !(*c)->broken || (*c)->done)
 		return PS_CAUSE_CHANGED;
+	/* Closed for a neighbour's sake: the item is older than what happened to the page since. Its
+	 * former frame is still to be compared with, or its reference to be given back. */
+	if (!page_is_broken((enum page_state)(*c)->was) ||
+	    page_is(&r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
+		return PS_CAUSE_QUARANTINE;
 	if ((*c)->pinned)
 		return PS_CAUSE_PINNED;
 	if (it->frame == RESHARE_OWN)
@@ -337,7 +342,7 @@ static uint32_t do_run(struct batch *b, const struct reshare_item *it, uint32_t 
 	int err;
 
 	if (cause) {
-		if (c && !c->done) {
+		if (c && !c->done && page_is_broken((enum page_state)c->was)) {
 			page_found_written(&c->r->state[c->page]);
 			c->was = PAGE_BROKEN;
 		}
