@@ -371,8 +371,11 @@ static void orphan(struct region *r, uint32_t page)
 	case PAGE_TWIN:
 		page_set(state, PAGE_NEW);
 		break;
+	case PAGE_BROKEN:
 	case PAGE_BROKEN_HINTED:
+		r->frame[page] = FRAME_BROKEN_OLD;
 		page_set(state, PAGE_BROKEN);
+		region_block(r, page)->restless = 1;
 		break;
 	default:
 		break;

@@ -78,6 +78,10 @@ enum page_state {
  * frame any more. */
 #define FRAME_DISCARDED (PS_FRAME_NONE - 1)
 
+/* Of a broken page: its mapping is of a store that nothing new is shared in (its daemon is gone, or
+ * the domain was left). It is to be brought back, so that the store can go. */
+#define FRAME_BROKEN_OLD (PS_FRAME_NONE - 2)
+
 static inline enum page_state page_state(const uint8_t *byte)
 {
 	return __atomic_load_n(byte, __ATOMIC_ACQUIRE) & PAGE_STATE;

@@ -195,7 +195,7 @@ static void take_leftovers(struct agent *a, struct region *r)
 		uint32_t end = (uint32_t)((l.end - r->origin) / PS_PAGE_SIZE);
 
 		for (; page < end; page++) {
-			r->frame[page] = PS_FRAME_NONE;
+			r->frame[page] = FRAME_BROKEN_OLD;
 			page_set(&r->state[page], PAGE_BROKEN);
 			region_block(r, page)->broken++;
 			atomic_fetch_add(&a->broken, 1);

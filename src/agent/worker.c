@@ -67,6 +67,9 @@ static void leave_store(struct agent *a)
 		if (r->life != REGION_MANAGED)
 			continue;
 		bring_back_all(a, r);
+		for (uint32_t page = r->first; page < r->end; page++)
+			if (page_is_broken(page_state(&r->state[page])))
+				r->frame[page] = FRAME_BROKEN_OLD;
 	}
 	store_leave(a);
 	pthread_mutex_unlock(&a->act);
