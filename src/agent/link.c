@@ -209,7 +209,7 @@ static int take_domain(struct agent *a, const struct ps_msg_domain *m, int *fds,
 		a->link.room = store_room(m->frames);
 		agent_say(reason_text(a->cause), 0);
 	}
-	if (ps_unsafe("writable-store"))
+	if (ps_without(DEFENCE_STORE_READ_ONLY))
 		fds[0] = -1; /* kept open */
 	if (!err)
 		walk_restart(a);

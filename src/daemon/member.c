@@ -271,7 +271,7 @@ void member_drop_page(struct member *m, uint32_t page)
 	member_charge(m);
 	if (frames_unref(m->domain->frames, entry.frame) == 1)
 		domain_free_frame(m->domain, entry.frame);
-	else if (ps_unsafe("punch-early"))
+	else if (ps_without(DEFENCE_LAST_REFERENCE))
 		(void)sys_punch_hole(m->domain->store, (uint64_t)entry.frame * PS_PAGE_SIZE,
 				     PS_PAGE_SIZE);
 }

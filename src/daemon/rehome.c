@@ -95,7 +95,7 @@ static void vacate(struct domain *domain)
 	if (domain->closed)
 		return;
 	domain->closed = true;
-	for (uint32_t i = 0; i < domain->nslots && !ps_unsafe("keep-store"); i++)
+	for (uint32_t i = 0; i < domain->nslots && !ps_without(DEFENCE_STORE_LEFT); i++)
 		if (domain->slot[i] && domain->slot[i]->vm)
 			rehome_vm(domain->slot[i]->vm);
 }
