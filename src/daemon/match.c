@@ -79,7 +79,8 @@ static void drop_hint(struct member *m, uint32_t page, uint64_t hash)
 	member_charge(m);
 }
 
-static int meet(struct member *m, uint32_t page, uint64_t hash, const struct index_entry *hint)
+static int order_twins(struct member *m, uint32_t page, uint64_t hash,
+		       const struct index_entry *hint)
 {
 	struct domain *domain = m->domain;
 	struct member *first = member_at(domain, hint->vm);
@@ -106,7 +107,7 @@ static bool framed(const struct member *m, uint32_t page)
 }
 
 /* Deals with a hint. 0: done with it; -EAGAIN: try again later. */
-static int offer(struct member *m, uint32_t page, uint64_t hash)
+static int match_hint(struct member *m, uint32_t page, uint64_t hash)
 {
 	struct domain *domain = m->domain;
 	struct index_entry found;
@@ -126,16 +127,16 @@ static int offer(struct member *m, uint32_t page, uint64_t hash)
 			return 0; /* another content with that shortened hash: not eligible */
 		return order_share(m, page, found.frame);
 	case INDEX_HINT:
-		return meet(m, page, hash, &found);
+		return order_twins(m, page, hash, &found);
 	default:
 		put_hint(m, page, hash);
 		return 0;
 	}
 }
 
-static void offer_or_park(struct member *m, uint32_t page, uint64_t hash)
+static void match_or_park(struct member *m, uint32_t page, uint64_t hash)
 {
-	if (offer(m, page, hash) == -EAGAIN)
+	if (match_hint(m, page, hash) == -EAGAIN)
 		(void)member_park(m, page, hash);
 }
 
@@ -163,7 +164,7 @@ static void hint_entry(struct member *m, const struct ps_entry *entry)
 	if (m->parked_count)
 		(void)member_park(m, entry->page, entry->arg);
 	else
-		offer_or_park(m, entry->page, entry->arg);
+		match_or_park(m, entry->page, entry->arg);
 }
 
 static bool all_zero(const uint8_t page[PS_PAGE_SIZE])
@@ -291,7 +292,7 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 	drop_hint(m, want.page, want.hash);
 	asker = want_asker(m, &want);
 	if (asker)
-		offer_or_park(asker, want.asker_page, want.hash);
+		match_or_park(asker, want.asker_page, want.hash);
 }
 
 static void shared_entry(struct member *m, const struct ps_entry *entry)
@@ -386,7 +387,7 @@ void match_retry(struct member *m)
 	for (uint32_t i = 0; i < n && blocked < RETRY_BLOCKED && member_unpark(m, &hint); i++) {
 		expect_parked(m, FETCH_BUCKET);
 		expect_parked(m, FETCH_ENTRY);
-		if (offer(m, hint.page, hint.hash) == -EAGAIN) {
+		if (match_hint(m, hint.page, hint.hash) == -EAGAIN) {
 			(void)member_park(m, hint.page, hint.hash);
 			blocked++;
 		} else {
@@ -427,14 +428,14 @@ static void want_timeouts(struct member *m)
 		hints_lose(&m->hints);
 		asker = want_asker(m, want);
 		if (asker)
-			offer_or_park(asker, want->asker_page, want->hash);
+			match_or_park(asker, want->asker_page, want->hash);
 	}
 	if (m->want_deadline)
 		daemon_wake_at(d, m->want_deadline);
 }
 
 /* A megabyte for each VM is worth giving back, though not while anything is on its way. */
-static void content_rests(struct daemon *d, const struct vm *vm)
+static void free_idle_content(struct daemon *d, const struct vm *vm)
 {
 	struct ring *ring = &vm->session->ring;
 
@@ -454,7 +455,7 @@ void match_tick(struct daemon *d)
 {
 	list_for_each(vm, &d->vms, struct vm, link) {
 		if (vm->session)
-			content_rests(d, vm);
+			free_idle_content(d, vm);
 		if (!vm->member || !vm->member->want_deadline)
 			continue;
 		if (vm->member->want_deadline <= d->now)
