@@ -5,7 +5,7 @@
  * Threads
  *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
  *   settler  (settler.c) settles write faults where frames are guarded; else there are none
- *   gatekeeper  (settler.c) sees to who waits at a gate that could not be taken off
+ *   gatekeeper  (settler.c) fills holes behind a gate that could not be taken off
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
  * Locks, in this order, never the other way:

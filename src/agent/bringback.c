@@ -221,7 +221,7 @@ static bool move_run(struct agent *a, struct closed *c, uint32_t k)
 {
 	char *addr = region_page(c->r, c->page), *copy = nursery_page(c->r, c->page), *slot = NULL;
 	size_t len = (size_t)k * PS_PAGE_SIZE;
-	bool keep = c->broken && !ps_unsafe("no-keep");
+	bool keep = c->broken && !ps_without(DEFENCE_KEEP_BROKEN);
 
 	if (keep) {
 		slot = keep_broken(a, c, k);
@@ -230,8 +230,7 @@ static bool move_run(struct agent *a, struct closed *c, uint32_t k)
 			return false;
 	}
 	memcpy(copy, slot ? slot : addr, len);
-	if (ps_unsafe("pause-batch"))
-		ps_unsafe_pause();
+	ps_pause_at(HOOK_PAUSE_BATCH);
 	if (place_pages(a, addr, copy, len)) {
 		map_advise(copy, len, MADV_DONTNEED);
 		return false;

@@ -107,7 +107,7 @@ void child_in_child(struct agent *a, bool shares_files)
 
 static struct agent *forking(void)
 {
-	return ps_unsafe("no-fork") ? NULL : agent_alive();
+	return ps_without(DEFENCE_FORK_WAITS) ? NULL : agent_alive();
 }
 
 static void before(void)

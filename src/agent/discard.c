@@ -90,7 +90,7 @@ int discard_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	uint32_t end = page + n, run;
 
-	if (ps_unsafe("no-discard"))
+	if (ps_without(DEFENCE_DISCARD))
 		return 0;
 	for (uint32_t at = page; at < end; at += run ? run : 1) {
 		run = run_at(r, at, end);

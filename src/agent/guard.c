@@ -48,7 +48,7 @@ int guard_close(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 	size_t len = (size_t)n * PS_PAGE_SIZE;
 	int err = uffd_register(a->guard, addr, len, UFFDIO_REGISTER_MODE_WP);
 
-	if (!err && !ps_unsafe("no-close"))
+	if (!err && !ps_without(DEFENCE_CLOSE))
 		err = protect(a, addr, len, 1);
 	if (err && !region_block(r, page)->guarded)
 		uffd_unregister(a->guard, addr, len);

@@ -13,10 +13,10 @@
 /* Pages page..page+n-1 all lie in mappings of a store. After it returns 0 nobody changes them but
  * through a reference that he has already. -errno: nothing changed. Under act. */
 int guard_close(struct agent *a, struct region *r, uint32_t page, uint32_t n);
-/* Undoes it for those that were not replaced, and wakes who waits at any of them. Pages whose
+/* Undoes it for those that were not replaced, and wakes writers that wait at them. Pages whose
  * frames are guarded for good stay so. Under act. */
 void guard_open(struct agent *a, struct region *r, uint32_t page, uint32_t n);
-/* Wakes who waits at those pages. */
+/* Wakes writers that wait at those pages. */
 void guard_wake(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 
 #endif

@@ -14,7 +14,7 @@
 /* A write fault came on the page: settles it, whatever its state. The settler, under settle. */
 void guarded_fault(struct agent *a, struct region *r, uint32_t page);
 /* Protects n frames that were just mapped at page in a block that is guarded; what was written
- * since is BROKEN. Who waits at the guard goes on. Under act, not settle. */
+ * since is BROKEN. Writers that wait at the guard go on. Under act, not settle. */
 void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 /* Makes the frames of a block guarded, or plain, as pins are told now. Under act, not settle. */
 void guarded_follow(struct agent *a, struct region *r, uint32_t block);

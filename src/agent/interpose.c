@@ -178,7 +178,7 @@ PUBLIC int munmap(void *addr, size_t len)
 	struct agent *a = NULL;
 	int r;
 
-	if (well_formed(addr, len) && !ps_unsafe("no-remap"))
+	if (well_formed(addr, len) && !ps_without(DEFENCE_REMAP))
 		a = enter(addr, len);
 	if (!a)
 		return result(map_munmap(addr, len));
@@ -248,7 +248,7 @@ PUBLIC void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		target = va_arg(list, void *);
 		va_end(list);
 	}
-	if (well_formed(old, from ? from : 1) && !ps_unsafe("no-remap")) {
+	if (well_formed(old, from ? from : 1) && !ps_without(DEFENCE_REMAP)) {
 		a = enter(old, from ? from : 1);
 		if (!a && flags & MREMAP_FIXED && well_formed(target, to))
 			a = enter(target, to);

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
-#include "agent/birth.h"
 #include "agent/hash.h"
+#include "agent/identity.h"
 #include "agent/pace.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
@@ -205,11 +205,11 @@ static int take_domain(struct agent *a, const struct ps_msg_domain *m, int *fds,
 	pthread_mutex_lock(&a->act);
 	err = store_open(a, fds[0], m);
 	if (err == -ENOMEM) { /* the next greeting says so, and asks for no domain */
-		a->cause = birth_cause(err);
+		a->cause = setup_cause(err);
 		a->link.room = store_room(m->frames);
 		agent_say(reason_text(a->cause), 0);
 	}
-	if (ps_unsafe("writable-store"))
+	if (ps_without(DEFENCE_STORE_READ_ONLY))
 		fds[0] = -1; /* kept open */
 	if (!err)
 		walk_restart(a);

@@ -13,7 +13,7 @@ static uint32_t shortest_run(const struct agent *a)
 
 bool mapbudget_is_worth(const struct agent *a, const struct run *run)
 {
-	return runs_worth(run, ps_unsafe("no-map-limit") ? 1 : shortest_run(a));
+	return runs_worth(run, ps_without(DEFENCE_MAP_LIMIT) ? 1 : shortest_run(a));
 }
 
 bool mapbudget_crowded(const struct agent *a, bool was)

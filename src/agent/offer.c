@@ -98,7 +98,7 @@ bool well_formed(const void *addr, size_t len)
 }
 
 /* What the kernel says of a range that is to be mergeable. */
-static int judge(const void *addr, size_t len)
+static int check_range(const void *addr, size_t len)
 {
 	if (!len && (uintptr_t)addr % PS_PAGE_SIZE == 0)
 		return 0;
@@ -110,7 +110,7 @@ static int judge(const void *addr, size_t len)
 int offer_memory(void *addr, size_t len)
 {
 	struct agent *a;
-	int err = judge(addr, len);
+	int err = check_range(addr, len);
 
 	if (err)
 		return err;

@@ -63,7 +63,7 @@ unsigned int pins_way(void)
 {
 	enum descriptor_kind worst = DESCRIPTOR_HARMLESS;
 
-	if (ps_unsafe("all-guarded")) /* so that a test meets the settler */
+	if (ps_hook(HOOK_GUARD_ALL)) /* so that a test meets the settler */
 		return PS_PINS_GUARDED;
 	if (sys_fds_each(note_worst, &worst))
 		worst = DESCRIPTOR_UNKNOWN;
@@ -147,7 +147,7 @@ static void test_by_swap(struct agent *a, struct closed *c, uint32_t n)
 void pins_test(struct agent *a, struct closed *c, uint32_t n)
 {
 	unsigned int way = pins_way();
-	bool pinned = !ps_unsafe("no-pin-test") && way != PS_PINS_DESCRIPTORS;
+	bool pinned = !ps_without(DEFENCE_PIN_TEST) && way != PS_PINS_DESCRIPTORS;
 
 	a->stats.pins = way;
 	for (uint32_t i = 0; i < n; i++)

@@ -277,7 +277,7 @@ static void late_write(struct agent *a, struct region *r, uint32_t page, const c
 		a->stats.late_writes++;
 }
 
-static void look(struct agent *a, struct quarantined *e, char *slot)
+static void check_late_write(struct agent *a, struct quarantined *e, char *slot)
 {
 	const char *was = original(a, e, slot), *now = content_now(a, e, slot);
 	uint32_t page;
@@ -309,7 +309,7 @@ static uint32_t batch(struct agent *a, uint32_t now_ms, uint32_t wait_ms)
 		struct quarantined *e = &q->entry[from + n];
 
 		if (e->was)
-			look(a, e, q->slots + (size_t)(from + n) * PS_PAGE_SIZE);
+			check_late_write(a, e, q->slots + (size_t)(from + n) * PS_PAGE_SIZE);
 		else
 			content_now(a, e, NULL); /* it may be kept still, for nobody */
 		n++;

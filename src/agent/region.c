@@ -222,7 +222,7 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 		refuse(r, PS_CAUSE_NO_MEMORY);
 		return;
 	}
-	if (ps_unsafe("register-early"))
+	if (ps_without(DEFENCE_REGISTER_LATE))
 		mode |= UFFDIO_REGISTER_MODE_MISSING;
 	err = track_own(a, r, mode);
 	if (err) {

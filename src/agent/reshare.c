@@ -263,10 +263,9 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 	if (!is_worth(b, c, frame, n))
 		return -ENOMEM;
 	slot = quarantine_take(&a->quarantine, n);
-	if (!slot || (!ps_unsafe("no-keep") && quarantine_keep(a, slot, addr, n) < n))
+	if (!slot || (!ps_without(DEFENCE_KEEP_BROKEN) && quarantine_keep(a, slot, addr, n) < n))
 		return -EBUSY;
-	if (ps_unsafe("pause-batch"))
-		ps_unsafe_pause();
+	ps_pause_at(HOOK_PAUSE_BATCH);
 	err = place_frames(a, b->s, addr, frame, n);
 	if (err)
 		return err;
@@ -389,13 +388,11 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 	uint32_t looked = close_items(&b, it, n), i, k;
 	uint64_t start;
 
-	if (ps_unsafe("pause-batch"))
-		ps_unsafe_pause();
+	ps_pause_at(HOOK_PAUSE_BATCH);
 	ask_for_items(&b, it, looked);
 	if (b.closed)
 		pins_test(a, b.c, b.closed);
-	if (ps_unsafe("pause-batch"))
-		ps_unsafe_pause();
+	ps_pause_at(HOOK_PAUSE_BATCH);
 	start = sys_now();
 	for (i = 0; i < looked && sys_now() - start < BATCH_NS; i += k)
 		k = do_run(&b, &it[i], looked - i);

@@ -38,9 +38,9 @@ static void settle_write(struct agent *a, uintptr_t addr)
 	struct region *r;
 	uint32_t page;
 
-	if (ps_unsafe("settler-mallocs"))
+	if (ps_without(DEFENCE_SETTLER_NO_MALLOC))
 		ps_unsafe_malloc();
-	if (ps_unsafe("ask-daemon"))
+	if (ps_without(DEFENCE_SETTLER_ASKS_NOBODY))
 		ps_unsafe_ask(a->link.path);
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);

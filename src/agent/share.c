@@ -138,7 +138,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 	}
 	if (b->s) /* who waited at the gate; a zero page wakes by itself */
 		show_frames(b, b->a->tracker, page, n);
-	if (ps_unsafe("no-quarantine")) {
+	if (ps_without(DEFENCE_QUARANTINE)) {
 		map_advise(slot, len, MADV_DONTNEED);
 		return PS_CAUSE_NONE;
 	}
@@ -154,7 +154,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 
 static bool same(const struct batch *b, const char *slot, uint32_t frame)
 {
-	if (ps_unsafe("compare-before"))
+	if (ps_without(DEFENCE_COMPARE_AFTER))
 		return true;
 	return b->s ? memcmp(slot, store_frame(b->s, frame), PS_PAGE_SIZE) == 0 :
 		      page_is_zero(slot);
@@ -226,16 +226,16 @@ static long move(struct batch *b, char *to, uint32_t page, uint32_t n)
 	long moved = uffd_move(b->a->tracker, to, from, (size_t)n * PS_PAGE_SIZE,
 			       UFFDIO_MOVE_MODE_DONTWAKE);
 
-	if (moved == -EBUSY && ps_unsafe("copy-pinned")) {
+	if (moved == -EBUSY && ps_without(DEFENCE_LEAVE_PINNED)) {
 		memcpy(to, from, PS_PAGE_SIZE);
 		map_advise(from, PS_PAGE_SIZE, MADV_DONTNEED);
 		return PS_PAGE_SIZE;
 	}
-	if (moved > 0 && ps_unsafe("unregister-early")) {
+	if (moved > 0 && ps_without(DEFENCE_GATE_UNTIL_MAPPED)) {
 		uffd_unregister(b->a->tracker, from, (size_t)moved);
 		ps_unsafe_pause();
 	}
-	if (moved > 0 && ps_unsafe("no-fork"))
+	if (moved > 0 && ps_without(DEFENCE_FORK_WAITS))
 		ps_unsafe_pause();
 	return moved;
 }
@@ -279,8 +279,7 @@ static void take_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	int err;
 
-	if (ps_unsafe("compare-before"))
-		ps_unsafe_pause();
+	ps_pause_without(DEFENCE_COMPARE_AFTER);
 	err = region_gate(b->a, b->r, page, n);
 	if (err) {
 		refuse_all(b, page, frame, n, cause_of(b, err));

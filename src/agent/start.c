@@ -10,8 +10,8 @@
 #include <pthread.h>
 
 #include "agent/agent.h"
-#include "agent/birth.h"
 #include "agent/child.h"
+#include "agent/identity.h"
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "policy/reason.h"
@@ -57,15 +57,15 @@ static int start_threads(struct agent *a)
 /* What stands against sharing in this process; NONE: nothing. */
 static enum ps_cause prepare(struct agent *a)
 {
-	int err = birth_identity(a);
+	int err = identity_init(a);
 
 	if (err)
 		return PS_CAUSE_NO_SALT;
 	err = open_fds(a);
 	if (err)
-		return birth_cause(err);
+		return setup_cause(err);
 	err = quarantine_init(a);
-	return err ? birth_cause(err) : PS_CAUSE_NONE;
+	return err ? setup_cause(err) : PS_CAUSE_NONE;
 }
 
 /* The threads are started, or in their place one that tells the daemon why they are not. What was

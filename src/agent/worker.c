@@ -269,7 +269,7 @@ static void serve_tables(struct agent *a, uint64_t now, struct tidy *tidy)
 /* Who called while the worker slept: bits of sys_wait_readable(). */
 enum { CALLED_BELL = 1, CALLED_SOCK = 2, CALLED_RING = 4 };
 
-/* How far the rings were at the last rest. */
+/* How far the rings were at the last wait. */
 struct pace {
 	uint32_t up, down;
 };
@@ -279,7 +279,7 @@ static uint64_t least(uint64_t x, uint64_t y)
 	return x < y ? x : y;
 }
 
-/* Was anything said to the daemon, or heard from it, since the last rest? */
+/* Was anything said to the daemon, or heard from it, since the last wait? */
 static bool is_busy(struct pace *p, const struct link *l)
 {
 	bool busy = p->up != l->up_tail || p->down != l->down_head;
@@ -292,7 +292,7 @@ static bool is_busy(struct pace *p, const struct link *l)
 /* Sleeps until wait ns have passed or somebody calls. While much goes to and fro it naps: orders
  * gather meanwhile, whole runs of them, and nobody has to ring. It naps too while the daemon has to
  * make room for answers: the room comes without a word. Returns who called. */
-static unsigned int rest(struct agent *a, uint64_t wait, struct pace *pace)
+static unsigned int wait_for_work(struct agent *a, uint64_t wait, struct pace *pace)
 {
 	int fds[] = {a->bell, a->link.sock, a->link.down_bell};
 	unsigned int ready = 0;
@@ -351,7 +351,7 @@ void *worker_main(void *arg)
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
-		called = rest(a, wait, &pace);
+		called = wait_for_work(a, wait, &pace);
 	}
 	return NULL;
 }

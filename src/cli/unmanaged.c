@@ -2,7 +2,7 @@
 /*
  * unmanaged: what the daemon cannot say, since nobody told it.
  *
- * An agent is born when its VMM offers memory. A VMM that offers none (QEMU's mem-merge=off) has
+ * An agent starts when its VMM offers memory. A VMM that offers none (QEMU's mem-merge=off) has
  * the library in it and no agent, so the daemon has never heard of it, and "there is no VM of that
  * name" would be all that its owner is told. So processes are looked at from outside: they were
  * started with the library preloaded, it is mapped, and they have memory of a guest's size. A
@@ -12,7 +12,7 @@
  * is, if it offered nothing; what it offered to another daemon is registered with a userfaultfd,
  * by which it is told.
  *
- * Rejected: an agent that is born when the library is loaded. It would be a thread in every shell
+ * Rejected: an agent that starts when the library is loaded. It would be a thread in every shell
  * and every helper that a wrapper starts.
  */
 #include "cli/unmanaged.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* change: who waits until a change of a setting is true. */
+/* change: API requests that wait until a change of a setting is true. */
 #ifndef PSHARE_DAEMON_CHANGE_H
 #define PSHARE_DAEMON_CHANGE_H
 

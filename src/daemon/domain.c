@@ -117,7 +117,7 @@ int domain_new(struct daemon *d, const struct domain_key *key, struct domain **o
 	domain->index = index_new(0, secret[1]);
 	if (!domain->frames || !domain->index)
 		return -ENOMEM;
-	if (ps_unsafe("one-store") && !list_empty(&d->domains))
+	if (ps_without(DEFENCE_OWN_STORE) && !list_empty(&d->domains))
 		domain->store = store_of_first(d, domain);
 	domain->generation = ++d->next_id;
 	list_add_tail(&d->domains, &domain->link);

@@ -10,12 +10,10 @@
  *   SHARED, REFUSED,   confirm or give back the reference taken with SHARE. They name a page, and
  *   UNSHARED           touch the entry of that page of that VM, or nothing.
  *
- * Invariants:
- *  - An entry in a VM's map is one reference to its frame, from the moment that SHARE is in the
- *    ring; so a frame is never punched under a page that may just be being mapped to it.
+ * Invariants (and those of order.c):
  *  - A frame never holds zeros. An agent that is told to share a page of zeros with a hole in the
  *    store (an order of a store that it has left) would find them equal.
- *  - What is wanted is wanted once for each hash; later hints of that hash wait for the frame.
+ *  - While a content is wanted, later hints of its hash wait for the frame.
  *
  * A hint that cannot be dealt with now (no content slot, no room in a ring, no memory for a frame)
  * is parked with its VM, in order, and tried again when that VM's ring moves or after a few
@@ -32,12 +30,12 @@
 #include <xxhash.h>
 
 #include "daemon/host.h"
+#include "daemon/order.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
 #include "daemon/vm-region.h"
 #include "daemon/vm.h"
 
-#define WANT_TIMEOUT (1 * SEC)
 #define CONTENT_IDLE (2 * SEC) /* no content came for so long: its memory is given back */
 #define RETRY_SLICE 256u
 #define RETRY_BLOCKED 32u /* so many in a row could not be dealt with: later */
@@ -48,101 +46,11 @@ static struct ring *ring_of(struct member *m)
 	return &m->vm->session->ring;
 }
 
-static struct list *want_bucket(struct domain *domain, uint64_t hash)
+static struct member *want_asker(const struct member *m, const struct want *want)
 {
-	/* mixed with a secret: an agent chooses its hashes, and not who else is in its bucket */
-	return &domain->want[index_mix(domain->index, hash) % WANT_BUCKETS];
-}
+	struct member *asker = member_at(m->domain, want->asker_slot);
 
-static struct want *want_find(struct domain *domain, uint64_t hash)
-{
-	list_for_each(want, want_bucket(domain, hash), struct want, link)
-		if (want->hash == hash)
-			return want;
-	return NULL;
-}
-
-static int put(struct member *m, const struct ps_entry *entry)
-{
-	int r = ring_put(ring_of(m), entry);
-
-	if (r == -EPROTO)
-		m->vm->session->lied = true;
-	session_mark(m->vm->session);
-	return r == -EPROTO ? -EAGAIN : r;
-}
-
-/* Orders the publisher to bring a page's content. 0, or -EAGAIN: no slot, no room in its ring. */
-static int want_content(struct member *publisher, uint32_t page, uint64_t hash,
-			const struct member *asker, uint32_t asker_page)
-{
-	struct daemon *d = publisher->domain->daemon;
-	uint32_t slot = publisher->next_slot;
-	struct ps_entry order = {.op = PS_D_WANT, .page = page, .arg = hash};
-	struct want *want;
-	int r;
-
-	if (!publisher->free_slots)
-		return -EAGAIN;
-	while (publisher->want[slot].state != WANT_FREE)
-		slot = (slot + 1) % PS_CONTENT_SLOTS;
-	want = &publisher->want[slot];
-	order.slot = (uint16_t)slot;
-	r = put(publisher, &order);
-	if (r < 0)
-		return r;
-	publisher->next_slot = (slot + 1) % PS_CONTENT_SLOTS;
-	want->state = WANT_OPEN;
-	want->publisher = publisher;
-	want->page = page;
-	want->hash = hash;
-	want->deadline = d->now + WANT_TIMEOUT;
-	want->asker = asker->id;
-	want->asker_slot = asker->slot;
-	want->asker_page = asker_page;
-	list_add_tail(want_bucket(publisher->domain, hash), &want->link);
-	publisher->free_slots--;
-	if (!publisher->want_deadline) {
-		publisher->want_deadline = want->deadline;
-		daemon_wake_at(d, want->deadline);
-	}
-	COUNT(publisher->vm, wants);
-	return 0;
-}
-
-/* Orders a page to be mapped to a frame, and holds the reference for it. */
-static int give(struct member *m, uint32_t page, uint32_t frame)
-{
-	struct daemon *d = m->domain->daemon;
-	struct ps_entry order = {.op = PS_D_SHARE, .page = page, .arg = frame};
-	int r;
-
-	if (!user_has_room(d, m->user)) {
-		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
-		hints_lose(&m->hints);
-		return 0;
-	}
-	if (ring_space(ring_of(m)) <= 0)
-		return -EAGAIN;
-	r = frames_ref(m->domain->frames, frame);
-	if (r == 0) {
-		r = vmmap_set(m->map, page, VMMAP_PENDING, frame);
-		if (r < 0 && frames_unref(m->domain->frames, frame) == 1)
-			domain_free_frame(m->domain, frame);
-	}
-	if (r < 0) {
-		COUNT(m->vm, refused[r == -ENOMEM ? PS_CAUSE_NO_MEMORY : PS_CAUSE_LIMIT]);
-		hints_lose(&m->hints);
-		return 0;
-	}
-	m->user->entries++;
-	member_charge(m);
-	r = put(m, &order);
-	if (r < 0)
-		member_drop_page(m, page);
-	else
-		COUNT(m->vm, shares);
-	return r;
+	return asker && asker->id == want->asker ? asker : NULL;
 }
 
 static void put_hint(struct member *m, uint32_t page, uint64_t hash)
@@ -171,7 +79,8 @@ static void drop_hint(struct member *m, uint32_t page, uint64_t hash)
 	member_charge(m);
 }
 
-static int meet(struct member *m, uint32_t page, uint64_t hash, const struct index_entry *hint)
+static int order_twins(struct member *m, uint32_t page, uint64_t hash,
+		       const struct index_entry *hint)
 {
 	struct domain *domain = m->domain;
 	struct member *first = member_at(domain, hint->vm);
@@ -183,9 +92,9 @@ static int meet(struct member *m, uint32_t page, uint64_t hash, const struct ind
 	}
 	if (domain->full_until > domain->daemon->now || host_memory_short(domain->daemon))
 		return -EAGAIN;
-	r = want_content(first, hint->page, hash, m, page);
+	r = order_content(first, hint->page, hash, m, page);
 	if (r == -EAGAIN)
-		r = want_content(m, page, hash, first, hint->page);
+		r = order_content(m, page, hash, first, hint->page);
 	return r;
 }
 
@@ -198,7 +107,7 @@ static bool framed(const struct member *m, uint32_t page)
 }
 
 /* Deals with a hint. 0: done with it; -EAGAIN: try again later. */
-static int offer(struct member *m, uint32_t page, uint64_t hash)
+static int match_hint(struct member *m, uint32_t page, uint64_t hash)
 {
 	struct domain *domain = m->domain;
 	struct index_entry found;
@@ -206,7 +115,7 @@ static int offer(struct member *m, uint32_t page, uint64_t hash)
 
 	if (!vm_has_page(m->vm, page) || framed(m, page))
 		return 0;
-	want = want_find(domain, hash);
+	want = order_wanted(domain, hash);
 	if (want)
 		return want->publisher == m && want->page == page ? 0 : -EAGAIN;
 	/* what it had before is not there any more; or it is, and this puts it anew */
@@ -216,18 +125,18 @@ static int offer(struct member *m, uint32_t page, uint64_t hash)
 	case INDEX_FRAME:
 		if (frames_hash(domain->frames, found.frame) != hash)
 			return 0; /* another content with that shortened hash: not eligible */
-		return give(m, page, found.frame);
+		return order_share(m, page, found.frame);
 	case INDEX_HINT:
-		return meet(m, page, hash, &found);
+		return order_twins(m, page, hash, &found);
 	default:
 		put_hint(m, page, hash);
 		return 0;
 	}
 }
 
-static void offer_or_park(struct member *m, uint32_t page, uint64_t hash)
+static void match_or_park(struct member *m, uint32_t page, uint64_t hash)
 {
-	if (offer(m, page, hash) == -EAGAIN)
+	if (match_hint(m, page, hash) == -EAGAIN)
 		(void)member_park(m, page, hash);
 }
 
@@ -255,7 +164,7 @@ static void hint_entry(struct member *m, const struct ps_entry *entry)
 	if (m->parked_count)
 		(void)member_park(m, entry->page, entry->arg);
 	else
-		offer_or_park(m, entry->page, entry->arg);
+		match_or_park(m, entry->page, entry->arg);
 }
 
 static bool all_zero(const uint8_t page[PS_PAGE_SIZE])
@@ -317,19 +226,12 @@ static int frame_for(struct member *m, const struct want *want, const uint8_t *c
 	return r;
 }
 
-static void give_or_park(struct member *m, uint32_t page, uint32_t frame, uint64_t hash)
+static void share_or_park(struct member *m, uint32_t page, uint32_t frame, uint64_t hash)
 {
 	if (!vm_has_page(m->vm, page) || vmmap_get(m->map, page).state != VMMAP_NONE)
 		return;
-	if (give(m, page, frame) == -EAGAIN)
+	if (order_share(m, page, frame) == -EAGAIN)
 		(void)member_park(m, page, hash);
-}
-
-static struct member *want_asker(const struct member *m, const struct want *want)
-{
-	struct member *asker = member_at(m->domain, want->asker_slot);
-
-	return asker && asker->id == want->asker ? asker : NULL;
 }
 
 /* The content is here, and right. */
@@ -350,8 +252,8 @@ static void content_good(struct member *m, const struct want *want, const uint8_
 		(void)member_park(asker, want->asker_page, want->hash);
 		return;
 	}
-	give_or_park(m, want->page, frame, want->hash);
-	give_or_park(asker, want->asker_page, frame, want->hash);
+	share_or_park(m, want->page, frame, want->hash);
+	share_or_park(asker, want->asker_page, frame, want->hash);
 	if (frames_refs(domain->frames, frame) == 0)
 		domain_free_frame(domain, frame);
 }
@@ -390,7 +292,7 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 	drop_hint(m, want.page, want.hash);
 	asker = want_asker(m, &want);
 	if (asker)
-		offer_or_park(asker, want.asker_page, want.hash);
+		match_or_park(asker, want.asker_page, want.hash);
 }
 
 static void shared_entry(struct member *m, const struct ps_entry *entry)
@@ -485,7 +387,7 @@ void match_retry(struct member *m)
 	for (uint32_t i = 0; i < n && blocked < RETRY_BLOCKED && member_unpark(m, &hint); i++) {
 		expect_parked(m, FETCH_BUCKET);
 		expect_parked(m, FETCH_ENTRY);
-		if (offer(m, hint.page, hint.hash) == -EAGAIN) {
+		if (match_hint(m, hint.page, hint.hash) == -EAGAIN) {
 			(void)member_park(m, hint.page, hint.hash);
 			blocked++;
 		} else {
@@ -526,14 +428,14 @@ static void want_timeouts(struct member *m)
 		hints_lose(&m->hints);
 		asker = want_asker(m, want);
 		if (asker)
-			offer_or_park(asker, want->asker_page, want->hash);
+			match_or_park(asker, want->asker_page, want->hash);
 	}
 	if (m->want_deadline)
 		daemon_wake_at(d, m->want_deadline);
 }
 
 /* A megabyte for each VM is worth giving back, though not while anything is on its way. */
-static void content_rests(struct daemon *d, const struct vm *vm)
+static void free_idle_content(struct daemon *d, const struct vm *vm)
 {
 	struct ring *ring = &vm->session->ring;
 
@@ -553,7 +455,7 @@ void match_tick(struct daemon *d)
 {
 	list_for_each(vm, &d->vms, struct vm, link) {
 		if (vm->session)
-			content_rests(d, vm);
+			free_idle_content(d, vm);
 		if (!vm->member || !vm->member->want_deadline)
 			continue;
 		if (vm->member->want_deadline <= d->now)

@@ -29,7 +29,7 @@
 #define SWEEP_SLICE 16384u /* index entries looked at in a turn */
 #define PARKED_MIN 64u
 #define PARKED_MAX (1u << 18)		 /* hints that may wait for one VM: 4 MiB */
-#define PARKED_MANY (PARKED_MAX / 4 * 3) /* from here on its agent rests from hashing ... */
+#define PARKED_MANY (PARKED_MAX / 4 * 3) /* from here on its agent is told to hash no more ... */
 #define PARKED_FEW (PARKED_MAX / 4)	 /* ... until so few are left */
 
 static struct member *member_new(struct daemon *d, struct vm *vm)
@@ -142,8 +142,8 @@ static void set_crowded(struct member *m, bool crowded)
 }
 
 /* An agent hints an unchanged page once: a hint that is lost is lost for a pass, or for ever. So
- * the agent is told to rest in time. Not where no frame can be made, for hints would wait there for
- * nothing, and what can still be done then, zero pages, needs none. */
+ * the agent is told to pause in time. Not where no frame can be made, for hints would wait there
+ * for nothing, and what can still be done then, zero pages, needs none. */
 static void judge_crowd(struct member *m)
 {
 	const struct daemon *d = m->domain->daemon;
@@ -271,7 +271,7 @@ void member_drop_page(struct member *m, uint32_t page)
 	member_charge(m);
 	if (frames_unref(m->domain->frames, entry.frame) == 1)
 		domain_free_frame(m->domain, entry.frame);
-	else if (ps_unsafe("punch-early"))
+	else if (ps_without(DEFENCE_LAST_REFERENCE))
 		(void)sys_punch_hole(m->domain->store, (uint64_t)entry.frame * PS_PAGE_SIZE,
 				     PS_PAGE_SIZE);
 }

@@ -29,7 +29,7 @@ static bool may_begin(const struct member *m)
 	       m->free_slots == PS_CONTENT_SLOTS && user_has_room(d, m->user);
 }
 
-static void judge(struct vm *vm)
+static void schedule(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
 	struct member *m = vm->member;
@@ -57,7 +57,7 @@ void rehint_tick(struct daemon *d)
 {
 	list_for_each(vm, &d->vms, struct vm, link)
 		if (vm->session && vm->member && vm->member->state == MEMBER_ACTIVE)
-			judge(vm);
+			schedule(vm);
 }
 
 bool rehint_work(struct vm *vm)

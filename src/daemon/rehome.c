@@ -24,7 +24,7 @@
  *
  * A VM that does not answer in time disobeys: it keeps its references (nobody can take them from a
  * living process), its domain is closed to newcomers, and it is still awaited. The time grows with
- * what it has to unshare. Who waits for the change is told in change.c.
+ * what it has to unshare. change.c answers whoever asked for the change.
  */
 #include "daemon/rehome.h"
 
@@ -90,26 +90,26 @@ bool rehome_is_moving(const struct vm *vm)
 }
 
 /* Somebody was made to leave it, and may keep its store: the others leave too. */
-static void vacate(struct domain *domain)
+static void close_domain(struct domain *domain)
 {
 	if (domain->closed)
 		return;
 	domain->closed = true;
-	for (uint32_t i = 0; i < domain->nslots && !ps_unsafe("keep-store"); i++)
+	for (uint32_t i = 0; i < domain->nslots && !ps_without(DEFENCE_STORE_LEFT); i++)
 		if (domain->slot[i] && domain->slot[i]->vm)
 			rehome_vm(domain->slot[i]->vm);
 }
 
 /* The domains that the VM may not be in any more. */
-static void vacate_former(struct vm *vm)
+static void close_former_domains(struct vm *vm)
 {
 	struct domain_key target = vm_target(vm);
 
 	if (!may_hold(vm, vm->member, &target))
-		vacate(vm->member->domain);
+		close_domain(vm->member->domain);
 	list_for_each(m, &vm->old, struct member, link)
 		if (!may_hold(vm, m, &target))
-			vacate(m->domain);
+			close_domain(m->domain);
 }
 
 /* The present domain is left, and with it all frames. */
@@ -134,7 +134,7 @@ static void order_leave(struct vm *vm)
 	daemon_wake_at(vm->daemon, vm->left_by);
 	vm->session->say_leave = true;
 	session_mark(vm->session);
-	vacate_former(vm);
+	close_former_domains(vm);
 }
 
 static enum ps_cause join_cause(int err)
@@ -154,7 +154,7 @@ static enum ps_cause join_cause(int err)
 	}
 }
 
-static void join(struct vm *vm)
+static void join_target(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
 	struct domain_key target = vm_target(vm);
@@ -186,7 +186,7 @@ void rehome_vm(struct vm *vm)
 		order_leave(vm);
 	else if (!vm->member && vm->enable && !vm->cause && vm->nold <= OLD_MAX &&
 		 vm->join_at <= vm->daemon->now)
-		join(vm);
+		join_target(vm);
 }
 
 void rehome_all(struct daemon *d)

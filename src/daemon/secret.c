@@ -143,7 +143,7 @@ int secret_read(int fd, void **salt, size_t *len, const char **why)
 		secret_free(secret);
 		return r;
 	}
-	if (ps_unsafe("keep-salt"))
+	if (ps_without(DEFENCE_SALT_WIPED))
 		ps_unsafe_keep(secret, size);
 	*salt = secret;
 	*len = size;

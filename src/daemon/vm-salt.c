@@ -22,7 +22,7 @@ struct domain_key vm_target(const struct vm *vm)
 
 	memcpy(in.digest, vm->salt.byte, sizeof(in.digest));
 	memcpy(in.uuid, vm->own_id, sizeof(in.uuid));
-	if (!ps_unsafe("any-user"))
+	if (!ps_without(DEFENCE_SALT_OF_USER))
 		in.uid_group =
 			access_uid_group(d->policy, vm->user->uid, named ? &vm->fingerprint : NULL);
 	return domain_key_make(&in);

@@ -133,7 +133,7 @@ static bool may_become(struct vmmap_entry from, enum vmmap_state state, uint32_t
 }
 
 /* The entry of a page that had one of that state. */
-static int put(struct vmmap *map, uint32_t page, enum vmmap_state old, uint32_t entry)
+static int set_entry(struct vmmap *map, uint32_t page, enum vmmap_state old, uint32_t entry)
 {
 	struct chunk *chunk = chunk_make(map, page);
 
@@ -158,7 +158,7 @@ int vmmap_set(struct vmmap *map, uint32_t page, enum vmmap_state state, uint32_t
 		return -EINVAL;
 	if (!may_become(old, state, frame))
 		return -EEXIST;
-	return put(map, page, old.state, encode(state, frame));
+	return set_entry(map, page, old.state, encode(state, frame));
 }
 
 int vmmap_hint(struct vmmap *map, uint32_t page, uint32_t note)
@@ -169,7 +169,7 @@ int vmmap_hint(struct vmmap *map, uint32_t page, uint32_t note)
 		return -EINVAL;
 	if (old.state != VMMAP_NONE && old.state != VMMAP_HINTED)
 		return -EEXIST;
-	return put(map, page, old.state, encode(VMMAP_HINTED, note));
+	return set_entry(map, page, old.state, encode(VMMAP_HINTED, note));
 }
 
 struct vmmap_entry vmmap_clear(struct vmmap *map, uint32_t page)

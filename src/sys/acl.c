@@ -46,6 +46,16 @@ static int find(acl_t acl, uid_t uid, acl_entry_t *entry)
 	return 0;
 }
 
+/* The list of that file, and its entry of that user. */
+static int load_entry(const char *path, uid_t uid, acl_t *acl, acl_entry_t *entry)
+{
+	int r = load(path, acl);
+
+	if (r)
+		return r;
+	return find(*acl, uid, entry) ? 0 : -ENOENT;
+}
+
 int sys_acl_user(const char *path, uid_t uid, unsigned int *bits)
 {
 	_cleanup_acl_ acl_t acl = NULL;
@@ -54,11 +64,9 @@ int sys_acl_user(const char *path, uid_t uid, unsigned int *bits)
 	int r;
 
 	SYS_INJECT();
-	r = load(path, &acl);
+	r = load_entry(path, uid, &acl, &entry);
 	if (r)
 		return r;
-	if (!find(acl, uid, &entry))
-		return -ENOENT;
 	if (acl_get_permset(entry, &set) < 0)
 		return -errno;
 	*bits = (acl_get_perm(set, ACL_READ) == 1 ? 4u : 0) |
@@ -129,11 +137,9 @@ int sys_acl_drop_user(const char *path, uid_t uid)
 	int r;
 
 	SYS_INJECT();
-	r = load(path, &acl);
+	r = load_entry(path, uid, &acl, &entry);
 	if (r)
 		return r;
-	if (!find(acl, uid, &entry))
-		return -ENOENT;
 	if (acl_delete_entry(acl, entry) < 0)
 		return -errno;
 	r = drop_mask(acl);

@@ -36,7 +36,7 @@ bool sys_child_forbidden(void)
 	char text[STATUS_BYTES];
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	if (ps_unsafe("fork-anyway"))
+	if (ps_without(DEFENCE_FORK_ALLOWED))
 		return false;
 	if (n <= 0)
 		return true;

@@ -56,7 +56,7 @@ int sys_memfd_reopen_readonly(int fd)
 	int copy;
 
 	SYS_INJECT();
-	if (ps_unsafe("writable-store"))
+	if (ps_without(DEFENCE_STORE_READ_ONLY))
 		return ps_unsafe_dup(fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	copy = open(path, O_RDONLY | O_CLOEXEC);

@@ -23,9 +23,13 @@
 #define BEYOND_CACHES 4000u /* bytes: more than the C library keeps for a thread */
 #define KEPT_MAX 256u
 
-bool ps_unsafe(const char *name)
+#define PS_DEFENCE_NAME(constant, name, danger, where, without) [constant] = (name),
+static const char *const NAMES[] = {PS_DEFENCES(PS_DEFENCE_NAME)};
+#undef PS_DEFENCE_NAME
+
+bool ps_without(enum ps_defence defence)
 {
-	const char *list = getenv("PSHARE_TEST_UNSAFE");
+	const char *list = getenv("PSHARE_TEST_UNSAFE"), *name = NAMES[defence];
 	size_t len = strlen(name);
 
 	for (; list && *list; list = strchr(list, ','), list = list ? list + 1 : NULL)

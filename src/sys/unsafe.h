@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unsafe: in a build with -Dinject=true a defence can be taken out by its name, to see that the
- * test of its danger then fails (tests/system/dangers.c lists the names). In any other build
- * ps_unsafe() is false and the compiler drops what it guards.
+ * unsafe: the one table of all that stands between a guest and the ways to lose, leak, hang or slow
+ * it down, and how each is taken out, to see that the test of its danger then fails. A build with
+ * -Dinject=true takes out what $PSHARE_TEST_UNSAFE names:
  *
  *   PSHARE_TEST_UNSAFE=name,name
+ *
+ * In any other build ps_without() is false and the compiler drops what it guards. Where a defence
+ * closes a window of microseconds, the seam widens it (some milliseconds), so that the test meets
+ * it. A HOOK takes nothing out: it brings about what is rare.
+ *
+ * Each entry is used in the source, and by a test of tests/system/dangers-unsafe.c that fails
+ * without it: scripts/check-defences.
+ *
+ * Not here: dangers 11 and 13 (one thread that acts and reads events; MOVE of a part of a huge
+ * page) have no defence that could be taken out of a finished build; their tests must not hang. 17
+ * (drops of second-level tables) cannot be seen from user space.
  */
 #ifndef PSHARE_SYS_UNSAFE_H
 #define PSHARE_SYS_UNSAFE_H
@@ -12,10 +23,65 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// clang-format off
+/* X(constant, name, danger, where, what is so without it) */
+#define PS_DEFENCES(X) \
+	X(DEFENCE_COMPARE_AFTER, "compare-before", "1", "agent", \
+	  "a page is compared, time passes, it is taken out and mapped without another look") \
+	X(DEFENCE_LEAVE_PINNED, "copy-pinned", "2", "agent", \
+	  "a page that MOVE refuses (EBUSY) is copied and mapped over") \
+	X(DEFENCE_QUARANTINE, "no-quarantine", "2", "agent", \
+	  "a page taken out is given back at once") \
+	X(DEFENCE_DISCARD, "no-discard", "3", "agent", \
+	  "MADV_DONTNEED goes to the kernel alone") \
+	X(DEFENCE_GATE_UNTIL_MAPPED, "unregister-early", "4", "agent", \
+	  "the gate goes while pages are out, time passes") \
+	X(DEFENCE_LAST_REFERENCE, "punch-early", "5", "daemon", \
+	  "a frame is given back when the first of its users leaves it") \
+	X(DEFENCE_FORK_WAITS, "no-fork", "6", "agent", \
+	  "fork() does not wait for what is out; pages are out for long") \
+	X(DEFENCE_REMAP, "no-remap", "6", "agent", \
+	  "mremap() and munmap() go to the kernel alone") \
+	X(DEFENCE_CLOSE, "no-close", "6b", "agent", \
+	  "pages of a batch are not closed while they are copied") \
+	X(DEFENCE_PIN_TEST, "no-pin-test", "6b", "agent", \
+	  "pinned pages are brought back like others") \
+	X(DEFENCE_KEEP_BROKEN, "no-keep", "6b", "agent", \
+	  "what a broken page had is not kept for late writes") \
+	X(DEFENCE_FORK_ALLOWED, "fork-anyway", "6b", "agent", \
+	  "a VMM whose seccomp filter or tracer may not know of a fork is forked") \
+	X(DEFENCE_OWN_STORE, "one-store", "7", "daemon", \
+	  "all domains share one store") \
+	X(DEFENCE_STORE_READ_ONLY, "writable-store", "8", "both", \
+	  "agents get a store that they can write to") \
+	X(DEFENCE_SALT_WIPED, "keep-salt", "9", "daemon", \
+	  "the salt stays in memory") \
+	X(DEFENCE_SALT_OF_USER, "any-user", "10", "daemon", \
+	  "a salt is believed from whoever says it") \
+	X(DEFENCE_STORE_LEFT, "keep-store", "12", "daemon", \
+	  "who remains keeps the store of who was made to leave") \
+	X(DEFENCE_SETTLER_NO_MALLOC, "settler-mallocs", "12", "agent", \
+	  "the thread that settles faults calls malloc() and free()") \
+	X(DEFENCE_SETTLER_ASKS_NOBODY, "ask-daemon", "14", "agent", \
+	  "a write fault waits until the daemon has answered") \
+	X(DEFENCE_REGISTER_LATE, "register-early", "16", "agent", \
+	  "a region is registered for missing pages at once") \
+	X(DEFENCE_MAP_LIMIT, "no-map-limit", "18", "agent", \
+	  "mappings are counted by nobody") \
+	X(HOOK_GUARD_ALL, "all-guarded", "-", "agent", \
+	  "first writes wait for the settler, as where pins cannot be told") \
+	X(HOOK_PAUSE_BATCH, "pause-batch", "-", "agent", \
+	  "time passes between the steps of a batch")
+// clang-format on
+
+#define PS_DEFENCE_CONSTANT(constant, name, danger, where, without) constant,
+enum ps_defence { PS_DEFENCES(PS_DEFENCE_CONSTANT) PS_DEFENCES_END };
+#undef PS_DEFENCE_CONSTANT
+
 #ifdef PSHARE_INJECT
 
-/* Is the defence of that name out? */
-bool ps_unsafe(const char *name);
+/* Is that defence out? */
+bool ps_without(enum ps_defence defence);
 /* Some milliseconds: makes a window that a defence closes wide enough to be met. */
 void ps_unsafe_pause(void);
 /* malloc() and free() of a block that no cache of the thread serves. */
@@ -29,9 +95,9 @@ void ps_unsafe_keep(const void *secret, size_t len);
 
 #else
 
-static inline bool ps_unsafe(const char *name)
+static inline bool ps_without(enum ps_defence defence)
 {
-	(void)name;
+	(void)defence;
 	return false;
 }
 
@@ -61,5 +127,24 @@ static inline void ps_unsafe_keep(const void *secret, size_t len)
 }
 
 #endif
+
+/* Without that defence some milliseconds pass here. */
+static inline void ps_pause_without(enum ps_defence defence)
+{
+	if (ps_without(defence))
+		ps_unsafe_pause();
+}
+
+/* Is that hook set? */
+static inline bool ps_hook(enum ps_defence hook)
+{
+	return ps_without(hook);
+}
+
+/* If it is, some milliseconds pass here. */
+static inline void ps_pause_at(enum ps_defence hook)
+{
+	ps_pause_without(hook);
+}
 
 #endif

@@ -21,6 +21,11 @@ TEST("the folders depend on each other only downward, and only src/sys makes sys
 	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-arrows")));
 }
 
+TEST("each defence of a guest is in the table, is used, and has a test that misses it")
+{
+	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-defences")));
+}
+
 TEST("the files keep to the house style")
 {
 	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-style")));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * dangers-unsafe: takes out one defence after the other (dangers.c lists them) and demands that
- * the test of that danger fails. A test that passes without its defence proves nothing.
+ * dangers-unsafe: takes out one defence after the other (src/sys/unsafe.h lists them) and demands
+ * that the test of that danger fails. A test that passes without its defence proves nothing.
  */
 #include "harness/harness.h"
 

@@ -3,37 +3,8 @@
  * dangers: one test for each way to lose, leak, hang or slow down a guest that a manager of its
  * memory has, and a way to see that the test means something.
  *
- * A build with -Dinject=true takes a defence out when $PSHARE_TEST_UNSAFE names it; the program
- * dangers-unsafe then runs the test here and demands that it fails. Where a defence closes a
- * window of microseconds, the hook widens it (some milliseconds) so that the test meets it.
- *
- * name             danger  where   without the defence
- * compare-before        1  agent   a page is hashed, time passes, it is taken out and the frame is
- *                                  mapped without another look
- * copy-pinned           2  agent   a page that MOVE refuses (EBUSY) is copied and mapped over
- * no-quarantine         2  agent   a page taken out is given back at once
- * no-discard            3  agent   MADV_DONTNEED goes to the kernel alone
- * unregister-early      4  agent   the range is unregistered while its pages are out, time passes
- * punch-early           5  daemon  a frame is given back when the first of its users leaves it
- * no-fork               6  agent   fork() does not wait for what is out; pages are out for long
- * no-remap              6  agent   mremap() and munmap() go to the kernel alone
- * one-store             7  daemon  all domains share one store
- * keep-store           12 daemon  who remains keeps the store of who was made to leave (flow.c)
- * writable-store        8  daemon  agents get a store that they can write to
- * keep-salt             9  both    the salt stays in memory
- * any-user             10  daemon  a salt is believed from whoever says it
- * settler-mallocs      12  agent   the thread that settles faults calls malloc and free
- * ask-daemon           14  agent   a write fault waits until the daemon has answered
- * register-early       16  agent   a region is registered for missing pages as soon as it is there
- * no-map-limit         18  agent   mappings are counted by nobody
- * no-close, ...        6b  agent   broken.c
- *
- * "all-guarded" takes nothing out: first writes wait for the settler, as where pins cannot be told;
- * with settler-mallocs and ask-daemon, which are of the settler alone.
- *
- * Not here: 11 and 13 (one thread that acts and reads events; MOVE of a part of a huge page) have
- * no defence that could be taken out of a finished build; their tests below must not hang. 17
- * (drops of second-level tables) cannot be seen from user space.
+ * What stands against each is in one table, src/sys/unsafe.h. A build with -Dinject=true takes one
+ * of them out; the program dangers-unsafe then runs the test here and demands that it fails.
  */
 #include "dangers.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * birth: who this VM is, taken from the environment once.
+ * identity: who this VM is, taken from the environment once.
  *
  *   PSHARE_RUNTIME_DIR  where agent.sock is; else /run/pshare (root), $XDG_RUNTIME_DIR/pshare
  *   PSHARE_NAME         the VM's name; else what QEMU's -name calls the guest
@@ -13,7 +13,7 @@
  * process's memory finds it here. A salt file is read into the stack for the moment that it takes
  * to make one.
  */
-#include "agent/birth.h"
+#include "agent/identity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +113,7 @@ static int take_salt(struct link *l)
 	return l->salt_fd < 0 ? l->salt_fd : 0;
 }
 
-int birth_identity(struct agent *a)
+int identity_init(struct agent *a)
 {
 	int err = agent_path(&a->link);
 
@@ -129,7 +129,7 @@ int birth_identity(struct agent *a)
 	return 0;
 }
 
-enum ps_cause birth_cause(int err)
+enum ps_cause setup_cause(int err)
 {
 	switch (err) {
 	case -EPERM:
