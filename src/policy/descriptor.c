@@ -133,7 +133,7 @@ enum descriptor_kind descriptor_kind(const struct descriptor *d)
 	if (starts_with(d->link, ANON_INODE))
 		return kind_of_inode(d->link + strlen(ANON_INODE), d->info);
 	if (starts_with(d->link, "pipe:["))
-		return DESCRIPTOR_HARMLESS;
+		return d->direct ? DESCRIPTOR_UNKNOWN : DESCRIPTOR_HARMLESS;
 	if (d->is_char)
 		return kind_of_device(d->link);
 	return d->link[0] == '/' ? kind_of_file(d) : DESCRIPTOR_UNKNOWN;

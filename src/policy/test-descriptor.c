@@ -19,11 +19,8 @@ static bool file(const char *path, uint64_t filesystem)
 
 static bool direct(const char *path, uint64_t filesystem)
 {
-	return descriptor_is_harmless(&(struct descriptor){.link = path,
-							   .info = "",
-							   .direct = true,
-							   .filesystem = filesystem,
-							   .family = -1});
+	return descriptor_is_harmless(&(struct descriptor){
+		.link = path, .info = "", .direct = true, .filesystem = filesystem, .family = -1});
 }
 
 static bool device(const char *path)
@@ -120,11 +117,11 @@ TEST("an io_uring is harmless with no registered file and no registered buffer")
 
 TEST("sockets are harmless by family, whatever else is said of them")
 {
-	CHECK(net(1));	/* AF_UNIX */
-	CHECK(net(2));	/* AF_INET */
-	CHECK(net(10)); /* AF_INET6 */
-	CHECK(net(16)); /* AF_NETLINK */
-	CHECK(net(40)); /* AF_VSOCK */
+	CHECK(net(1));	 /* AF_UNIX */
+	CHECK(net(2));	 /* AF_INET */
+	CHECK(net(10));	 /* AF_INET6 */
+	CHECK(net(16));	 /* AF_NETLINK */
+	CHECK(net(40));	 /* AF_VSOCK */
 	CHECK(!net(0));	 /* AF_UNSPEC */
 	CHECK(!net(17)); /* AF_PACKET: a ring of its own */
 	CHECK(!net(38)); /* AF_ALG */
@@ -139,4 +136,26 @@ TEST("pipes are harmless, and what has no known form is not")
 	CHECK(!file("", EXT4));
 	CHECK(!file("net:[4026531840]", 0));
 	CHECK(!file("relative", EXT4));
+}
+
+static enum descriptor_kind kind_of(const char *link, const char *info, bool direct, uint64_t fs,
+				    int family)
+{
+	return descriptor_kind(&(struct descriptor){
+		.link = link, .info = info, .direct = direct, .filesystem = fs, .family = family});
+}
+
+TEST("what pins is told from what may hold plain references")
+{
+	CHECK_EQ(kind_of("/var/lib/vm/disk.raw", "", true, EXT4, -1), DESCRIPTOR_PINS);
+	CHECK_EQ(kind_of("/mnt/nfs/disk.raw", "", true, 0x6969, -1), DESCRIPTOR_UNKNOWN);
+	CHECK_EQ(kind_of("/mnt/nfs/disk.raw", "", false, 0x6969, -1), DESCRIPTOR_UNKNOWN);
+	CHECK_EQ(kind_of("anon_inode:[io_uring]", "UserFiles:\t0\nUserBufs:\t3\n", false, 0, -1),
+		 DESCRIPTOR_PINS);
+	CHECK_EQ(kind_of("anon_inode:[io_uring]", "UserFiles:\t1\nUserBufs:\t0\n", false, 0, -1),
+		 DESCRIPTOR_UNKNOWN);
+	CHECK_EQ(kind_of("anon_inode:[io_uring]", "", false, 0, -1), DESCRIPTOR_UNKNOWN);
+	CHECK_EQ(kind_of("socket:[7]", "", false, 0, 44), DESCRIPTOR_PINS);
+	CHECK_EQ(kind_of("socket:[7]", "", false, 0, 21), DESCRIPTOR_UNKNOWN);
+	CHECK_EQ(kind_of("/dev/vhost-scsi", "", false, 0, -1), DESCRIPTOR_UNKNOWN);
 }

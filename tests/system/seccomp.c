@@ -180,7 +180,7 @@ static void live(struct t_daemon *d, int in, int out)
 	t_daemon_full_speed(d);
 	REQUIRE_WITHIN(30000, number(d, "SHRD") > most && number(d, "quarantined") == 0);
 	next_step(in, out);
-	REQUIRE_WITHIN(30000, number(d, "counters/faults") > 100 && number(d, "SHRD") > 0);
+	REQUIRE_WITHIN(30000, number(d, "counters/unshared") > 100 && number(d, "SHRD") > 0);
 	t_daemon_kill(d, SIGKILL);
 	t_daemon_start(d, NULL, NULL, NULL);
 	t_daemon_full_speed(d);
