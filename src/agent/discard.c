@@ -6,9 +6,10 @@
  * content in place of zeros. So the mapping goes first: the nursery, which is empty, is moved over
  * it. That needs no look at pins: to discard a page takes it away from under a device natively too.
  *
- * Where no mapping is to be had, or the nursery does not reach (what a region took back as broken may
- * lie before its nursery's first page, or come before there is one), zeros are written in place: right for the guest, though no memory
- * comes back. The page is BROKEN then, and the kernel's discard must pass it by (offer.c).
+ * Where no mapping is to be had, or the nursery does not reach (what a region took back as broken
+ * may lie before its nursery's first page, or come before there is one), zeros are written in
+ * place: right for the guest, though no memory comes back. The page is BROKEN then, and the
+ * kernel's discard must pass it by (offer.c).
  */
 #include "agent/discard.h"
 
