@@ -153,9 +153,9 @@ static uint32_t neighbours(struct agent *a, const struct region *r, uint32_t pag
 /* Step 1, for as many of the n items as can be closed at once. Returns how many were looked at. */
 static uint32_t close_items(struct batch *b, const struct reshare_item *it, uint32_t n)
 {
-	uint32_t i, k, page;
+	uint32_t i, k, page, runs = 0;
 
-	for (i = 0; i < n; i += k) {
+	for (i = 0; i < n && runs < RESHARE_RUNS; i += k) {
 		struct region *r = still_there(b->a, &it[i], &page);
 
 		k = 1;
@@ -165,6 +165,7 @@ static uint32_t close_items(struct batch *b, const struct reshare_item *it, uint
 		if (b->closed + k > CLOSED_MAX)
 			break;
 		b->closed += close_untested(b->a, r, page, k, b->c + b->closed);
+		runs++;
 	}
 	return i;
 }
