@@ -57,8 +57,7 @@ static int map_ram(struct synth *s)
 	s->ram = (uint8_t *)(((uintptr_t)all + BLOCK_BYTES) & ~(BLOCK_BYTES - 1));
 	if (munmap(all, (size_t)(s->ram - all)) < 0 ||
 	    mprotect(s->ram, size, PROT_READ | PROT_WRITE) < 0 ||
-	    madvise(s->ram, size, MADV_NOHUGEPAGE) < 0 ||
-	    madvise(s->ram, size, MADV_DONTFORK) < 0)
+	    madvise(s->ram, size, MADV_NOHUGEPAGE) < 0 || madvise(s->ram, size, MADV_DONTFORK) < 0)
 		return -errno;
 	return 0;
 }

@@ -54,7 +54,8 @@ static void look_broken(struct visit *v, uint32_t page)
 	if ((byte & (PAGE_QUARANTINED | PAGE_UNREF)) || !visit_is_due(v, byte))
 		return;
 	if (v->r->frame[page] == FRAME_BROKEN_OLD) {
-		page_found_written(state); /* if it is pinned, it is not asked about in every look */
+		page_found_written(
+			state); /* if it is pinned, it is not asked about in every look */
 		if (v->a->stats.pins != PS_PINS_GUARDED)
 			reshare_page(v->a, v->r, page, RESHARE_OWN);
 		return;

@@ -61,8 +61,8 @@ char *quarantine_take(struct quarantine *q, uint32_t n);
 /* Keeps references to the n guest pages at addr, which are about to be replaced, for the slots from
  * `slot` on, which were taken last. Returns for how many, from the first on, that was possible. */
 uint32_t quarantine_keep(struct agent *a, const char *slot, const char *addr, uint32_t n);
-/* Pages page..page+n-1 of r come in anew, while some of them are there already: their mark is for the
- * last time that they came. */
+/* Pages page..page+n-1 of r come in anew, while some of them are there already: their mark is for
+ * the last time that they came. */
 void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page, uint32_t n);
 /* The page in that slot, or kept for it, was page `page` of r, and was that (frame of store s, for
  * QUARANTINE_FRAME). */

@@ -4,15 +4,16 @@
  * zeros, or that lies in a mapping without frames, goes back into anonymous memory.
  *
  * A batch:
- *  1. close its pages (bringback.c, steps 1 to 3), all of them, so that one test for pins does. Just
+ *  1. close its pages (bringback.c, steps 1 to 3), all of them, so that one test for pins does.
+ * Just
  *     these: whole mappings would not be cut meanwhile, but then a test is for a tenth of the
  *     pages, and more writes wait;
  *  2. test for pins. Those that are pinned are refused, and stay;
  *  3. run by run, the pages being closed: compare with the frame, in full; keep a reference for the
  *     quarantine; map the frame over the page, in one call; wake who waited;
  *  4. open the rest.
- * From 1 to 4 who writes to one of them waits; nobody else does, but for the fork. Step 3 ends after
- * BATCH_NS, wherever it is.
+ * From 1 to 4 who writes to one of them waits; nobody else does, but for the fork. Step 3 ends
+ * after BATCH_NS, wherever it is.
  *
  * Pace: a batch is not to be felt. The next one begins when PACE times the time has gone by for
  * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
@@ -138,7 +139,8 @@ static struct region *still_there(struct agent *a, const struct reshare_item *it
 	return r;
 }
 
-/* How many of the n items are of pages that follow it[0]'s, which is page of r, within its block. */
+/* How many of the n items are of pages that follow it[0]'s, which is page of r, within its block.
+ */
 static uint32_t neighbours(struct agent *a, const struct region *r, uint32_t page,
 			   const struct reshare_item *it, uint32_t n)
 {
@@ -207,8 +209,8 @@ static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, st
 	*c = r ? closed_page(b, r, page) : NULL;
 	if (!*c || !(*c)->broken || (*c)->done)
 		return PS_CAUSE_CHANGED;
-	/* Closed for a neighbour's sake: the item is older than what happened to the page since. Its
-	 * former frame is still to be compared with, or its reference to be given back. */
+	/* Closed for a neighbour's sake: the item is older than what happened to the page since.
+	 * Its former frame is still to be compared with, or its reference to be given back. */
 	if (!page_is_broken((enum page_state)(*c)->was) ||
 	    page_is(&r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
 		return PS_CAUSE_QUARANTINE;

@@ -244,7 +244,7 @@ static long move(struct batch *b, char *to, uint32_t page, uint32_t n)
 static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_t n)
 {
 	char *slot = quarantine_take(&b->a->quarantine, n);
-	uint32_t i = 0, settled = 0, again = 0;
+	uint32_t i = 0, settled = 0, again = 0, at_once = n;
 
 	if (!slot) {
 		refuse_all(b, page, frame, n, PS_CAUSE_QUARANTINE);
@@ -257,11 +257,14 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 	pthread_mutex_unlock(&b->a->settle);
 	for (i = 0; i < n;) {
 		char *to = slot + (size_t)i * PS_PAGE_SIZE;
-		long moved = move(b, to, page + i, n - i);
+		uint32_t now = at_once < n - i ? at_once : n - i;
+		long moved = move(b, to, page + i, now);
 
-		if (moved == -EBUSY && region_reown(b->a, b->r, page + i, n - i))
-			moved = move(b, to, page + i, n - i);
-		if (moved > 0) {
+		if (moved == -EBUSY && region_reown(b->a, b->r, page + i, now))
+			moved = move(b, to, page + i, now);
+		if (moved == -EINVAL && now > 1) {
+			at_once = 1; /* the run lies in several mappings, which have not merged */
+		} else if (moved > 0) {
 			uint32_t k = (uint32_t)(moved / PS_PAGE_SIZE);
 
 			settled += compare(b, page + i, frame + i, k, to);

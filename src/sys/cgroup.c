@@ -97,8 +97,8 @@ static bool is_mount(const char *line, bool v2)
 	       in_list(options, len, "memory");
 }
 
-/* Not from malloc(): in a VMM a thread of ours reads this, and malloc() would give it an arena of its
- * own, 64 MiB of address space. */
+/* Not from malloc(): in a VMM a thread of ours reads this, and malloc() would give it an arena of
+ * its own, 64 MiB of address space. */
 static int read_text(const char *path, size_t max, char **text)
 {
 	_cleanup_close_ int fd = -1;

@@ -349,8 +349,8 @@ TEST_SECONDS("a late write into a page that was brought back comes to the guest"
 	late_write(0);
 }
 
-/* What a device holds stays in the store's mapping when the VMM withdraws its memory, and lies before
- * the nursery of the region that takes it back. */
+/* What a device holds stays in the store's mapping when the VMM withdraws its memory, and lies
+ * before the nursery of the region that takes it back. */
 TEST_SECONDS("pages left behind, and offered again, read as zeros when they are discarded", 120)
 {
 	struct fakevmm a, b;

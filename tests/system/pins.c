@@ -98,7 +98,8 @@ static bool lives(struct fakevmm *v)
 	return true;
 }
 
-/* Half of its pages are written, and become what they were: they are shared again where they lie. */
+/* Half of its pages are written, and become what they were: they are shared again where they lie.
+ */
 static void go_round(struct fakevmm *a)
 {
 	double again = number("a", "counters/shared_again");
@@ -108,8 +109,8 @@ static void go_round(struct fakevmm *a)
 	fv_check(a, 0);
 	for (uint32_t page = 0; page < PAGES; page += 2)
 		fv_pool(a, 0, page, 1, page);
-	REQUIRE_WITHIN(SHARED_MS, lives(a) &&
-					  number("a", "counters/shared_again") - again > PAGES / 4);
+	REQUIRE_WITHIN(SHARED_MS,
+		       lives(a) && number("a", "counters/shared_again") - again > PAGES / 4);
 	fv_check(a, 0);
 }
 
