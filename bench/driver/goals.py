@@ -146,7 +146,8 @@ def judge_write(table, part, runs):
     for where, words in (("first_write_ns", ""), ("first_write_one_core_ns", ", one core")):
         for key, limit in WRITE_TIMES.items():
             judge_beside(table, f"{part}: first write to a shared page{words}, {key} / KSM's",
-                         limit, runs, lambda run, where=where, key=key: latency(run, where, key), "{:.2f}")
+                         limit, runs,
+                         lambda run, where=where, key=key: latency(run, where, key), "{:.2f}")
 
 
 def judge_stalls(table, runs):
