@@ -113,4 +113,15 @@ void fv_end(struct fakevmm *v);	 /* it ends by itself, well */
 void fv_kill(struct fakevmm *v); /* SIGKILL, and waits */
 bool fv_alive(struct fakevmm *v);
 
+/* FV_EAT takes minutes where vm.max_map_count is very large: then the test is skipped. */
+#define MAPPINGS_MAX 1100000
+#define T_NEED_FEW_MAPPINGS()                                                                  \
+	do {                                                                                   \
+		char text_[32];                                                                \
+                                                                                               \
+		t_slurp("/proc/sys/vm/max_map_count", text_, sizeof(text_));                   \
+		if (atol(text_) > MAPPINGS_MAX)                                                \
+			SKIP("vm.max_map_count is %ld here: too many to use up", atol(text_)); \
+	} while (0)
+
 #endif

@@ -273,6 +273,7 @@ TEST_SECONDS("pages that stay in a frame's mapping when their region is given up
 {
 	struct fakevmm a, b;
 
+	T_NEED_FEW_MAPPINGS();
 	t_daemon_fresh(&d);
 	up(&b, "b");
 	up(&a, "a");

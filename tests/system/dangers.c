@@ -306,6 +306,7 @@ TEST_SECONDS("3 what the VMM discards reads as zeros when no mapping is left", 6
 {
 	struct fakevmm a, b;
 
+	T_NEED_FEW_MAPPINGS();
 	start();
 	vm_up(&a, called("a"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	vm_up(&b, called("b"), FV_MAP_NOHUGE | FV_MAP_DONTFORK);

@@ -25,7 +25,6 @@
 #define PAGES 4096u
 #define THREADS 2
 #define SHARED_MS 20000
-#define MAPPINGS_MAX 1100000 /* as many as one can use up in time */
 /* 64 operations of a guest. Who hangs, hangs for ever; with a load of 19 it was 2.6 s. */
 #define STALL_MAX_NS 10000000000ull
 
@@ -405,11 +404,8 @@ static void mappings_reached(int64_t left_first, int64_t left_then)
 {
 	static struct scene s;
 	struct fakevmm *v = &s.v[0];
-	char text[32];
 
-	t_slurp("/proc/sys/vm/max_map_count", text, sizeof(text));
-	if (atol(text) > MAPPINGS_MAX)
-		SKIP("vm.max_map_count is %ld here: too many to use up", atol(text));
+	T_NEED_FEW_MAPPINGS();
 	scene_start(&s);
 	fv_do(v, FV_EAT, 0, 0, 0, 0, left_first);
 	t_sleep(4);
