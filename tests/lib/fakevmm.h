@@ -12,6 +12,8 @@
 #ifndef PSHARE_TEST_FAKEVMM_H
 #define PSHARE_TEST_FAKEVMM_H
 
+#include <stdlib.h>
+
 #include "model.h"
 #include "pmap.h"
 #include "vm.h"
