@@ -84,7 +84,7 @@ static int discard(void *addr, size_t len, int advice)
 	return r;
 }
 
-static int flag(void *addr, size_t len, int advice)
+static int advise_flag(void *addr, size_t len, int advice)
 {
 	struct agent *a = enter(addr, len);
 	int r = map_advise(addr, len, advice);
@@ -97,7 +97,7 @@ static int flag(void *addr, size_t len, int advice)
 	return r;
 }
 
-static int huge(void *addr, size_t len)
+static int advise_huge(void *addr, size_t len)
 {
 	struct agent *a = enter(addr, len);
 	int r;
@@ -109,7 +109,7 @@ static int huge(void *addr, size_t len)
 	return r;
 }
 
-static int small(void *addr, size_t len)
+static int advise_small(void *addr, size_t len)
 {
 	struct agent *a = enter(addr, len);
 	int r = map_advise(addr, len, MADV_NOHUGEPAGE);
@@ -122,7 +122,7 @@ static int small(void *addr, size_t len)
 	return r;
 }
 
-static int anew(void *addr, size_t len, int advice)
+static int advise_anew(void *addr, size_t len, int advice)
 {
 	struct agent *a;
 	int r = map_advise(addr, 0, advice); /* does the kernel know it? */
@@ -147,13 +147,13 @@ static int advise(void *addr, size_t len, int advice)
 	case ADVICE_REMOVE:
 		return discard(addr, len, advice);
 	case ADVICE_FLAG:
-		return flag(addr, len, advice);
+		return advise_flag(addr, len, advice);
 	case ADVICE_HUGE:
-		return huge(addr, len);
+		return advise_huge(addr, len);
 	case ADVICE_SMALL:
-		return small(addr, len);
+		return advise_small(addr, len);
 	case ADVICE_ANEW:
-		return anew(addr, len, advice);
+		return advise_anew(addr, len, advice);
 	case ADVICE_WITHDRAW:
 		withdraw_memory(addr, len);
 		return map_advise(addr, len, advice);

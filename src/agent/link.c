@@ -358,7 +358,7 @@ static void connect_daemon(struct agent *a, uint64_t now)
 }
 
 /* One page when its daemon is gone. */
-static void orphan(struct region *r, uint32_t page)
+static void mark_old(struct region *r, uint32_t page)
 {
 	uint8_t *state = &r->state[page];
 
@@ -393,7 +393,7 @@ static void orphan_all(struct agent *a)
 		if (r->life != REGION_MANAGED)
 			continue;
 		for (uint32_t page = r->first; page < r->end; page++)
-			orphan(r, page);
+			mark_old(r, page);
 	}
 }
 

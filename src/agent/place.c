@@ -64,7 +64,7 @@ static bool is_ours(const struct placing *p)
 }
 
 /* Fills the hole with memory that nobody reads before it is right. */
-static void hold(struct agent *a, const struct placing *p)
+static void hold_range(struct agent *a, const struct placing *p)
 {
 	int err = map_hold(p->dst, p->len);
 
@@ -92,7 +92,7 @@ static int place(struct agent *a, const struct placing *p)
 			if (!held)
 				return err;
 		} else {
-			hold(a, p);
+			hold_range(a, p);
 			held = true;
 			agent_say("guest memory could not be mapped at once", -err);
 		}

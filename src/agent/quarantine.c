@@ -217,7 +217,7 @@ static const char *content_now(struct agent *a, struct quarantined *e, const cha
 	return err ? NULL : q->late;
 }
 
-static bool still(const char *now, const char *was)
+static bool is_unchanged(const char *now, const char *was)
 {
 	return was ? memcmp(now, was, PS_PAGE_SIZE) == 0 : page_is_zero(now);
 }
@@ -286,7 +286,7 @@ static void check_late_write(struct agent *a, struct quarantined *e, char *slot)
 			 r->frame[page] == FRAME_DISCARDED;
 
 	if (now && !discarded && (r->life == REGION_RETIRED || !as_guest_has_it(r, page, now)) &&
-	    !still(now, was))
+	    !is_unchanged(now, was))
 		late_write(a, r, page, now, was);
 	if (!e->superseded)
 		page_clear(&r->state[page], PAGE_QUARANTINED);

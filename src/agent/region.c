@@ -110,7 +110,7 @@ void region_offer_again(struct agent *a, struct region *r)
 }
 
 /* Why memory of that description cannot take part, worst first. */
-static enum ps_cause unfit(unsigned int what)
+static enum ps_cause cause_of_mapping(unsigned int what)
 {
 	if (what & VMAS_HUGETLB)
 		return PS_CAUSE_HUGETLB;
@@ -207,7 +207,7 @@ static void take_leftovers(struct agent *a, struct region *r)
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 {
 	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
-	enum ps_cause cause = err ? PS_CAUSE_ERROR : unfit(what);
+	enum ps_cause cause = err ? PS_CAUSE_ERROR : cause_of_mapping(what);
 
 	if (!cause && a->locks_future)
 		cause = PS_CAUSE_LOCKED;

@@ -104,8 +104,8 @@ static bool is_on_the_way(void)
 	return kept >= 0 && read_way(&fd, &pid, &inode) && pid == sys_self_pid();
 }
 
-static int go(int (*next)(const char *, char *const[], char *const[]), const char *name,
-	      char *const argv[], char *const envp[])
+static int exec_with_salt(int (*next)(const char *, char *const[], char *const[]), const char *name,
+			  char *const argv[], char *const envp[])
 {
 	bool on_the_way = is_on_the_way();
 	int r, error;
@@ -122,20 +122,20 @@ static int go(int (*next)(const char *, char *const[], char *const[]), const cha
 
 PUBLIC int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return go(next_execve, path, argv, envp);
+	return exec_with_salt(next_execve, path, argv, envp);
 }
 
 PUBLIC int execv(const char *path, char *const argv[])
 {
-	return go(next_execve, path, argv, environ);
+	return exec_with_salt(next_execve, path, argv, environ);
 }
 
 PUBLIC int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return go(next_execvpe, file, argv, envp);
+	return exec_with_salt(next_execvpe, file, argv, envp);
 }
 
 PUBLIC int execvp(const char *file, char *const argv[])
 {
-	return go(next_execvpe, file, argv, environ);
+	return exec_with_salt(next_execvpe, file, argv, environ);
 }

@@ -2,17 +2,17 @@
 /*
  * settler: whatever of the guest could wait for a thread of ours.
  *
- * A first write to a frame waits for nobody: the kernel settles it. Who waits is who comes to a
- * page that is out, or writes to one that is closed, and whoever took it out or closed it wakes
- * him. What is left here: write faults where frames are guarded (pins.h), and holes behind a gate
- * that stayed.
+ * A first write to a frame waits for nobody: the kernel settles it. Threads wait that touch a page
+ * which is out, or write to one that is closed; they are woken by the thread that took it out or
+ * closed it. What is left here: write faults where frames are guarded (pins.h), and holes behind a
+ * gate that stayed.
  *
  * Goal: there a writer waits for this thread and for nothing else: no daemon, no memory of the
  * daemon's, no lock that the writer might hold.
  *
  * Two threads, one for each userfaultfd, so that each waits in the read() that tells it:
  *  - the settler has the guard: write faults (guarded.c). One on a page that is closed (OUT) is
- *    left alone. Nobody holds `settle` while he waits for anything but the kernel.
+ *    left alone. `settle` is held across no wait but for the kernel.
  *  - the gatekeeper has the tracker: faults on pages that are missing. One that is OUT is left
  *    alone: the worker wakes it in a moment. One that has a frame by now is not missing any more.
  *    Any other is a hole behind a gate that could not be taken off (no mapping was to be had): its

@@ -10,8 +10,8 @@
  *     and map would be lost.
  *  4. map: one mmap() of the store over the run. What was not equal goes back. From now on a write
  *     is the kernel's copy on write: it breaks the page, and loses nothing.
- *  5. wake who waits; take the gate off what went back. Have the frames there at once, so that
- *     the guest need not fault on its first look at each of them.
+ *  5. wake writers waiting at the gate; take the gate off what went back. Have the frames there at
+ *     once, so that the guest need not fault on its first look at each of them.
  * From 2 to 5 the guest waits if it touches the run: tens of microseconds.
  *
  * A page of an earlier daemon's store (OLD) needs no taking out. It is closed (guard.c), compared

@@ -163,7 +163,7 @@ void daemon_free_ended(struct daemon *d)
 		vm_free(vm);
 }
 
-static bool work(struct daemon *d)
+static bool work_slices(struct daemon *d)
 {
 	bool more;
 
@@ -195,7 +195,7 @@ int daemon_run(struct daemon *d)
 		r = loop_turn(&d->loop, more ? 0 : time_to_wait(d), handle, d);
 		d->now = sys_now();
 		deadlines(d);
-		more = work(d);
+		more = work_slices(d);
 	}
 	if (r < 0)
 		log_error("the event loop: %s", strerror(-r));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mainloop: who has something to do gets his turn. */
+/* mainloop: a turn of the loop, and the end of what ended in it. */
 #ifndef PSHARE_DAEMON_MAINLOOP_H
 #define PSHARE_DAEMON_MAINLOOP_H
 

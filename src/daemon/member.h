@@ -56,7 +56,7 @@ struct member {
 	enum member_state state;
 	struct vmmap *map;
 	struct hints hints;
-	uint64_t charged; /* bytes of it that its user has on his account */
+	uint64_t charged; /* bytes of it that its user has on its account */
 	struct want want[PS_CONTENT_SLOTS];
 	uint32_t free_slots;	/* wants that are FREE */
 	uint32_t next_slot;	/* where to look for one */

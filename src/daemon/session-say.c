@@ -19,7 +19,8 @@
 #include "sys/sock.h"
 
 /* 0, -EAGAIN (blocked until its socket takes more), or the session has ended: -EPIPE. */
-static int say(struct session *s, const void *msg, size_t len, const int *fds, unsigned int nfds)
+static int send_message(struct session *s, const void *msg, size_t len, const int *fds,
+			unsigned int nfds)
 {
 	int r = sys_send_fds(s->fd, msg, len, fds, nfds);
 
@@ -44,7 +45,7 @@ static int say_welcome(struct session *s)
 		.ring_size = sizeof(struct ps_ring_map),
 	};
 	int fds[] = {s->ring.memfd, s->ring.bell_up, s->ring.bell_down};
-	int r = say(s, &msg, sizeof(msg), fds, 3);
+	int r = send_message(s, &msg, sizeof(msg), fds, 3);
 
 	if (r == 0)
 		close_fd(&s->ring.memfd);
@@ -91,7 +92,7 @@ static int say_config(struct session *s)
 	int r = 0;
 
 	if (memcmp(&msg, &s->config, sizeof(msg)) != 0)
-		r = say(s, &msg, sizeof(msg), NULL, 0);
+		r = send_message(s, &msg, sizeof(msg), NULL, 0);
 	if (r == 0)
 		s->config = msg;
 	return r;
@@ -113,14 +114,14 @@ static int say_domain(struct session *s)
 	msg.generation = m->domain->generation;
 	msg.seed = m->domain->seed;
 	msg.frames = m->domain->window;
-	return say(s, &msg, sizeof(msg), &store, 1);
+	return send_message(s, &msg, sizeof(msg), &store, 1);
 }
 
 static int say_rehint(struct session *s)
 {
 	struct ps_msg_plain msg = {.head = session_head(PS_MSG_REHINT)};
 
-	return say(s, &msg, sizeof(msg), NULL, 0);
+	return send_message(s, &msg, sizeof(msg), NULL, 0);
 }
 
 static int say_leave(struct session *s)
@@ -130,7 +131,7 @@ static int say_leave(struct session *s)
 		.generation = s->vm->leave_generation,
 	};
 
-	return say(s, &msg, sizeof(msg), NULL, 0);
+	return send_message(s, &msg, sizeof(msg), NULL, 0);
 }
 
 void session_flush(struct session *s)

@@ -118,7 +118,7 @@ static int watch_all(struct daemon *d)
 	return r;
 }
 
-static void zero(struct daemon *d, const struct options *options)
+static void init_state(struct daemon *d, const struct options *options)
 {
 	*d = (struct daemon){
 		.options = options,
@@ -161,7 +161,7 @@ int daemon_init(struct daemon *d, const struct options *options)
 {
 	int r;
 
-	zero(d, options);
+	init_state(d, options);
 	r = isolation_start();
 	if (r < 0)
 		return r;

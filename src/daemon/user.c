@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Goal: no user gets more of what all share than leaves room for the others, however many VMs,
- * processes and connections he makes.
+ * processes and connections that user makes.
  *
  * What the daemon holds for a VM is on its user's account: connections, VMs, pages with a frame,
  * hints that wait, and bytes. An account has limits: of connections and VMs by user_part(), of
- * pages by ENTRIES_FACTOR, of bytes by what his VMs verifiably have (grant.c).
+ * pages by ENTRIES_FACTOR, of bytes by what the user's VMs verifiably have (grant.c).
  */
 
 #include "daemon/user.h"
@@ -16,7 +16,7 @@
 
 #define USER_KEPT (60 * SEC) /* how long a user is remembered: till all rations are full again */
 #define PER_USER 1024u	     /* connections, and VMs, of one user */
-#define ENTRIES_FACTOR 8u    /* pages with a frame of all his VMs, in the host's pages */
+#define ENTRIES_FACTOR 8u    /* pages with a frame of all VMs of a user, in the host's */
 #define BYTES_A_PAGE 32u     /* an honest VM: 13 hinted, 4 shared, 16 more for a hint that waits */
 #define BYTES_PART 4u	     /* of the daemon's memory, for what one user's pages cost */
 #define BYTES_FREE (64ull << 20) /* to begin with ... */
@@ -62,7 +62,7 @@ void users_tick(struct daemon *d)
 			continue;
 		}
 		if (user->bytes || user->entries || user->vms || user->sessions)
-			log_error("user %u has gone, and %llu bytes are still on his account",
+			log_error("user %u has gone, and %llu bytes are still on its account",
 				  user->uid, (unsigned long long)user->bytes);
 		list_del(&user->link);
 		free(user);

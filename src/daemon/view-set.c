@@ -93,8 +93,8 @@ static struct vm *may_change(struct daemon *daemon, const char *name,
 }
 
 /* The VM's target may have changed: it moves, and the change waits for it. */
-static int moved(struct vm *vm, const char *what, const struct view_change *change,
-		 struct view_reason *why)
+static int move_and_wait(struct vm *vm, const char *what, const struct view_change *change,
+			 struct view_reason *why)
 {
 	vm->must_leave = vm->holds_unknown;
 	rehome_vm(vm);
@@ -124,7 +124,7 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	vm->enable = parsed.num != 0;
 	vm->enable_set = true;
 	sessions_configure(daemon);
-	return moved(vm, what, change, why);
+	return move_and_wait(vm, what, change, why);
 }
 
 int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, size_t length,
@@ -146,7 +146,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	if (!salt) {
 		vm_clear_salt(vm);
 		vm->salt_set = true;
-		return moved(vm, what, change, why);
+		return move_and_wait(vm, what, change, why);
 	}
 	if (length) {
 		r = secret_digest(vm->user, daemon->now, salt, length, &digest, &fingerprint);
@@ -160,7 +160,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	if (r < 0)
 		return refuse(why, r, "the salt was not taken: %s", strerror(-r));
 	vm->salt_set = true;
-	return moved(vm, what, change, why);
+	return move_and_wait(vm, what, change, why);
 }
 
 void view_cancel(struct daemon *daemon, const void *arg)

@@ -44,7 +44,7 @@ static int region_check(const struct vm *vm, const struct ps_msg_region *msg, co
 	return 0;
 }
 
-static void resized(struct vm *vm)
+static void size_changed(struct vm *vm)
 {
 	grants_changed(vm);
 	sessions_configure_soon(vm->daemon);
@@ -100,7 +100,7 @@ int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **w
 	vm->region[vm->nregions++] = (struct region){.base = msg->base, .npages = msg->npages};
 	vm->pages += msg->npages;
 	vm->daemon->size += msg->npages;
-	resized(vm);
+	size_changed(vm);
 	return 0;
 }
 
@@ -138,7 +138,7 @@ int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **w
 					.page = region.base,
 					.last = region.base + region.npages - 1,
 				};
-			resized(vm);
+			size_changed(vm);
 		}
 		return 0;
 	}
@@ -166,7 +166,7 @@ void vm_forget_regions(struct vm *vm)
 	while (vm->nregions)
 		region_remove(vm, vm->nregions - 1);
 	vm->nsweeps = 0;
-	resized(vm);
+	size_changed(vm);
 }
 
 /* True when the pages of a region that went have no reference any more. */

@@ -2,7 +2,6 @@
 #include "sys/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/shortfile.h"
 #include "sys/unsafe.h"
 
 #define STATUS_BYTES 4096
@@ -32,15 +32,12 @@ static long line_number(const char *text, const char *name)
 
 bool sys_child_forbidden(void)
 {
-	_cleanup_close_ int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
 	char text[STATUS_BYTES];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	if (ps_without(DEFENCE_FORK_ALLOWED))
 		return false;
-	if (n <= 0)
+	if (sys_read_short("/proc/thread-self/status", text, sizeof(text)) <= 0)
 		return true;
-	text[n] = '\0';
 	return line_number(text, "\nSeccomp:") != 0 || line_number(text, "\nTracerPid:") != 0;
 }
 

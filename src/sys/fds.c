@@ -15,6 +15,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/shortfile.h"
 
 #define ENTRIES_BYTES 4096
 #define NAME_BYTES 64
@@ -31,16 +32,11 @@ struct entry {
 static int read_info(struct sys_fd *d)
 {
 	char path[NAME_BYTES];
-	_cleanup_close_ int fd = -1;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", d->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, d->info, sizeof(d->info) - 1);
-	if (n < 0)
-		return -errno;
-	d->info[n] = '\0';
-	return 0;
+	n = sys_read_short(path, d->info, sizeof(d->info));
+	return n < 0 ? (int)n : 0;
 }
 
 static int describe(struct sys_fd *d)

@@ -2,7 +2,6 @@
 #include "sys/mapping.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "sys/inject.h"
+#include "sys/shortfile.h"
 #include "sys/uapi.h"
 
 #ifndef PR_SET_MEMORY_MERGE
@@ -155,8 +155,6 @@ int map_room(void)
 	struct rlimit space, data;
 	unsigned long all, data_pages;
 	char text[128];
-	ssize_t n;
-	int fd;
 
 	SYS_INJECT();
 	if (getrlimit(RLIMIT_AS, &space) || getrlimit(RLIMIT_DATA, &data))
@@ -164,11 +162,7 @@ int map_room(void)
 	if (space.rlim_cur == RLIM_INFINITY && data.rlim_cur == RLIM_INFINITY)
 		return 0;
 	/* size resident shared text lib data dirty, in pages; what cannot be read is too much */
-	fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
+	(void)sys_read_short("/proc/self/statm", text, sizeof(text));
 	all = number(text, 0);
 	data_pages = number(text, 5);
 	return over(space.rlim_cur, all) || over(data.rlim_cur, data_pages) ? -ENOSPC : 0;

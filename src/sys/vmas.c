@@ -10,6 +10,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/shortfile.h"
 
 #define LINE_MAX_BYTES 512
 #define STORE_PATH "/memfd:pshare-store "
@@ -215,17 +216,12 @@ long vmas_count(void)
 
 long vmas_limit(void)
 {
-	_cleanup_close_ int fd = -1;
-	char buf[32];
+	char text[32];
 	ssize_t got;
 
 	SYS_INJECT();
-	fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	got = read(fd, buf, sizeof(buf) - 1);
+	got = sys_read_short("/proc/sys/vm/max_map_count", text, sizeof(text));
 	if (got <= 0)
-		return -EIO;
-	buf[got] = '\0';
-	return strtol(buf, NULL, 10);
+		return got < 0 ? got : -EIO;
+	return strtol(text, NULL, 10);
 }
