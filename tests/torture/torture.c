@@ -326,6 +326,16 @@ static long max_of(struct run *run, double from, double to, long (*get)(const st
 	return max;
 }
 
+static long min_of(struct run *run, double from, double to, long (*get)(const struct sample *))
+{
+	long min = LONG_MAX;
+
+	for (uint32_t i = (uint32_t)(from * run->nsamples); i < (uint32_t)(to * run->nsamples); i++)
+		if (get(&run->sample[i]) < min)
+			min = get(&run->sample[i]);
+	return min;
+}
+
 static long get_mappings(const struct sample *s)
 {
 	return s->mappings;
@@ -343,16 +353,18 @@ static long get_shared(const struct sample *s)
 }
 
 /* The last third of the run needs no more than the middle one: a third, and some for chance, and
- * what it shares more: the settings may have let less be shared before. */
+ * what it shares more: the settings may have let less be shared before. Of mappings the fewest
+ * count: what grows for good grows there too, while the most are those of a moment in which much
+ * was written, and not brought back yet. */
 static void judge_plateau(struct run *run)
 {
-	long m1 = max_of(run, 0.33, 0.66, get_mappings), m2 = max_of(run, 0.66, 1, get_mappings);
+	long m1 = min_of(run, 0.33, 0.66, get_mappings), m2 = min_of(run, 0.66, 1, get_mappings);
 	long a1 = max_of(run, 0.33, 0.66, get_held), a2 = max_of(run, 0.66, 1, get_held);
 	long s1 = max_of(run, 0.33, 0.66, get_shared), s2 = max_of(run, 0.66, 1, get_shared);
 	long more = s2 > s1 ? MAPPINGS_A_PAGE * (s2 - s1) : 0;
 
-	t_note("plateau: at most %ld mappings then %ld, %ld MiB private or shared then %ld", m1, m2,
-	       a1 >> 10, a2 >> 10);
+	t_note("plateau: at least %ld mappings then %ld, at most %ld MiB private or shared then %ld",
+	       m1, m2, a1 >> 10, a2 >> 10);
 	if (run->nsamples < 20)
 		return;
 	if (m2 > m1 + m1 / 3 + 2000 + more)
