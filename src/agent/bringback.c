@@ -43,7 +43,7 @@ static void give_back_reference(struct agent *a, struct region *r, uint32_t page
 void note_broken(struct agent *a, struct region *r, uint32_t page, enum page_state was)
 {
 	if (!page_is_broken(was)) {
-		r->frame[page] = PS_FRAME_NONE;
+		r->frame[page] = was == PAGE_SHARED ? PS_FRAME_NONE : FRAME_BROKEN_OLD;
 		__atomic_fetch_add(&region_block(r, page)->broken, 1, __ATOMIC_RELAXED);
 		atomic_fetch_add(&a->broken, 1);
 	}

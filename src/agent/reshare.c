@@ -396,7 +396,8 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 		pins_test(a, b.c, b.closed);
 	ps_pause_at(HOOK_PAUSE_BATCH);
 	start = sys_now();
-	for (i = 0; i < looked && sys_now() - start < BATCH_NS; i += k)
+	for (i = 0; i < looked && (ps_without(HOOK_PAUSE_BATCH) || sys_now() - start < BATCH_NS);
+	     i += k)
 		k = do_run(&b, &it[i], looked - i);
 	open_rest(&b);
 	return i;
