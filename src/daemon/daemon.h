@@ -41,7 +41,7 @@ struct counters {
 	uint64_t parked_lost;		/* hints dropped because too many waited */
 	uint64_t rehints;		/* times that all hints were asked for anew */
 	uint64_t bogus;			/* entries that name what the sender does not have */
-	uint64_t frames_made, frames_freed;
+	uint64_t frames_made, frames_freed, holes_punched;
 	uint64_t store_full;
 	uint64_t sessions, sessions_refused, disobeyed, salts_refused;
 };
@@ -104,6 +104,7 @@ struct daemon {
 
 	uint64_t started, now; /* CLOCK_MONOTONIC, ns; now is read at each event */
 	uint64_t wake_at;      /* the earliest deadline; 0: none */
+	uint64_t holes_at;     /* when holes are looked for again */
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
 	uint64_t read_frames;  /* frames made until then, and bytes held then */
 	uint64_t read_bytes;

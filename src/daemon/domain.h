@@ -32,6 +32,7 @@ struct domain {
 	uint32_t nslots;
 	uint32_t members;    /* those being dropped included */
 	uint64_t full_until; /* no memory for a frame: not tried before */
+	uint32_t hole_next;  /* frame from which holes are looked for; 0: not under way */
 	uint64_t punch_at;   /* holes that could not be punched are tried again; 0: none */
 	struct list want[WANT_BUCKETS];
 };

@@ -20,6 +20,7 @@
 #include "daemon/api.h"
 #include "daemon/change.h"
 #include "daemon/grant.h"
+#include "daemon/holes.h"
 #include "daemon/host.h"
 #include "daemon/match.h"
 #include "daemon/member.h"
@@ -95,6 +96,7 @@ static void deadlines(struct daemon *d)
 	sessions_tick(d);
 	match_tick(d);
 	domains_tick(d);
+	holes_tick(d);
 	rehome_tick(d);
 	changes_tick(d);
 	grants_tick(d);

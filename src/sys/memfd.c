@@ -111,6 +111,22 @@ int sys_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
+int sys_next_data(int fd, uint64_t *start, uint64_t *end)
+{
+	off_t data, hole;
+
+	SYS_INJECT();
+	data = lseek(fd, (off_t)*start, SEEK_DATA);
+	if (data < 0)
+		return -errno;
+	hole = lseek(fd, data, SEEK_HOLE);
+	if (hole < 0)
+		return -errno;
+	*start = (uint64_t)data;
+	*end = (uint64_t)hole;
+	return 0;
+}
+
 int sys_punch_hole(int fd, uint64_t offset, uint64_t len)
 {
 	int r;

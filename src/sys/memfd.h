@@ -34,6 +34,10 @@ int sys_file_size(int fd, uint64_t *size, uint64_t *allocated, bool *is_file);
 int sys_pread_full(int fd, void *buf, size_t len, uint64_t offset);
 int sys_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset);
 
+/* The next stretch of the file, from *start on, that takes memory: *start to *end. -ENXIO: there is
+ * none. 0 or -errno. */
+int sys_next_data(int fd, uint64_t *start, uint64_t *end);
+
 /* Gives the blocks of [offset, offset + len) back; the size stays. */
 int sys_punch_hole(int fd, uint64_t offset, uint64_t len);
 

@@ -216,6 +216,32 @@ TEST("neighbouring pages get neighbouring frames")
 	t_daemon_free(&d);
 }
 
+/* A VM can read where no frame is: the file keeps a page of zeros for each such look. */
+TEST_SECONDS("what is read where no frame is goes back to the host", 60)
+{
+	const long long bytes = 64 << 20;
+	struct peer a, b;
+	uint64_t frame;
+	volatile uint8_t *store;
+	unsigned int sum = 0;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	frame = share_both(&a, 64, &b, 900, 100);
+	store = mmap(NULL, (size_t)a.domain.frames * T_PAGE, PROT_READ, MAP_SHARED, a.store_fd, 0);
+	REQUIRE(store != MAP_FAILED);
+	for (long long at = 0; at < bytes; at += T_PAGE)
+		sum += store[(size_t)frame * T_PAGE + (size_t)at];
+	CHECK_GE(pm_memfd_bytes(d.pid, "pshare-store"), bytes);
+	REQUIRE_WITHIN(30000, pm_memfd_bytes(d.pid, "pshare-store") <= 1 << 20);
+	/* the frame itself is not touched */
+	CHECK_GE(pm_memfd_bytes(d.pid, "pshare-store"), T_PAGE);
+	CHECK(sum || store[(size_t)frame * T_PAGE] == 0);
+	munmap((void *)(uintptr_t)store, (size_t)a.domain.frames * T_PAGE);
+	t_daemon_free(&d);
+}
+
 TEST("a hint that comes at once with its region is not lost")
 {
 	struct ps_entry order;
