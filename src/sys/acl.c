@@ -4,7 +4,7 @@
 #include <acl/libacl.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <sys/acl.h>
+#include <sys/acl.h> // NOLINT(readability-duplicate-include): libacl's, not ours
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"

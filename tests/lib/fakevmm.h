@@ -120,7 +120,6 @@ bool fv_alive(struct fakevmm *v);
 #define T_NEED_FEW_MAPPINGS()                                                                  \
 	do {                                                                                   \
 		char text_[32];                                                                \
-                                                                                               \
 		t_slurp("/proc/sys/vm/max_map_count", text_, sizeof(text_));                   \
 		if (atol(text_) > MAPPINGS_MAX)                                                \
 			SKIP("vm.max_map_count is %ld here: too many to use up", atol(text_)); \
