@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * holes: who reads a hole of a file in memory gets a page of zeros there, and the file keeps it. Any
- * VM of a domain can do that to the domain's store: it has a descriptor to read with. (A VMM that
- * locked its memory did so with all of it.) No book of ours knows such pages.
+ * holes: who reads a hole of a file in memory gets a page of zeros there, and the file keeps it.
+ * Any VM of a domain can do that to the domain's store: it has a descriptor to read with. (A VMM
+ * that locked its memory did so with all of it.) No book of ours knows such pages.
  *
  * So the kernel's count of the store is compared with the frames now and then. If it is larger by
  * more than HOLES_SLACK, the file's data is gone through, and what lies in slots that are free is
- * punched again, HOLES_SLICE frames at a time. Whoever maps such a slot sees zeros before and after.
+ * punched again, HOLES_SLICE frames at a time. Whoever maps such a slot sees zeros before and
+ * after.
  *
  * Limits: a VM that reads holes all the time holds what it reads in HOLES_EVERY; it is charged for
  * that by its own control group, as who touched the page first.
