@@ -46,6 +46,7 @@
 #define PACE 10u
 #define PACE_FORK 200u
 #define PACE_FORK_MANY 30u
+#define PACE_FORK_CROWDED 4u
 #define PACE_MIN_NS 50000000ull
 #define PACE_MAX_NS 10000000000ull
 
@@ -405,12 +406,19 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 
 /* ---- pace ----------------------------------------------------------------------------------- */
 
+/* How many times as long as a fork took nobody is to be held up by another. */
+static uint64_t fork_times(const struct agent *a)
+{
+	if (a->walk.crowded) /* each broken page alone holds two mappings, of which there are none */
+		return PACE_FORK_CROWDED;
+	return a->reshare.n > RESHARE_FORK_BATCH / 2 ? PACE_FORK_MANY : PACE_FORK;
+}
+
 static uint64_t pace(const struct agent *a, uint64_t stall)
 {
-	uint64_t wait = stall * PACE, fork;
+	uint64_t wait = stall * PACE, fork = a->fork_ns * fork_times(a);
 
-	fork = a->fork_ns * (a->reshare.n > RESHARE_FORK_BATCH / 2 ? PACE_FORK_MANY : PACE_FORK);
-	if (a->stats.pins == PS_PINS_FORK && fork > wait)
+	if (a->stats.pins == PS_PINS_FORK && (fork > wait || a->walk.crowded))
 		wait = fork;
 	wait = wait < PACE_MIN_NS ? PACE_MIN_NS : wait;
 	return wait > PACE_MAX_NS ? PACE_MAX_NS : wait;
