@@ -409,7 +409,7 @@ static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32
 /* How many times as long as a fork took nobody is to be held up by another. */
 static uint64_t fork_times(const struct agent *a)
 {
-	if (a->walk.crowded) /* each broken page alone holds two mappings, of which there are none */
+	if (a->walk.crowded) /* each lone broken page holds two mappings, and there are none */
 		return PACE_FORK_CROWDED;
 	return a->reshare.n > RESHARE_FORK_BATCH / 2 ? PACE_FORK_MANY : PACE_FORK;
 }
