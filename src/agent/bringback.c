@@ -105,7 +105,7 @@ static void look_which_broken(struct agent *a, struct closed *c, uint32_t n)
 		uint64_t entry = 0;
 		uintptr_t addr = (uintptr_t)region_page(c[i].r, c[i].page);
 
-		c[i].pinned = pagemap_read(a->pagemap, addr, &entry, 1) != 0;
+		c[i].pinned = pagemap_read_whole(a->pagemap, addr, &entry, 1) != 0;
 		c[i].broken = !c[i].pinned && pagemap_is_copied(entry);
 	}
 }

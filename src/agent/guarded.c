@@ -114,7 +114,7 @@ void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t 
 	int err = guard_close(a, r, page, n);
 
 	if (!err)
-		err = pagemap_read(a->pagemap, (uintptr_t)region_page(r, page), entry, n);
+		err = pagemap_read_whole(a->pagemap, (uintptr_t)region_page(r, page), entry, n);
 	pthread_mutex_lock(&a->settle);
 	for (uint32_t i = 0; i < n; i++) {
 		enum page_state was = page_state(&r->state[page + i]);

@@ -97,7 +97,7 @@ static void judge_copied(struct visit *v, uint32_t page)
 	pthread_mutex_lock(&a->settle);
 	was = page_state(&v->r->state[page]);
 	if (page_has_frame(was) &&
-	    !pagemap_read(a->pagemap, (uintptr_t)region_page(v->r, page), &entry, 1) &&
+	    !pagemap_read_whole(a->pagemap, (uintptr_t)region_page(v->r, page), &entry, 1) &&
 	    pagemap_is_copied(entry)) {
 		note_broken(a, v->r, page, was);
 		atomic_fetch_add(&a->unshares, 1);

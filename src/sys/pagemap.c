@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys/inject.h"
+#include "sys/mapping.h"
 
 #define PAGE_BYTES 4096u
+#define PM_NUMBER_MASK ((1ULL << 55) - 1) /* frame, or type and offset in swap */
 
 static int pagemap_ioctl(int fd, struct pm_scan_arg *arg)
 {
@@ -147,4 +150,27 @@ int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n)
 	if (r == bytes)
 		return 0;
 	return r < 0 ? -errno : -EIO;
+}
+
+/* No page is at offset 0 of a swap area of type 0: its header is there. */
+static bool one_is_hidden(const uint64_t *entry, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if ((entry[i] & PM_SWAP) && !(entry[i] & (PM_FILE | PM_NUMBER_MASK)))
+			return true;
+	return false;
+}
+
+int pagemap_read_whole(int fd, uintptr_t addr, uint64_t *entry, uint32_t n)
+{
+	int err = pagemap_read(fd, addr, entry, n);
+
+	if (err || !one_is_hidden(entry, n))
+		return err;
+	err = map_advise((void *)addr, (size_t)n * PAGE_BYTES, MADV_POPULATE_READ);
+	if (!err)
+		err = pagemap_read(fd, addr, entry, n);
+	if (!err && one_is_hidden(entry, n))
+		err = -EAGAIN; /* swapped out again */
+	return err;
 }

@@ -38,7 +38,8 @@ int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *v
 		   uintptr_t *walked);
 
 /* Is it the process's own copy of a page of a file, in memory or swapped out? Type 31 of a swap
- * entry is a marker of userfaultfd's: nothing is there. */
+ * entry is a marker of userfaultfd's: nothing is there. Only for entries of pagemap_read_whole():
+ * who lacks CAP_SYS_ADMIN does not see the type. */
 static inline bool pagemap_is_copied(uint64_t entry)
 {
 	if (entry & PM_FILE)
@@ -48,6 +49,10 @@ static inline bool pagemap_is_copied(uint64_t entry)
 
 /* The entries of n pages from addr on (PM_... of sys/uapi.h). 0 or -errno. */
 int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
+
+/* The same, and where the kernel hides the type of a swap entry, the pages are read in and looked at
+ * again: a marker of userfaultfd's becomes the file's page, what was swapped out the process's own. */
+int pagemap_read_whole(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
 /* Bytes of a range that have memory of their own: what was only read has not, nor what is a file's.
  * (mincore() cannot tell.) 0 where it cannot be read. */

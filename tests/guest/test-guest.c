@@ -48,3 +48,23 @@ TEST_SECONDS("a guest that shares is migrated, and no byte of it is wrong beside
 {
 	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/migrate"), test_built(".")));
 }
+
+static void pins(const char *way)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/pins"), test_built("."), way));
+}
+
+TEST_SECONDS("QEMU in its sandbox, with nothing that pins, shares without a fork", SECONDS)
+{
+	pins("descriptors");
+}
+
+TEST_SECONDS("QEMU in its sandbox, with disks past the cache, keeps its frames guarded", SECONDS)
+{
+	pins("guarded");
+}
+
+TEST_SECONDS("QEMU without a sandbox has pins told by a fork", SECONDS)
+{
+	pins("fork");
+}

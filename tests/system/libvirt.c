@@ -236,7 +236,8 @@ static void define_guest(const char *name)
 		 "<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/>"
 		 "<source file='" GUEST "/root.img'><seclabel model='dac' relabel='no'/></source>"
 		 "<target dev='vda' bus='virtio'/><readonly/></disk>"
-		 "<serial type='file'><source path='/var/log/libvirt/%s.console'/></serial>"
+		 "<serial type='file'><source path='/var/log/libvirt/%s.console'/>"
+		 "<target port='0'/></serial>"
 		 "<serial type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/%s.ask'/>"
 		 "<target port='1'/></serial>",
 		 name, name);

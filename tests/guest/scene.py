@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""scene: Debian guests, a daemon of their own, and their end, for tests that drive QEMU.
+
+A test says what has to hold by within() and Wrong; what this machine lacks, by Cannot. run_test()
+turns them into the exit status: 0 if all is right, 1 if not, 77 and a reason where it cannot be
+seen here.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BOOT_S, ANSWER_S, SHARE_S = 300, 240, 120
+CANNOT = 77
+
+
+class Cannot(Exception):
+    """It cannot be seen here."""
+
+
+class Wrong(Exception):
+    """Something that had to be there is not."""
+
+
+def within(seconds, what, holds):
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise Wrong(f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+
+
+class Qmp:
+    """QEMU's monitor."""
+
+    def __init__(self, path):
+        within(ANSWER_S, f"{path.name} is there", path.exists)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(ANSWER_S)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+        self.lines.readline()  # its greeting
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        for line in self.lines:  # events come in between
+            answer = json.loads(line)
+            if "error" in answer:
+                raise Wrong(f"QEMU: {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+        raise Wrong(f"QEMU ended when it was asked: {command}")
+
+
+class Scene:
+    """A daemon of its own, the guests, and their end."""
+
+    def __init__(self, build, run):
+        self.build, self.run = build, run
+        self.pshare = build / "src/cli/pshare"
+        self.started = []
+        self.accel = self.shell("guest_accel").strip()
+
+    def shell(self, command):
+        """Has scripts/guest-lib.sh say something."""
+        said = subprocess.run(
+            ["bash", "-c", 'set -eu; build=$1 run=$2; . scripts/guest-lib.sh; ' + command,
+             "bash", str(self.build), str(self.run)],
+            capture_output=True, text=True, check=False, cwd=ROOT)
+        if said.returncode:
+            raise Wrong(f"guest-lib.sh: {said.stderr.strip()}")
+        return said.stdout
+
+    def command(self, name, memory):
+        """QEMU's command line for a guest."""
+        return self.shell(f"guest_command {name} {memory} {self.accel}; "
+                          "printf '%s\\n' \"${guest_qemu[@]}\"").splitlines()
+
+    def start(self, name, words, shares=True):
+        """Starts QEMU by this command line, with a monitor; managed, if it shares."""
+        if shares:
+            words = [str(self.pshare), "run", "--name", name, "--salt-file",
+                     str(self.run / "salt"), "--", *words]
+        monitor = f"unix:{self.run}/{name}.qmp,server=on,wait=off"
+        with open(self.run / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *words, "-qmp", monitor],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
+        self.started.append(process)
+        return process
+
+    def monitor(self, name):
+        return Qmp(self.run / f"{name}.qmp")
+
+    def ask(self, name, seconds, *command):
+        """Puts a command to a guest. True for "ok"."""
+        done = subprocess.run(
+            [str(self.build / "tests/guest/guest-ask"), str(self.run / f"{name}.commands"),
+             str(seconds), *command],
+            capture_output=True, text=True, check=False)
+        if done.returncode > 1:
+            raise Wrong(f"guest {name} does not answer: {' '.join(command)}")
+        if done.returncode == 1:
+            print(f"guest {name}: {' '.join(command)}: {done.stdout.strip()}")
+        return done.returncode == 0
+
+    def show(self, name):
+        """What pshare show says of a VM; nothing, if it knows none."""
+        said = subprocess.run([str(self.pshare), "show", "--json", name],
+                              capture_output=True, text=True, check=False)
+        return json.loads(said.stdout) if said.returncode == 0 else {}
+
+    def shared(self, name):
+        return self.show(name).get("SHRD", 0)
+
+    def begin(self):
+        """Starts the daemon."""
+        for name in [name for name in os.environ if name.startswith("PSHARE_")]:
+            del os.environ[name]  # of the user's own daemon
+        os.environ["PSHARE_RUNTIME_DIR"] = str(self.run)
+        (self.run / "salt").write_text("salt of these guests\n", encoding="ascii")
+        (self.run / "salt").chmod(0o600)
+        with open(self.run / "daemon.log", "wb") as log:
+            self.started.append(subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", str(self.build / "src/daemon/pshared"),
+                 "--runtime-dir", str(self.run), "--set", "Mem.AllocGuestLargePage=0",
+                 "--set", "Mem.ShareScanTime=0", "--set", "Mem.ShareScanGHz=32",
+                 "--set", "Mem.ShareRateMax=1000000"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        within(ANSWER_S, "the daemon is there", (self.run / "api.sock").exists)
+
+    def end(self):
+        for process in self.started:
+            process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def prepare(mib):
+    """The build folder that the command line names, with images in it; mib of memory are free."""
+    build = pathlib.Path(sys.argv[1]).resolve()
+    for tool in ("qemu-system-x86_64", "setpriv"):
+        if not shutil.which(tool):
+            raise Cannot(f"{tool} is not installed")
+    with open("/proc/meminfo", encoding="ascii") as info:
+        free = dict(line.split(":") for line in info)["MemAvailable"]
+    if int(free.split()[0]) >> 10 < mib:
+        raise Cannot(f"{mib} MiB of free memory are needed, {free.strip()} are there")
+    made = subprocess.run([str(ROOT / "scripts/guest-image"), str(build)], check=False)
+    if made.returncode == CANNOT:
+        raise Cannot("no guest can be made")
+    if made.returncode:
+        raise Wrong("no guest image")
+    return build
+
+
+def run_test(main):
+    """Ends the process as main() ends."""
+    try:
+        main()
+    except Cannot as why:
+        print(why)
+        sys.exit(CANNOT)
+    except (Wrong, OSError) as why:
+        print(f"FAILED: {why}")
+        sys.exit(1)
