@@ -50,8 +50,9 @@ static inline bool pagemap_is_copied(uint64_t entry)
 /* The entries of n pages from addr on (PM_... of sys/uapi.h). 0 or -errno. */
 int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
-/* The same, and where the kernel hides the type of a swap entry, the pages are read in and looked at
- * again: a marker of userfaultfd's becomes the file's page, what was swapped out the process's own. */
+/* The same, and where the kernel hides the type of a swap entry, the pages are read in and looked
+ * at again: a marker of userfaultfd's becomes the file's page, what was swapped out the process's
+ * own. */
 int pagemap_read_whole(int fd, uintptr_t addr, uint64_t *entry, uint32_t n);
 
 /* Bytes of a range that have memory of their own: what was only read has not, nor what is a file's.
