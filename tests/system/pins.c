@@ -11,6 +11,7 @@
  */
 #include "harness/harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
@@ -25,10 +26,13 @@
 #define FIXED 16u
 
 static struct t_daemon d;
+static uid_t uid;		 /* of its VMMs */
+static const char *const *files; /* says where they make a file to read */
 
 static struct t_vm_opts called(const char *name)
 {
-	return (struct t_vm_opts){.name = name, .salt = "salt of the pins"};
+	return (struct t_vm_opts){
+		.name = name, .salt = "salt of the pins", .uid = uid, .env = files};
 }
 
 static double number(const char *vm, const char *way)
@@ -220,6 +224,33 @@ TEST_SECONDS("a VMM of which pins cannot be told keeps its frames guarded", 120)
 	fv_pool(&a, 0, 0, PAGES, 0);
 	REQUIRE_WITHIN(SHARED_MS, fv_shared(&a, 0) > PAGES * 8 / 10);
 	CHECK_EQ(number("a", "counters/pin_forks"), 0);
+	end(&a, &b);
+}
+
+/* Who lacks CAP_SYS_ADMIN does not see the type of a swap entry, by which the markers of protected
+ * pages that are not there yet are told from pages that broke and were swapped out. */
+TEST_SECONDS("a guarded VMM that is not root takes no page for broken that is not", 120)
+{
+	char folder[256];
+	const char *env[] = {folder, NULL};
+	struct fakevmm a, b;
+
+	t_need_root();
+	need_no_swap();
+	t_daemon_fresh(&d);
+	uid = 1001;
+	snprintf(folder, sizeof(folder), "PSHARE_BUILD=%s", test_dir());
+	files = env;
+	REQUIRE_EQ(TEST_RUN(NULL, 0, "sh", "-c",
+			    "chmod 711 $0 && mkdir -m 777 $0/tests && ln -s $1 $0/src", test_dir(),
+			    test_built("src")),
+		   0);
+	pair(&a, &b, true, true);
+	REQUIRE_WITHIN(WAY_MS, told_by("guarded"));
+	/* what is mapped from now on is guarded from the start */
+	fv_do(&a, FV_PATCH, 0, 0, PAGES, 8, 1);
+	fv_pool(&a, 0, 0, PAGES, 0);
+	REQUIRE_WITHIN(SHARED_MS, fv_shared(&a, 0) > PAGES * 8 / 10);
 	end(&a, &b);
 }
 
