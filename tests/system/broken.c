@@ -205,7 +205,7 @@ TEST_SECONDS("no write is lost while broken pages are shared again and brought b
 		fv_do(&a, FV_OPS, 0, 0, 0, 0, 0);
 		fv_do(&b, FV_OPS, 0, 0, 0, 0, 0);
 	}
-	CHECK_GT(number("a", "counters/batches"), 0);
+	REQUIRE_WITHIN(2 * SHARED_MS, number("a", "counters/batches") > 0);
 	fv_do(&a, FV_STOP, 0, 0, 0, 0, 0);
 	fv_do(&b, FV_STOP, 0, 0, 0, 0, 0);
 	end(&a, &b);
@@ -234,7 +234,9 @@ TEST_SECONDS("a write in each moment of a batch stays", 120)
 		}
 		fv_check(&a, 0);
 	}
-	CHECK_GT(number("a", "counters/shared_again"), 0);
+	/* on a busy machine the first batch may come only now */
+	fv_pool(&a, 0, 0, PAGES, 0);
+	REQUIRE_WITHIN(2 * SHARED_MS, number("a", "counters/shared_again") > 0);
 	end(&a, &b);
 }
 
@@ -295,7 +297,7 @@ TEST_SECONDS("O_DIRECT reads into broken pages come to the guest", 120)
 		REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_CHECK, 0, page, 1, 0, 0}).error);
 	}
 	fv_check(&a, 0);
-	CHECK_GT(number("a", "counters/shared_again"), 0);
+	REQUIRE_WITHIN(2 * SHARED_MS, number("a", "counters/shared_again") > 0);
 	fv_do(&a, FV_DIRECT, 0, 0, 0, 0, 0);
 	end(&a, &b);
 }
