@@ -28,7 +28,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/birth.h"
 #include "agent/census.h"
+#include "agent/freeze.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
 #include "agent/pins.h"
@@ -89,6 +91,8 @@ struct agent {
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct link_order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;
+	struct freeze freeze;
+	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */
 	struct sys_cgroup cgroup; /* of the process, if has_cgroup */
 	bool has_cgroup;
 	uint64_t limit_next;		  /* ns: when to ask again for its limit */

@@ -9,6 +9,7 @@
  *              and offered again at its place, or its new one: what it has become is then looked
  *              at, and shown if it cannot be shared.
  *   mlockall   locked.c. munlock and its like: what was refused is looked at again.
+ *   mmap(MAP_SHARED) of a RAM file  forkram.c: private memory in its place.
  *   ioctl      foreign.c: the VMM's own userfaultfd.
  *   _Fork, clone  child.c (and fork() by its handlers).
  *
@@ -36,6 +37,7 @@
 #include "agent/agent.h"
 #include "agent/child.h"
 #include "agent/foreign.h"
+#include "agent/forkram.h"
 #include "agent/leftover.h"
 #include "agent/locked.h"
 #include "agent/offer.h"
@@ -192,11 +194,20 @@ PUBLIC int munmap(void *addr, size_t len)
 static void *map(void *addr, size_t len, int prot, int flags, int fd, long offset)
 {
 	struct agent *a = flags & MAP_FIXED && well_formed(addr, len) ? enter(addr, len) : NULL;
+	int ram = flags & MAP_SHARED && fd >= 0 && !offset ? forkram_of(fd) : -1;
 	long r;
 
 	if (a)
 		unmapping_memory(a, addr, len);
-	r = map_mmap(addr, len, prot, flags, fd, offset);
+	if (ram >= 0)
+		r = map_mmap(addr, len, prot,
+			     (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE)) |
+				     MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+	else
+		r = map_mmap(addr, len, prot, flags, fd, offset);
+	if (ram >= 0 && !is_error(r))
+		forkram_mapped(ram, (void *)r, len);
 	if (a) {
 		unmapped_memory(a, addr, len, is_error(r) ? (int)r : 0);
 		leave(a);

@@ -45,6 +45,8 @@ union message {
 	struct ps_msg_config config;
 	struct ps_msg_domain domain;
 	struct ps_msg_leave leave;
+	struct ps_msg_fork fork;
+	struct ps_msg_child image;
 	char bytes[512];
 };
 
@@ -238,6 +240,17 @@ static int take_rehint(struct agent *a)
 	return 0;
 }
 
+static int take_fork(struct agent *a, const struct ps_msg_fork *m)
+{
+	if (a->link.state != LINK_UP || !m->id || !m->op || m->op >= PS_FORK_OP_END)
+		return -EPROTO;
+	if (m->op == PS_FORK_FREEZE)
+		a->freeze.asked = m->id;
+	else if (m->id == a->freeze.holding)
+		freeze_end(a);
+	return 0;
+}
+
 static int take_message(struct agent *a, union message *m, size_t len, int *fds, unsigned int n)
 {
 	int type = ps_msg_check(m->bytes, (uint32_t)len);
@@ -253,6 +266,10 @@ static int take_message(struct agent *a, union message *m, size_t len, int *fds,
 		return take_leave(a, &m->leave);
 	case PS_MSG_REHINT:
 		return take_rehint(a);
+	case PS_MSG_FORK:
+		return take_fork(a, &m->fork);
+	case PS_MSG_IMAGE:
+		return birth_take(a, &m->image, n ? fds[0] : -1);
 	case PS_MSG_REFUSE:
 		m->refuse.reason[PS_REASON_MAX - 1] = '\0';
 		agent_say(m->refuse.reason, m->refuse.error);
@@ -420,6 +437,8 @@ void link_drop(struct agent *a, const char *why)
 	l->state = LINK_DOWN;
 	l->orders = 0;
 	l->leaving = 0;
+	freeze_end(a);
+	birth_end(a);
 }
 
 /* What there is on the socket is not urgent: what must not come before it, on the ring, comes only

@@ -23,6 +23,8 @@ uint64_t pace_look(const struct agent *a)
 {
 	uint64_t ns = a->link.config.pass_seconds * 1000000000ull / 60;
 
+	if (a->link.config.flags & PS_CONFIG_HURRY)
+		return WALK_LOOK_HURRY_NS;
 	ns = ns < WALK_LOOK_MIN_NS ? WALK_LOOK_MIN_NS : ns;
 	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
 	if (pace_is_first(a) && ns > WALK_LOOK_FIRST_NS)

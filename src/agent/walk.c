@@ -149,7 +149,8 @@ static struct region *position(struct agent *a)
 	for (; w->region < PS_REGIONS_MAX; w->region++, w->block = 0) {
 		struct region *r = &a->region[w->region];
 
-		if (r->life == REGION_MANAGED && r->announced && w->block < r->blocks)
+		if (r->life == REGION_MANAGED && r->announced && w->block < r->blocks &&
+		    !birth_waits(a, r))
 			return r;
 	}
 	return NULL;

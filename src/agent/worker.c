@@ -5,6 +5,8 @@
  *
  *   link        connect, control messages, WANT answered, SHARE noted
  *   regions     adopt what was opted in, announce, take leave of what is gone
+ *   births      regions that begin as an image of another VM's
+ *   freeze      the VM is forked: say what it has, and hold still
  *   leave       the daemon wants us out of the domain: unshare, wait for the quarantine, say so
  *   orders      share, block by block
  *   batches     broken pages are shared again, or brought back
@@ -44,6 +46,7 @@
 #define SLEEP_MIN_NS 20000ull
 #define NAP_NS 500000ull
 #define NAP_FULL_NS 10000000ull /* the daemon makes no room, perhaps for long */
+#define FREEZE_NAP_NS 10000000ull
 #define TIDY_NS 2000000000ull
 #define TIDY_BUSY_NS 20000000000ull
 #define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
@@ -340,6 +343,11 @@ void *worker_main(void *arg)
 
 		wait = link_service(a, now, called & CALLED_SOCK, called & CALLED_RING);
 		adopt_regions(a, now);
+		birth_serve(a);
+		if (freeze_serve(a, now)) {
+			called = wait_for_work(a, least(wait, FREEZE_NAP_NS), &pace);
+			continue;
+		}
 		serve_leave(a);
 		serve_orders(a);
 		wait = least(wait, quarantine_wait(a, now));

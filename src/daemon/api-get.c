@@ -99,6 +99,17 @@ void api_get_vm_setting(struct api_request *request)
 				json_of_setting((enum setting_id)id, request->api->daemon, vm));
 }
 
+void api_get_fork(struct api_request *request)
+{
+	struct view_fork fork;
+
+	if (view_fork(request->api->daemon, request->path.segment[2], &fork))
+		api_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no VM named %s",
+				 request->path.segment[2]);
+	else
+		api_answer_json(request, MHD_HTTP_OK, json_of_fork(&fork));
+}
+
 void api_get_metrics(struct api_request *request)
 {
 	char *text = NULL;

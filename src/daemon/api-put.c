@@ -210,6 +210,20 @@ static void put_salt(struct api_request *request)
 	explicit_bzero(salt, sizeof(salt));
 }
 
+void api_put_fork(struct api_request *request)
+{
+	_cleanup_json_ json_t *body = parse_body(request, "value", NULL);
+	const char *what = json_string_value(json_object_get(body, "value"));
+	struct view_reason why = {""};
+	int r;
+
+	if (!body)
+		return;
+	r = view_fork_set(request->api->daemon, request->path.segment[2], what ? what : "",
+			  &request->conn->peer, &why);
+	api_finish_change(request, r, why.text);
+}
+
 void api_put_vm_setting(struct api_request *request)
 {
 	_cleanup_free_ struct view_vm *vm = api_find_vm(request);

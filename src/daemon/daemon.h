@@ -84,6 +84,7 @@ struct daemon {
 	bool ending;		 /* its books are closed; VMs keep the frames that they map */
 
 	struct list users, sessions, vms, domains;
+	struct list images;		     /* of VMs that are forked */
 	struct list dropping;		     /* members whose references are being given back */
 	struct list waiting;		     /* members with parked hints */
 	struct list ready;		     /* sessions with entries in their ring */

@@ -205,7 +205,8 @@ static void store_is_full(struct domain *domain, int error)
 	domain->full_until = d->now + STORE_RETRY;
 }
 
-int domain_make_frame(struct domain *domain, const struct frame_place *place, const void *content,
+/* had: NULL: it is not to be in the index. */
+static int make_frame(struct domain *domain, const struct frame_place *place, const void *content,
 		      uint64_t hash, uint32_t *frame, struct index_entry *had)
 {
 	uint32_t got = 0;
@@ -218,10 +219,10 @@ int domain_make_frame(struct domain *domain, const struct frame_place *place, co
 		return r;
 	}
 	r = sys_pwrite_full(domain->store, content, PS_PAGE_SIZE, (uint64_t)got * PS_PAGE_SIZE);
-	if (r == 0)
-		r = index_put_frame(domain->index, hash, got, had);
-	else
+	if (r < 0)
 		store_is_full(domain, r);
+	else if (had)
+		r = index_put_frame(domain->index, hash, got, had);
 	if (r < 0) {
 		if (frames_begin_punch(domain->frames, got) == 0)
 			punch(domain, got);
@@ -231,6 +232,18 @@ int domain_make_frame(struct domain *domain, const struct frame_place *place, co
 	domain->daemon->count.frames_made++;
 	*frame = got;
 	return 0;
+}
+
+int domain_make_frame(struct domain *domain, const struct frame_place *place, const void *content,
+		      uint64_t hash, uint32_t *frame, struct index_entry *had)
+{
+	return make_frame(domain, place, content, hash, frame, had);
+}
+
+int domain_make_plain_frame(struct domain *domain, const struct frame_place *place,
+			    const void *content, uint64_t hash, uint32_t *frame)
+{
+	return make_frame(domain, place, content, hash, frame, NULL);
 }
 
 void domains_tick(struct daemon *d)

@@ -59,6 +59,9 @@ int domain_store_fd(const struct domain *domain);
  * frame there; -ENOMEM. */
 int domain_make_frame(struct domain *domain, const struct frame_place *place, const void *content,
 		      uint64_t hash, uint32_t *frame, struct index_entry *had);
+/* The same, in no index: nobody finds it by its content. */
+int domain_make_plain_frame(struct domain *domain, const struct frame_place *place,
+			    const void *content, uint64_t hash, uint32_t *frame);
 /* Gives back a frame without references. */
 void domain_free_frame(struct domain *domain, uint32_t frame);
 

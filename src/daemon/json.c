@@ -323,6 +323,22 @@ static void add_memory(json_t **object, const struct view_vm *vm)
 	add_number(object, "COWH", vm->cowh);
 }
 
+static json_t *family_object(const struct view_vm *vm)
+{
+	json_t *object = json_object();
+
+	if (!vm->birth) {
+		json_decref(object);
+		return json_null();
+	}
+	add_text(&object, "parent", vm->parent);
+	add_number(&object, "image", vm->image);
+	add_text(&object, "birth", vm->birth);
+	if (vm->birth_error)
+		add_text(&object, "error", error_name((uint64_t)vm->birth_error));
+	return object;
+}
+
 json_t *json_of_vm(const struct view_vm *vm)
 {
 	json_t *object = json_object();
@@ -342,7 +358,28 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_seconds(&object, "longest_stall_s", vm->stall_max_ns);
 	add(&object, "progress", progress_object(&vm->progress));
 	add(&object, "hints", hints_object(vm));
+	add(&object, "family", family_object(vm));
 	add(&object, "counters", counters_object(vm));
 	add(&object, "regions", regions_array(vm));
+	return object;
+}
+
+json_t *json_of_fork(const struct view_fork *fork)
+{
+	json_t *object = json_object();
+
+	add_text(&object, "state", fork->state);
+	if (fork->why)
+		add_text(&object, "why", fork->why);
+	add_number(&object, "image", fork->image);
+	add(&object, "running", json_boolean(fork->running));
+	add_number(&object, "size", fork->size);
+	add_number(&object, "grant", fork->grant);
+	add_number(&object, "zero", fork->zero);
+	add_number(&object, "framed", fork->framed);
+	add_number(&object, "pages_frames", fork->frames);
+	add_number(&object, "pages_copied", fork->copied);
+	add_number(&object, "pages_found", fork->found);
+	add_number(&object, "pages_zero", fork->zeros);
 	return object;
 }

@@ -13,6 +13,8 @@
 void json_wipe_always(void);
 
 /* New references; NULL when memory is short. */
+/* A fork under way; NULL: no memory. */
+json_t *json_of_fork(const struct view_fork *fork);
 json_t *json_of_host(struct daemon *daemon);
 json_t *json_of_vm(const struct view_vm *vm);
 /* One setting and its value; vm NULL for one of the host. */

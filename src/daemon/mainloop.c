@@ -22,6 +22,7 @@
 #include "daemon/grant.h"
 #include "daemon/holes.h"
 #include "daemon/host.h"
+#include "daemon/image.h"
 #include "daemon/match.h"
 #include "daemon/member.h"
 #include "daemon/notify.h"
@@ -100,6 +101,7 @@ static void deadlines(struct daemon *d)
 	rehome_tick(d);
 	changes_tick(d);
 	grants_tick(d);
+	images_tick(d);
 	rehint_tick(d);
 	users_tick(d);
 	check_idle(d);
@@ -171,6 +173,7 @@ static bool work_slices(struct daemon *d)
 
 	work_on_rings(d);
 	more = members_work(d);
+	more |= images_work(d);
 	list_for_each(vm, &d->vms, struct vm, link) {
 		more |= vm_sweep_work(vm);
 		more |= rehint_work(vm);

@@ -98,6 +98,18 @@ static int order_twins(struct member *m, uint32_t page, uint64_t hash,
 	return r;
 }
 
+/* The VM is about to be forked: its pages are made frames that have no twin yet. */
+static int publish(struct member *m, uint32_t page, uint64_t hash)
+{
+	struct domain *domain = m->domain;
+
+	if (domain->full_until > domain->daemon->now || host_memory_short(domain->daemon)) {
+		put_hint(m, page, hash);
+		return 0;
+	}
+	return order_content(m, page, hash, NULL, 0);
+}
+
 /* Has the page a frame, or is one promised to it? */
 static bool framed(const struct member *m, uint32_t page)
 {
@@ -129,6 +141,8 @@ static int match_hint(struct member *m, uint32_t page, uint64_t hash)
 	case INDEX_HINT:
 		return order_twins(m, page, hash, &found);
 	default:
+		if (m->vm->publishing)
+			return publish(m, page, hash);
 		put_hint(m, page, hash);
 		return 0;
 	}
@@ -242,18 +256,20 @@ static void content_good(struct member *m, const struct want *want, const uint8_
 	uint32_t frame;
 	int r;
 
-	if (!asker)
+	if (!asker && !m->vm->publishing)
 		return; /* nobody to share with: the hint stays */
 	r = frame_for(m, want, content, &frame);
 	if (r < 0) {
 		if (r == -EEXIST)
 			return; /* another content with that shortened hash: not eligible */
 		COUNT(m->vm, store_full);
-		(void)member_park(asker, want->asker_page, want->hash);
+		if (asker)
+			(void)member_park(asker, want->asker_page, want->hash);
 		return;
 	}
 	share_or_park(m, want->page, frame, want->hash);
-	share_or_park(asker, want->asker_page, frame, want->hash);
+	if (asker)
+		share_or_park(asker, want->asker_page, frame, want->hash);
 	if (frames_refs(domain->frames, frame) == 0)
 		domain_free_frame(domain, frame);
 }

@@ -70,8 +70,8 @@ int order_content(struct member *publisher, uint32_t page, uint64_t hash,
 	want->page = page;
 	want->hash = hash;
 	want->deadline = d->now + WANT_TIMEOUT;
-	want->asker = asker->id;
-	want->asker_slot = asker->slot;
+	want->asker = asker ? asker->id : 0; /* which nobody has */
+	want->asker_slot = asker ? asker->slot : UINT32_MAX;
 	want->asker_page = asker_page;
 	list_add_tail(want_bucket(publisher->domain, hash), &want->link);
 	publisher->free_slots--;

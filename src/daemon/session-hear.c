@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "daemon/image.h"
 #include "daemon/match.h"
 #include "daemon/member.h"
 #include "daemon/rehome.h"
@@ -31,6 +32,8 @@ union message {
 	struct ps_msg_hello hello;
 	struct ps_msg_leave leave;
 	struct ps_msg_region region;
+	struct ps_msg_frozen frozen;
+	struct ps_msg_child child;
 	uint8_t bytes[512];
 };
 
@@ -49,7 +52,24 @@ static void region_message(struct session *s, const struct ps_msg_region *msg)
 		session_refuse(s, -r, "%s", why);
 }
 
-static void running_message(struct session *s, const union message *msg)
+static void fork_message(struct session *s, const union message *msg, const int *fds,
+			 unsigned int nfds)
+{
+	const char *why;
+	int r;
+
+	if (msg->head.type == PS_MSG_FROZEN)
+		r = image_frozen(s->vm, &msg->frozen, fds, nfds, &why);
+	else if (msg->head.type == PS_MSG_CHILD)
+		r = image_child(s->vm, &msg->child, &why);
+	else
+		r = image_born(s->vm, &msg->child, &why);
+	if (r < 0)
+		session_refuse(s, -r, "%s", why);
+}
+
+static void running_message(struct session *s, const union message *msg, const int *fds,
+			    unsigned int nfds)
 {
 	switch (msg->head.type) {
 	case PS_MSG_REGION_ADD:
@@ -60,6 +80,11 @@ static void running_message(struct session *s, const union message *msg)
 	case PS_MSG_LEFT:
 		if (rehome_left(s->vm, msg->leave.generation) < 0)
 			session_refuse(s, EPROTO, "LEFT, but there was no such order to leave");
+		break;
+	case PS_MSG_FROZEN:
+	case PS_MSG_CHILD:
+	case PS_MSG_BORN:
+		fork_message(s, msg, fds, nfds);
 		break;
 	case PS_MSG_OLD_GONE:
 		rehome_old_gone(s->vm);
@@ -84,10 +109,10 @@ static void message(struct session *s, const union message *msg, size_t len, con
 		session_hello(s, &msg->hello, fds, nfds);
 	else if (s->state == SESSION_HALF_OPEN)
 		session_refuse(s, EPROTO, "the first message must be HELLO");
-	else if (nfds)
-		session_refuse(s, EPROTO, "only HELLO may carry a descriptor");
+	else if (nfds && type != PS_MSG_FROZEN)
+		session_refuse(s, EPROTO, "only HELLO and FROZEN may carry a descriptor");
 	else
-		running_message(s, msg);
+		running_message(s, msg, fds, nfds);
 }
 
 /* One message, if there is one. False: no more for now. */

@@ -11,12 +11,15 @@
 #include <string.h>
 
 #include "daemon/grant.h"
+#include "daemon/image.h"
 #include "daemon/member.h"
 #include "daemon/session-end.h"
 #include "daemon/vm.h"
 #include "policy/rate.h"
 #include "sys/cleanup.h"
 #include "sys/sock.h"
+
+#define PUBLISH_RATE (1u << 22) /* pages a second, of a VM that is about to be forked */
 
 /* 0, -EAGAIN (blocked until its socket takes more), or the session has ended: -EPIPE. */
 static int send_message(struct session *s, const void *msg, size_t len, const int *fds,
@@ -73,11 +76,15 @@ static struct ps_msg_config config_for(const struct session *s)
 					  (uint64_t)value[SETTING_SHARE_MAP_RESERVE] / 100),
 	};
 
+	if (s->vm->publishing) {
+		msg.pages_per_second = msg.first_pages_per_second = PUBLISH_RATE;
+		msg.flags |= PS_CONFIG_HURRY;
+	}
 	if (s->vm->member && s->vm->member->crowded)
 		msg.pages_per_second = 0;
 	if (s->vm->enable && in.scan_ghz && in.rate_max)
 		msg.flags |= PS_CONFIG_SHARE;
-	if (value[SETTING_ALLOC_GUEST_LARGE_PAGE])
+	if (value[SETTING_ALLOC_GUEST_LARGE_PAGE] && !s->vm->publishing)
 		msg.flags |= PS_CONFIG_LARGE;
 	if (value[SETTING_SHARE_ZERO_ONLY])
 		msg.flags |= PS_CONFIG_ZERO_ONLY;
@@ -124,6 +131,50 @@ static int say_rehint(struct session *s)
 	return send_message(s, &msg, sizeof(msg), NULL, 0);
 }
 
+static int say_fork(struct session *s)
+{
+	struct ps_msg_fork msg = {
+		.head = session_head(PS_MSG_FORK),
+		.id = s->fork_image,
+		.op = s->fork_op,
+	};
+
+	return send_message(s, &msg, sizeof(msg), NULL, 0);
+}
+
+static int say_one_image(struct session *s, uint32_t ram, struct vm_birth *birth)
+{
+	const struct image *image = image_find(s->daemon, birth->image);
+	struct ps_msg_child msg = {
+		.head = session_head(PS_MSG_IMAGE),
+		.id = birth->image,
+		.ram = ram,
+		.page = birth->page,
+		.npages = birth->npages,
+		.error = image ? birth->error : ENOENT,
+		.offset = birth->offset,
+		.generation = image ? image->domain->generation : 0,
+	};
+	int r = send_message(s, &msg, sizeof(msg), image ? &image->manifest : NULL,
+			     msg.error ? 0 : 1);
+
+	if (r == 0)
+		birth->state = msg.error ? VM_BIRTH_BORN : VM_BIRTH_SAID;
+	if (r == 0)
+		birth->error = msg.error;
+	return r;
+}
+
+static int say_image(struct session *s)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < PS_FORK_RAMS_MAX; i++)
+		if (s->vm->birth[i].state == VM_BIRTH_SAY)
+			r = say_one_image(s, i, &s->vm->birth[i]);
+	return r;
+}
+
 static int say_leave(struct session *s)
 {
 	struct ps_msg_leave msg = {
@@ -145,6 +196,8 @@ void session_flush(struct session *s)
 		{offsetof(struct session, say_leave), say_leave},
 		{offsetof(struct session, say_domain), say_domain},
 		{offsetof(struct session, say_rehint), say_rehint},
+		{offsetof(struct session, say_fork), say_fork},
+		{offsetof(struct session, say_image), say_image},
 	};
 
 	list_del(&s->unsent);

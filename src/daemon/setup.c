@@ -15,6 +15,7 @@
 #include "daemon/api.h"
 #include "daemon/change.h"
 #include "daemon/host.h"
+#include "daemon/image.h"
 #include "daemon/isolation.h"
 #include "daemon/mainloop.h"
 #include "daemon/member.h"
@@ -145,6 +146,7 @@ static void init_state(struct daemon *d, const struct options *options)
 	list_init(&d->gone_sessions);
 	list_init(&d->gone_vms);
 	list_init(&d->changes);
+	list_init(&d->images);
 }
 
 static void size_by_limits(struct daemon *d)
@@ -211,7 +213,7 @@ void daemon_deinit(struct daemon *d)
 		session_end(s);
 	list_for_each(vm, &d->vms, struct vm, link)
 		vm_end(vm);
-	while (members_work(d))
+	while (members_work(d) || images_work(d))
 		;
 	daemon_free_ended(d);
 	users_tick(d);

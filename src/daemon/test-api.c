@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The HTTP API against a core of a few lines, over real sockets, in one process. */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
@@ -32,6 +33,7 @@ struct daemon {
 	unsigned char salt[PS_SALT_MAX];
 	size_t salt_length;
 	bool salt_given;
+	bool forking;
 };
 
 static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
@@ -132,6 +134,27 @@ int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t
 	if (salt && length)
 		memcpy(daemon->salt, salt, length);
 	return begin_change(daemon, change, why);
+}
+
+int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
+{
+	(void)daemon;
+	if (strcmp(name, "web1") != 0)
+		return -ENOENT;
+	*out = (struct view_fork){.state = daemon->forking ? "publishing" : "none", .running = true};
+	return 0;
+}
+
+int view_fork_set(struct daemon *daemon, const char *name, const char *what,
+		  const struct view_peer *peer, struct view_reason *why)
+{
+	(void)name, (void)peer;
+	if (strcmp(what, "publish") != 0 && strcmp(what, "drop") != 0) {
+		snprintf(why->text, sizeof(why->text), "what?");
+		return -EINVAL;
+	}
+	daemon->forking = !strcmp(what, "publish");
+	return 0;
 }
 
 void view_cancel(struct daemon *daemon, const void *arg)

@@ -175,6 +175,25 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 	out->rehints = vm->count.rehints;
 }
 
+/* Of several RAM files the one that has come least far. */
+static void fill_family(const struct vm *vm, struct view_vm *out)
+{
+	bool waits = false, any = false;
+
+	memcpy(out->parent, vm->parent, sizeof(out->parent));
+	out->image = vm->parent_image;
+	for (uint32_t i = 0; i < PS_FORK_RAMS_MAX; i++) {
+		const struct vm_birth *birth = &vm->birth[i];
+
+		any |= birth->state != VM_BIRTH_NONE;
+		waits |= birth->state != VM_BIRTH_NONE && birth->state != VM_BIRTH_BORN;
+		if (birth->error)
+			out->birth_error = birth->error;
+	}
+	if (any)
+		out->birth = out->birth_error ? "failed" : waits ? "waiting" : "born";
+}
+
 static void fill_vm(struct vm *vm, struct view_vm *out)
 {
 	struct ps_agent_stats stats;
@@ -192,6 +211,7 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 	out->error = stats.error;
 	memcpy(out->name, vm->name, sizeof(out->name));
 	memcpy(out->comm, vm->comm, sizeof(out->comm));
+	fill_family(vm, out);
 	snprintf(out->domain, sizeof(out->domain), "-");
 	if (vm->member)
 		snprintf(out->domain, sizeof(out->domain), "%08x", vm->member->domain->fingerprint);

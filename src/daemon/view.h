@@ -72,8 +72,23 @@ struct view_vm {
 	/* hints in its domain's index */
 	uint64_t hints, hints_quota, hints_evicted, hints_lost, rehints;
 	struct view_progress progress;
+	char parent[PS_NAME_MAX]; /* the VM that it was forked from; empty: none */
+	uint64_t image;		  /* the image that it began with; 0: none */
+	const char *birth;	  /* "waiting", "born", "failed"; NULL: it is nobody's child */
+	int birth_error;	  /* positive errno */
 	unsigned int nregions;
 	struct view_region regions[PS_REGIONS_MAX];
+};
+
+/* A VM that is, or is about to be, forked (image.h). Counts are of pages. */
+struct view_fork {
+	const char *state; /* "none", "publishing", "freezing", "copying", "ready", "failed" */
+	const char *why;   /* FAILED: a line for a person; valid until the loop goes on */
+	uint64_t image;	   /* 0: none */
+	bool running;	   /* its agent holds still no more: the guest may run */
+	uint64_t size, grant, zero; /* bytes, as its agent claims */
+	uint64_t framed;	    /* bytes in frames, on the daemon's books */
+	uint64_t frames, copied, found, zeros; /* of the image */
 };
 
 struct view_host {
@@ -128,6 +143,13 @@ int view_vms(struct daemon *daemon, int (*each)(const struct view_vm *vm, void *
 
 /* 0 or -ENOENT. */
 int view_vm(struct daemon *daemon, const char *name, struct view_vm *out);
+
+/* 0 or -ENOENT. */
+int view_fork(struct daemon *daemon, const char *name, struct view_fork *out);
+/* what: "publish" (its pages are made frames), "freeze" (its guest stands still: an image of it),
+ * "drop" (of both: no more). 0; -EINVAL, -ENOENT, -EPERM, or what failed: *why. */
+int view_fork_set(struct daemon *daemon, const char *name, const char *what,
+		  const struct view_peer *peer, struct view_reason *why);
 
 /* The value in force of a setting of the host (policy/settings.h), as text. 0 or -ENOENT. */
 int view_setting(struct daemon *daemon, const char *name, char *value, size_t size);

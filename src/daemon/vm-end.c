@@ -17,6 +17,7 @@
 #include "daemon/vm-end.h"
 
 #include "daemon/change.h"
+#include "daemon/image.h"
 #include "daemon/member.h"
 #include "daemon/ring.h"
 #include "daemon/session.h"
@@ -45,6 +46,7 @@ static bool holds_nothing(const struct vm *vm)
 
 void vm_end(struct vm *vm)
 {
+	image_parent_gone(vm);
 	if (vm->member)
 		member_retire(vm->member);
 	vm->member = NULL;
@@ -63,6 +65,7 @@ void vm_detach(struct vm *vm)
 		ring_stats(&s->ring, &vm->last_stats);
 	vm->session = NULL;
 	vm->left_by = 0;
+	image_parent_silent(vm);
 	vm_forget_regions(vm);
 	if (vm_process_ended(vm)) {
 		vm->ended = true;

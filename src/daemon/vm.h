@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/daemon.h"
+#include "daemon/image.h"
 #include "daemon/secret.h"
 #include "daemon/user.h"
 #include "policy/salt.h"
@@ -73,6 +74,14 @@ struct vm {
 	uint64_t leave_generation;
 	uint64_t join_at; /* no domain could be had: not tried before */
 	bool disobeys;
+
+	/* fork: of a parent, and of a child */
+	struct image *image;	    /* what its children begin with, or NULL */
+	uint64_t publish_until;	    /* ns: unless it is asked for again */
+	bool publishing;	    /* its pages are made frames before they have a twin */
+	char parent[PS_NAME_MAX];   /* empty: it is nobody's child */
+	uint64_t parent_image;	    /* 0: the same */
+	struct vm_birth birth[PS_FORK_RAMS_MAX];
 
 	struct counters count;
 	struct ps_agent_stats last_stats; /* of the session that ended */

@@ -104,6 +104,16 @@ int sys_inode(int fd, uint64_t *inode)
 	return 0;
 }
 
+int sys_inode_of(const char *path, uint64_t *inode)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*inode = (uint64_t)st.st_dev << 48 ^ (uint64_t)st.st_ino;
+	return 0;
+}
+
 void sys_abort(void)
 {
 	abort();

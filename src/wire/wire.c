@@ -28,6 +28,11 @@ static const uint16_t msg_sizes[PS_MSG_TYPE_END] = {
 	[PS_MSG_REGION_REFUSED] = sizeof(struct ps_msg_region),
 	[PS_MSG_OLD_GONE] = sizeof(struct ps_msg_plain),
 	[PS_MSG_REHINT] = sizeof(struct ps_msg_plain),
+	[PS_MSG_FORK] = sizeof(struct ps_msg_fork),
+	[PS_MSG_FROZEN] = sizeof(struct ps_msg_frozen),
+	[PS_MSG_CHILD] = sizeof(struct ps_msg_child),
+	[PS_MSG_IMAGE] = sizeof(struct ps_msg_child),
+	[PS_MSG_BORN] = sizeof(struct ps_msg_child),
 };
 
 static const char *const cause_names[PS_CAUSE_END] = {

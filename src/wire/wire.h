@@ -78,6 +78,11 @@ enum ps_msg_type {
 	PS_MSG_REGION_REFUSED,
 	PS_MSG_OLD_GONE, /* agent: no page maps a frame of an earlier session any more */
 	PS_MSG_REHINT,	 /* daemon: hints were lost, hint every page anew */
+	PS_MSG_FORK,	 /* daemon: the VM is stopped, say what it has; or go on */
+	PS_MSG_FROZEN,	 /* agent: what it has (+ fds: manifest, copies) */
+	PS_MSG_CHILD,	 /* agent: this memory is to begin as an image */
+	PS_MSG_IMAGE,	 /* daemon: the image (+ fd: manifest) */
+	PS_MSG_BORN,	 /* agent: it is mapped */
 	PS_MSG_TYPE_END
 };
 
@@ -124,6 +129,8 @@ struct ps_msg_refuse {
 	8u /* this kernel's UFFDIO_MOVE can loop on large folios: never
 				    take out part of what ever was a huge page */
 
+#define PS_CONFIG_HURRY 16u /* looks follow each other at once: the VM is to be forked */
+
 struct ps_msg_config {
 	struct ps_msg_head head;
 	uint32_t flags;
@@ -157,6 +164,58 @@ struct ps_msg_region { /* REGION_ADD, REGION_DEL, REGION_REFUSED */
 
 struct ps_msg_plain { /* OLD_GONE, REHINT */
 	struct ps_msg_head head;
+};
+
+/* ---- fork ----
+ *
+ * The RAM files of a VMM that was run to be forked have numbers, and the pages of all of them, one
+ * file after the other, are the pages of an image. A manifest is a sealed memfd with an entry of 32
+ * bits for each of them: a frame's number, PS_IMAGE_ZERO, or, from the agent to the daemon alone,
+ * PS_IMAGE_COPY and the number of a page in the memfd of copies.
+ *
+ *   daemon -> FORK (FREEZE)  the VMM's guest is stopped, and its devices are drained
+ *   agent  -> FROZEN         what each page is; from here on it changes no mapping and gives no
+ *                            reference back, until
+ *   daemon -> FORK (THAW)    the daemon has a reference of its own to each frame
+ *
+ *   agent  -> CHILD          a region of a RAM file, untouched, is to begin as an image
+ *   daemon -> IMAGE          a reference is on the child's books for each page with a frame
+ *   agent  -> BORN           mapped, or not (error)
+ */
+#define PS_FORK_RAMS_MAX 8u
+#define PS_IMAGE_ZERO PS_FRAME_NONE
+#define PS_IMAGE_COPY (1u << 30)
+
+enum ps_fork_op { PS_FORK_FREEZE = 1, PS_FORK_THAW, PS_FORK_OP_END };
+
+struct ps_msg_fork {
+	struct ps_msg_head head;
+	uint64_t id; /* of the image */
+	uint32_t op; /* enum ps_fork_op */
+	uint32_t reserved;
+};
+
+struct ps_msg_frozen {
+	struct ps_msg_head head;
+	uint64_t id;
+	int32_t error; /* positive errno: it cannot say, and no descriptor comes along */
+	uint32_t rams;
+	uint32_t first[PS_FORK_RAMS_MAX]; /* number in the VM of each RAM file's first page */
+	uint32_t npages[PS_FORK_RAMS_MAX];
+	uint32_t copies; /* pages */
+	uint32_t reserved;
+};
+
+struct ps_msg_child { /* CHILD, IMAGE, BORN */
+	struct ps_msg_head head;
+	uint64_t id;
+	uint32_t ram;	 /* number of the RAM file */
+	uint32_t page;	 /* number in the VM of its first page */
+	uint32_t npages; /* of it */
+	int32_t error;	 /* IMAGE, BORN: positive errno; IMAGE: then no descriptor comes along */
+	uint32_t offset; /* IMAGE: where its entries begin in the manifest */
+	uint32_t reserved;
+	uint64_t generation; /* IMAGE: of the store whose frames they are */
 };
 
 /* Why a page, a region or a VM is not shared. Names as JSON shows them: see ps_cause_name(); what

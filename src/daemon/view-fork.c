@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Forks as the API shows and begins them (view.h). Whoever may change a VM may fork it: root, the
+ * daemon's user, the VM's own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/image.h"
+#include "daemon/member.h"
+#include "daemon/view-vm.h"
+#include "daemon/view.h"
+#include "sys/self.h"
+
+static const char *state_of(const struct vm *vm)
+{
+	static const char *const names[] = {
+		[IMAGE_ASKED] = "freezing", [IMAGE_HOLDING] = "freezing",
+		[IMAGE_COPYING] = "copying", [IMAGE_READY] = "ready",
+		[IMAGE_FAILED] = "failed",   [IMAGE_DROPPING] = "none",
+	};
+
+	if (vm->image)
+		return names[vm->image->state];
+	return vm->publishing ? "publishing" : "none";
+}
+
+int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
+{
+	const struct vm *vm = vm_by_name(daemon, name);
+	const struct image *image = vm ? vm->image : NULL;
+	struct ps_agent_stats stats;
+
+	if (!vm)
+		return -ENOENT;
+	vm_stats(vm, &stats);
+	*out = (struct view_fork){
+		.state = state_of(vm),
+		.running = !image || image->state > IMAGE_HOLDING,
+		.size = vm->pages * PS_PAGE_SIZE,
+		.grant = view_claim(vm, stats.grant),
+		.zero = view_claim(vm, stats.zero),
+		.framed = vm->member ? vmmap_mapped(vm->member->map) * PS_PAGE_SIZE : 0,
+	};
+	if (!image)
+		return 0;
+	out->why = image->state == IMAGE_FAILED ? image->why : NULL;
+	out->image = image->id;
+	out->frames = image->frames;
+	out->copied = image->copied;
+	out->found = image->found;
+	out->zeros = image->zeros;
+	return 0;
+}
+
+static int refuse(struct view_reason *why, int error, const char *text)
+{
+	snprintf(why->text, sizeof(why->text), "%s", text);
+	return error;
+}
+
+int view_fork_set(struct daemon *daemon, const char *name, const char *what,
+		  const struct view_peer *peer, struct view_reason *why)
+{
+	struct vm *vm = vm_by_name(daemon, name);
+	const char *text = "";
+	int r = 0;
+
+	if (!vm)
+		return refuse(why, -ENOENT, "there is no such VM");
+	if (peer->uid != 0 && peer->uid != sys_self_uid() && peer->uid != vm->user->uid)
+		return refuse(why, -EPERM, "a VM is forked by its owner, or by root");
+	if (!strcmp(what, "publish")) {
+		if (!vm->session || !vm->member || vm->member->state != MEMBER_ACTIVE)
+			return refuse(why, -EBUSY, "it takes no part in sharing, see pshare show");
+		image_publish(vm, true);
+	} else if (!strcmp(what, "freeze")) {
+		r = image_begin(vm, &text);
+	} else if (!strcmp(what, "drop")) {
+		image_publish(vm, false);
+		if (vm->image)
+			image_drop(vm->image);
+	} else {
+		return refuse(why, -EINVAL, "what: publish, freeze or drop");
+	}
+	return r < 0 ? refuse(why, r, text) : 0;
+}
