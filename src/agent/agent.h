@@ -93,7 +93,7 @@ struct agent {
 	struct reshare reshare;
 	struct freeze freeze;
 	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */
-	struct sys_cgroup cgroup; /* of the process, if has_cgroup */
+	struct sys_cgroup cgroup;	      /* of the process, if has_cgroup */
 	bool has_cgroup;
 	uint64_t limit_next;		  /* ns: when to ask again for its limit */
 	uint64_t fork_ns;		  /* how long the last fork that told pins took */

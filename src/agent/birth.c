@@ -192,7 +192,8 @@ static struct region *region_of_ram(struct agent *a, int ram)
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
-		if (r->life == REGION_MANAGED && r->announced && forkram_at(r->start, r->len) == ram)
+		if (r->life == REGION_MANAGED && r->announced &&
+		    forkram_at(r->start, r->len) == ram)
 			return r;
 	}
 	return NULL;
@@ -200,8 +201,7 @@ static struct region *region_of_ram(struct agent *a, int ram)
 
 static void say_born(struct agent *a, struct birth *birth, const struct region *r, int err)
 {
-	struct ps_msg_child m =
-		message(PS_MSG_BORN, birth->image.id, birth->image.ram, r);
+	struct ps_msg_child m = message(PS_MSG_BORN, birth->image.id, birth->image.ram, r);
 
 	m.error = -err;
 	if (err)

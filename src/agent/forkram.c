@@ -9,8 +9,8 @@
  *   PSHARE_FORK_IMAGE   of a child: the number of the image that its memory begins with (birth.c)
  *
  * QEMU reserves the whole range first and maps the file into it with MAP_FIXED; nothing but the
- * file and MAP_SHARED is looked at here. A file is known by device and inode, not by its name. Every
- * other mapping is left alone, and so is this one where PSHARE_FORK_RAM is not set.
+ * file and MAP_SHARED is looked at here. A file is known by device and inode, not by its name.
+ * Every other mapping is left alone, and so is this one where PSHARE_FORK_RAM is not set.
  *
  * Limits: PS_FORK_RAMS_MAX files. What reads or writes the file by its descriptor sees nothing of
  * the guest: QEMU only punches holes in it when it discards memory, besides madvise().

@@ -127,7 +127,8 @@ static struct region *region_of_ram(struct agent *a, int ram)
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
 
-		if (r->life == REGION_MANAGED && r->announced && forkram_at(r->start, r->len) == ram)
+		if (r->life == REGION_MANAGED && r->announced &&
+		    forkram_at(r->start, r->len) == ram)
 			return r;
 	}
 	return NULL;
@@ -205,9 +206,8 @@ static void answer(struct freezing *f, int err)
 
 	if (err)
 		f->msg = (struct ps_msg_frozen){.id = f->msg.id, .error = -err};
-	f->msg.head = (struct ps_msg_head){.magic = PS_WIRE_MAGIC,
-					   .type = PS_MSG_FROZEN,
-					   .size = sizeof(f->msg)};
+	f->msg.head = (struct ps_msg_head){
+		.magic = PS_WIRE_MAGIC, .type = PS_MSG_FROZEN, .size = sizeof(f->msg)};
 	if (sys_send_fds(l->sock, &f->msg, sizeof(f->msg), fds, err ? 0 : 2) || err)
 		freeze_end(f->a);
 }

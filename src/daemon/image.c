@@ -49,10 +49,10 @@
 #include "sys/memfd.h"
 #include "sys/self.h"
 
-#define FROZEN_NS (10 * SEC) /* an agent has so long to answer */
+#define FROZEN_NS (10 * SEC)  /* an agent has so long to answer */
 #define PUBLISH_NS (10 * SEC) /* whoever forks says it again and again */
-#define REFS_SLICE 16384u    /* references taken, or given back, in a turn */
-#define COPY_SLICE 256u	     /* pages made frames in a turn */
+#define REFS_SLICE 16384u     /* references taken, or given back, in a turn */
+#define COPY_SLICE 256u	      /* pages made frames in a turn */
 
 /* ---- its life ----------------------------------------------------------------------------- */
 

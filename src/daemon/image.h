@@ -59,18 +59,7 @@ struct image {
 	int manifest;	  /* HOLDING: the agent's. READY: ours, sealed */
 	int copies;
 	uint64_t frames, zeros, copied, found; /* pages; found: copies that had a frame already */
-	uint64_t until; /* ns: FROZEN is due */
-};
-
-/* A child's RAM file that is to begin as an image: its references are taken in slices. */
-enum vm_birth_state { VM_BIRTH_NONE, VM_BIRTH_TAKING, VM_BIRTH_SAY, VM_BIRTH_SAID, VM_BIRTH_BORN };
-struct vm_birth {
-	enum vm_birth_state state;
-	uint64_t image;
-	uint32_t page, npages; /* of the child */
-	uint32_t offset;       /* in the image */
-	uint32_t next;
-	int error; /* positive errno */
+	uint64_t until;			       /* ns: FROZEN is due */
 };
 
 /* The VM, whose guest stands still, is asked for what it has. 0 and vm->image; or -errno and *why.

@@ -141,7 +141,8 @@ int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
 	(void)daemon;
 	if (strcmp(name, "web1") != 0)
 		return -ENOENT;
-	*out = (struct view_fork){.state = daemon->forking ? "publishing" : "none", .running = true};
+	*out = (struct view_fork){.state = daemon->forking ? "publishing" : "none",
+				  .running = true};
 	return 0;
 }
 

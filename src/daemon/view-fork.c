@@ -16,7 +16,7 @@
 static const char *state_of(const struct vm *vm)
 {
 	static const char *const names[] = {
-		[IMAGE_ASKED] = "freezing", [IMAGE_HOLDING] = "freezing",
+		[IMAGE_ASKED] = "freezing",  [IMAGE_HOLDING] = "freezing",
 		[IMAGE_COPYING] = "copying", [IMAGE_READY] = "ready",
 		[IMAGE_FAILED] = "failed",   [IMAGE_DROPPING] = "none",
 	};

@@ -86,8 +86,8 @@ struct view_fork {
 	const char *why;   /* FAILED: a line for a person; valid until the loop goes on */
 	uint64_t image;	   /* 0: none */
 	bool running;	   /* its agent holds still no more: the guest may run */
-	uint64_t size, grant, zero; /* bytes, as its agent claims */
-	uint64_t framed;	    /* bytes in frames, on the daemon's books */
+	uint64_t size, grant, zero;	       /* bytes, as its agent claims */
+	uint64_t framed;		       /* bytes in frames, on the daemon's books */
 	uint64_t frames, copied, found, zeros; /* of the image */
 };
 

@@ -6,14 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/birth.h"
 #include "daemon/daemon.h"
-#include "daemon/image.h"
 #include "daemon/secret.h"
 #include "daemon/user.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
 
+struct image;
 struct member;
 struct session;
 
@@ -76,11 +77,11 @@ struct vm {
 	bool disobeys;
 
 	/* fork: of a parent, and of a child */
-	struct image *image;	    /* what its children begin with, or NULL */
-	uint64_t publish_until;	    /* ns: unless it is asked for again */
-	bool publishing;	    /* its pages are made frames before they have a twin */
-	char parent[PS_NAME_MAX];   /* empty: it is nobody's child */
-	uint64_t parent_image;	    /* 0: the same */
+	struct image *image;	  /* what its children begin with, or NULL */
+	uint64_t publish_until;	  /* ns: unless it is asked for again */
+	bool publishing;	  /* its pages are made frames before they have a twin */
+	char parent[PS_NAME_MAX]; /* empty: it is nobody's child */
+	uint64_t parent_image;	  /* 0: the same */
 	struct vm_birth birth[PS_FORK_RAMS_MAX];
 
 	struct counters count;
