@@ -14,7 +14,7 @@ static struct agent the_agent = {
 	.guard = -1,
 	.pagemap = -1,
 	.bell = -1,
-	.link = {.sock = -1, .up_bell = -1, .down_bell = -1, .salt_fd = -1},
+	.link = {.sock = -1, .up_bell = -1, .down_bell = -1, .salt_fd = -1, .swap_fd = -1},
 };
 
 void agent_note_stack(struct agent *a, enum agent_thread thread, char *top)

@@ -98,6 +98,7 @@ void child_in_child(struct agent *a, bool shares_files)
 		close_fd(&a->link.up_bell);
 		close_fd(&a->link.down_bell);
 		close_fd(&a->link.salt_fd);
+		close_fd(&a->link.swap_fd);
 	}
 	make_all_plain(a);
 	pthread_mutex_init(&a->act, NULL);

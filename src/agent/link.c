@@ -47,6 +47,8 @@ union message {
 	struct ps_msg_leave leave;
 	struct ps_msg_fork fork;
 	struct ps_msg_child image;
+	struct ps_msg_target target;
+	struct ps_msg_swap swap;
 	char bytes[512];
 };
 
@@ -61,7 +63,7 @@ void link_init(struct agent *a)
 {
 	struct link *l = &a->link;
 
-	l->sock = l->up_bell = l->down_bell = -1;
+	l->sock = l->up_bell = l->down_bell = l->swap_fd = -1;
 	l->retry = LINK_RETRY_MIN_NS;
 	a->stores.current = STORE_NONE;
 }
@@ -251,6 +253,22 @@ static int take_fork(struct agent *a, const struct ps_msg_fork *m)
 	return 0;
 }
 
+static int take_target(struct agent *a, const struct ps_msg_target *m)
+{
+	a->link.target = *m;
+	return 0;
+}
+
+static int take_swap(struct agent *a, const struct ps_msg_swap *m, int *fds, unsigned int n)
+{
+	if (n != 1)
+		return -EPROTO;
+	close_fd(&a->link.swap_fd);
+	a->link.swap_fd = TAKE_FD(fds[0]);
+	a->link.swap_cap = m->cap;
+	return 0;
+}
+
 static int take_message(struct agent *a, union message *m, size_t len, int *fds, unsigned int n)
 {
 	int type = ps_msg_check(m->bytes, (uint32_t)len);
@@ -270,6 +288,10 @@ static int take_message(struct agent *a, union message *m, size_t len, int *fds,
 		return take_fork(a, &m->fork);
 	case PS_MSG_IMAGE:
 		return birth_take(a, &m->image, n ? fds[0] : -1);
+	case PS_MSG_TARGET:
+		return take_target(a, &m->target);
+	case PS_MSG_SWAP:
+		return take_swap(a, &m->swap, fds, n);
 	case PS_MSG_REFUSE:
 		m->refuse.reason[PS_REASON_MAX - 1] = '\0';
 		agent_say(m->refuse.reason, m->refuse.error);
@@ -434,7 +456,9 @@ void link_drop(struct agent *a, const char *why)
 	close_fd(&l->sock);
 	close_fd(&l->up_bell);
 	close_fd(&l->down_bell);
+	close_fd(&l->swap_fd);
 	l->state = LINK_DOWN;
+	l->target = (struct ps_msg_target){0}; /* what is out stays out, until it is touched */
 	l->orders = 0;
 	l->leaving = 0;
 	freeze_end(a);

@@ -35,11 +35,14 @@ struct link {
 	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */
 	bool configured;
 	struct ps_msg_config config;
-	size_t room;	  /* bytes of mappings that a store needs and that did not fit */
-	uint64_t room_at; /* ns */
-	uint64_t leaving; /* generation to leave; 0: none */
-	bool holds_old;	  /* the present daemon still has to hear OLD_GONE */
-	char path[108];	  /* of agent.sock */
+	struct ps_msg_target target; /* all 0: nothing is to go out */
+	int swap_fd;		     /* a swap file that nobody has taken yet; -1: none */
+	uint64_t swap_cap;	     /* bytes; as it was said last */
+	size_t room;		     /* bytes of mappings that a store needs and that did not fit */
+	uint64_t room_at;	     /* ns */
+	uint64_t leaving;	     /* generation to leave; 0: none */
+	bool holds_old;		     /* the present daemon still has to hear OLD_GONE */
+	char path[108];		     /* of agent.sock */
 	char name[PS_NAME_MAX];
 	uint8_t uuid[16];
 	int salt_fd; /* sealed memfd, -1: no salt */

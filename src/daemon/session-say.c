@@ -74,6 +74,9 @@ static struct ps_msg_config config_for(const struct session *s)
 		.quarantine_ms = (uint32_t)value[SETTING_SHARE_QUARANTINE_MS],
 		.map_reserve = (uint32_t)(d->host.max_map_count *
 					  (uint64_t)value[SETTING_SHARE_MAP_RESERVE] / 100),
+		.sample_pages = PS_SAMPLE_PAGES,
+		.sample_ms = PS_SAMPLE_MS,
+		.stage_ms = PS_STAGE_MS,
 	};
 
 	if (s->vm->publishing) {

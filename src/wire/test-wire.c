@@ -206,10 +206,12 @@ TEST("a name without its NUL, or with bytes behind it, is refused")
 
 TEST("the layout is that of the version that it goes by: who moves a field changes the version")
 {
-	CHECK_EQ(PS_WIRE_VERSION, 3u);
+	CHECK_EQ(PS_WIRE_VERSION, 4u);
 	CHECK_EQ(PS_MSG_REHINT, 12);
 	CHECK_EQ(sizeof(struct ps_msg_hello), 104u);
-	CHECK_EQ(sizeof(struct ps_msg_config), 32u);
+	CHECK_EQ(PS_MSG_SWAP, 19);
+	CHECK_EQ(sizeof(struct ps_msg_config), 48u);
+	CHECK_EQ(sizeof(struct ps_msg_target), 36u);
 	CHECK_EQ(AT(ps_ring_map, down), 65728u);
 	CHECK_EQ(AT(ps_ring_map, stats), 135168u);
 	CHECK_EQ(AT(ps_ring_map, content), 139264u);
@@ -217,7 +219,8 @@ TEST("the layout is that of the version that it goes by: who moves a field chang
 	CHECK_EQ(AT(ps_agent_stats, faults), 20u * 8);
 	CHECK_EQ(AT(ps_agent_stats, unseen), 21u * 8);
 	CHECK_EQ(AT(ps_agent_stats, error), 23u * 8);
-	CHECK_EQ(AT(ps_agent_stats, refused), 39u * 8);
+	CHECK_EQ(AT(ps_agent_stats, active), 33u * 8);
+	CHECK_EQ(AT(ps_agent_stats, refused), 151u * 8);
 }
 
 TEST("causes are last in the figures, with room: a new one moves nothing")

@@ -33,6 +33,8 @@ static const uint16_t msg_sizes[PS_MSG_TYPE_END] = {
 	[PS_MSG_CHILD] = sizeof(struct ps_msg_child),
 	[PS_MSG_IMAGE] = sizeof(struct ps_msg_child),
 	[PS_MSG_BORN] = sizeof(struct ps_msg_child),
+	[PS_MSG_TARGET] = sizeof(struct ps_msg_target),
+	[PS_MSG_SWAP] = sizeof(struct ps_msg_swap),
 };
 
 static const char *const cause_names[PS_CAUSE_END] = {

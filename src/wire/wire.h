@@ -25,6 +25,10 @@
  *   agent  -> LEFT                   nothing of that store, nor of an earlier session's, is mapped
  *                                    for the guest any more
  *   daemon -> DOMAIN                 the new domain (a fresh generation)
+ *   daemon -> TARGET                 how much of its memory the VM is to give up, and by what;
+ *                                    again whenever that changes
+ *   daemon -> SWAP                   (+ fd: the VM's swap file). One that comes while there is one
+ *                                    changes the cap alone
  *   daemon -> REHINT                 hints were lost for want of room, and there is room now: every
  *                                    page is to be hinted anew, as after DOMAIN
  *   either side closes. The agent keeps every mapping it has: frames stay valid, because a
@@ -46,7 +50,7 @@
 
 #include <stdint.h>
 
-#define PS_WIRE_VERSION 3u
+#define PS_WIRE_VERSION 4u
 #define PS_WIRE_MAGIC 0x31485350u /* "PSH1" */
 
 #define PS_PAGE_SHIFT 12
@@ -83,6 +87,8 @@ enum ps_msg_type {
 	PS_MSG_CHILD,	 /* agent: this memory is to begin as an image */
 	PS_MSG_IMAGE,	 /* daemon: the image (+ fd: manifest) */
 	PS_MSG_BORN,	 /* agent: it is mapped */
+	PS_MSG_TARGET,	 /* daemon: what is to be out */
+	PS_MSG_SWAP,	 /* daemon: where to; comes with a descriptor */
 	PS_MSG_TYPE_END
 };
 
@@ -139,7 +145,17 @@ struct ps_msg_config {
 	uint32_t quarantine_ms;
 	uint32_t map_reserve;		 /* mappings to leave unused below vm.max_map_count */
 	uint32_t first_pages_per_second; /* the same while the first pass is under way, if more */
+	uint32_t sample_pages;		 /* staged each period, to see which are touched; 0: none */
+	uint32_t sample_ms;		 /* the period */
+	uint32_t stage_ms; /* a page stays staged for so long before it goes on; never for less
+				  than quarantine_ms */
+	uint32_t reserved;
 };
+
+#define PS_SAMPLE_PAGES 100u /* as ESX */
+#define PS_SAMPLE_PAGES_MAX 1024u
+#define PS_SAMPLE_MS 60000u
+#define PS_STAGE_MS 10000u
 
 struct ps_msg_domain {
 	struct ps_msg_head head;
@@ -160,6 +176,34 @@ struct ps_msg_region { /* REGION_ADD, REGION_DEL, REGION_REFUSED */
 	uint32_t npages; /* > 0; multiple of PS_BLOCK_PAGES not required */
 	uint32_t cause;	 /* enum ps_cause, REGION_REFUSED only */
 	uint32_t reserved;
+};
+
+/* What may be done to a VM's memory now. */
+#define PS_TARGET_STAGE 1u  /* take cold pages out; of no use without one of the next three */
+#define PS_TARGET_TWIN 2u   /* a staged page that is equal to a frame is kept as that, unmapped */
+#define PS_TARGET_ZIP 4u    /* compress what was staged long enough */
+#define PS_TARGET_SWAP 8u   /* write it to the swap file, if it does not compress, or stays */
+#define PS_TARGET_BREAK 16u /* break large blocks: break_blocks more of them */
+#define PS_TARGET_COLLAPSE 32u /* blocks of resident pages may become huge again */
+#define PS_TARGET_SUSPEND 64u  /* out with everything, cold or not, whatever out_pages is */
+#define PS_TARGET_RESUME 128u  /* bring back what is out, ahead of use */
+
+struct ps_msg_target {
+	struct ps_msg_head head;
+	uint32_t state; /* enum memstate of the host: shown, and how much time there is */
+	uint32_t flags;
+	uint32_t out_pages;	/* twin, zipped and swapped together: so many are to be out. Fewer
+				  than are out: nothing more goes out; what is touched comes back */
+	uint32_t break_blocks;	/* PS_TARGET_BREAK */
+	uint32_t zip_max_pages; /* memory that the compressed cache may hold, pages */
+	uint32_t promote_max;	/* pages/s that may come back: where more do, reclaim slows down; 0:
+				 as many as will */
+	uint32_t reserved;
+};
+
+struct ps_msg_swap { /* with one descriptor: a regular file, readable and writable, of no name */
+	struct ps_msg_head head;
+	uint64_t cap; /* bytes that it may grow to */
 };
 
 struct ps_msg_plain { /* OLD_GONE, REHINT */
@@ -299,6 +343,12 @@ enum ps_pins {
 	PS_PINS_END
 };
 
+/* Where a page that comes back was: latencies are told for each. */
+enum ps_tier { PS_TIER_STAGED, PS_TIER_TWIN, PS_TIER_ZIP, PS_TIER_SWAP, PS_TIERS };
+/* Bucket i counts what took less than 2^i us, and not less than the bucket before; the last has all
+ * that took longer. */
+#define PS_LATENCY_BUCKETS 16u
+
 /* What the agent says of itself: a claim, shown as such, used for no decision that another VM
  * could feel. Pages unless the name says otherwise. Written by the agent with plain 64-bit
  * stores. */
@@ -336,7 +386,50 @@ struct ps_agent_stats {
 	uint64_t stall_ns;     /* how long they lasted, all together */
 	uint64_t stall_max_ns; /* and the longest */
 	uint64_t first_pass;   /* 1: it is under way */
-	uint64_t spare[6];
+	/* the working set, estimated by sampling (ACTV): the largest of the three, and each */
+	uint64_t active;
+	uint64_t active_slow;
+	uint64_t active_fast;
+	uint64_t active_now; /* of the period under way: a lower bound until it is over */
+	uint64_t sampled;    /* events: pages staged for that */
+	uint64_t touched;    /* of them, touched within their period */
+	/* pages that are out, by where they are */
+	uint64_t staged;
+	uint64_t twin;
+	uint64_t zipped;
+	uint64_t swapped;
+	uint64_t zip_bytes;   /* memory that the compressed cache holds */
+	uint64_t zip_payload; /* of it, what compression made of the pages */
+	uint64_t swap_bytes;  /* of the file, in use */
+	/* events: into each, and back in */
+	uint64_t stagings;
+	uint64_t staged_back;
+	uint64_t twins;
+	uint64_t twinins;
+	uint64_t zips;
+	uint64_t unzips;
+	uint64_t swapouts;
+	uint64_t swapins;
+	uint64_t out_zeros;    /* zeros found while they were out: dropped, they are nowhere */
+	uint64_t out_discards; /* discarded by the VMM while they were out */
+	uint64_t promotions;   /* came back from twin, zip or swap because they were touched */
+	uint64_t promote_rate; /* of them, in the last second */
+	uint64_t scanned_in; /* came back for somebody who reads all memory in order (a migration):
+				  no promotions, and they go out again first */
+	uint64_t slowed;     /* 1: reclaim is slowed down, for too many come back */
+	uint64_t wait_ns;    /* how long accesses to pages that were out have waited, together */
+	uint64_t target_out; /* as TARGET said last */
+	uint64_t target_flags;
+	uint64_t large_left;   /* pages that could not be staged at the last pass: in huge pages */
+	uint64_t moving_todo;  /* suspend, resume: pages still to be moved; 0: done */
+	uint64_t moving_total; /* of so many */
+	uint64_t breaks;       /* events: large blocks broken for a target */
+	uint64_t collapses;    /* events: blocks made huge again */
+	uint64_t swap_error;   /* errno of the last write that failed; 0: the last was good */
+	uint64_t swap_errors;  /* events: pages that could not be written, and stayed */
+	uint64_t cold_error;   /* the errno that keeps pages from being staged; 0: nothing does */
+	uint64_t latency[PS_TIERS][PS_LATENCY_BUCKETS];
+	uint64_t spare[16];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
@@ -350,8 +443,8 @@ struct ps_ring_map {
 /* What PS_WIRE_VERSION stands for. Whoever has to change a number here changes the version too
  * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */
 _Static_assert(PS_CAUSE_END <= PS_CAUSES_ROOM, "a cause has its place in refused[]");
-_Static_assert(sizeof(struct ps_agent_stats) == 103 * 8, "the layout of version 3");
-_Static_assert(sizeof(struct ps_entry) == 16, "the layout of version 3: four a cache line");
+_Static_assert(sizeof(struct ps_agent_stats) == 215 * 8, "the layout of version 4");
+_Static_assert(sizeof(struct ps_entry) == 16, "the layout of version 4: four a cache line");
 
 /* ---- decoding (wire.c: pure, tested alone) -------------------------------------------------- */
 

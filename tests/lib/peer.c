@@ -16,7 +16,7 @@ int peer_try_connect(struct peer *p, const struct t_daemon *d)
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
 	memset(p, 0, sizeof(*p));
-	p->store_fd = p->ring_fd = p->up_bell = p->down_bell = -1;
+	p->store_fd = p->swap_fd = p->ring_fd = p->up_bell = p->down_bell = -1;
 	t_sys(getrandom(p->uuid, sizeof(p->uuid), 0));
 	p->sock = t_sys(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%.90s/agent.sock", d->dir);
@@ -144,6 +144,15 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 	case PS_MSG_REHINT:
 		p->rehints++;
 		break;
+	case PS_MSG_TARGET:
+		p->target = m->target;
+		break;
+	case PS_MSG_SWAP:
+		if (nfds != 1)
+			t_fail("SWAP with %u descriptors", nfds);
+		keep(&p->swap_fd, fds[0]);
+		p->swap = m->swap;
+		return;
 	default:
 		t_fail("the daemon sent a message of type %u", m->head.type);
 	}
@@ -280,6 +289,7 @@ void peer_close(struct peer *p)
 	keep(&p->up_bell, -1);
 	keep(&p->down_bell, -1);
 	keep(&p->store_fd, -1);
+	keep(&p->swap_fd, -1);
 	if (p->sock >= 0)
 		close(p->sock);
 	p->sock = -1;

@@ -17,6 +17,9 @@ struct peer {
 	struct ps_ring_map *map; /* NULL before WELCOME */
 	int ring_fd, up_bell, down_bell;
 	int store_fd; /* -1 before DOMAIN */
+	int swap_fd;  /* -1 before SWAP */
+	struct ps_msg_swap swap;
+	struct ps_msg_target target; /* the latest */
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
 	uint64_t leave;	      /* generation of a LEAVE that was received and not answered */
@@ -35,6 +38,8 @@ union peer_msg {
 	struct ps_msg_domain domain;
 	struct ps_msg_leave leave;
 	struct ps_msg_region region;
+	struct ps_msg_target target;
+	struct ps_msg_swap swap;
 	uint8_t bytes[4096];
 };
 
