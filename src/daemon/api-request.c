@@ -36,6 +36,8 @@ static const struct api_route routes[] = {
 	{"v1/vms/*/fork", api_get_fork, api_put_fork},
 	{"v1/settings", api_get_settings, NULL},
 	{"v1/settings/*", api_get_setting, api_put_setting},
+	{"v1/audit", api_get_audit, NULL},
+	{"v1/audit/*/frames/*", api_get_audit_frames, NULL},
 	{"metrics", api_get_metrics, NULL},
 };
 

@@ -56,6 +56,22 @@ struct host_facts {
 	uint64_t max_map_count; /* vm.max_map_count */
 };
 
+#define DAMAGE_KEPT 64u
+struct damage {
+	uint32_t fingerprint;
+	uint64_t generation;
+	uint32_t frame;
+	bool mended;
+};
+
+struct verify {		     /* verify.h */
+	uint64_t at;	     /* when the next slice is due */
+	uint64_t generation; /* of the store where it came to */
+	uint32_t frame;
+	uint64_t verified, damaged, mended;
+	struct damage last[DAMAGE_KEPT]; /* ring: damaged % DAMAGE_KEPT is next */
+};
+
 struct api;
 struct agent_sum {
 	uint64_t cpu_ns, scanned, shares, zeroed, unshares;
@@ -111,6 +127,7 @@ struct daemon {
 	uint64_t read_bytes;
 	uint64_t grants_at; /* what the VMs have is found then; 0: there are none */
 	uint64_t mem_available;
+	struct verify verify;
 	uint64_t config_at;    /* CONFIG to all is due; 0: not */
 	uint64_t accept_at;    /* accepting again is due; 0: it goes on */
 	uint64_t saved_until;  /* SHRDSVD is kept up to date until then */

@@ -184,6 +184,16 @@ static json_t *pages_object(const struct view_host *host)
 	return object;
 }
 
+static json_t *frames_object(const struct view_host *host)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "verified", host->verified);
+	add_number(&object, "damaged", host->damaged);
+	add_number(&object, "mended", host->mended);
+	return object;
+}
+
 static json_t *cpu_object(const struct view_host *host)
 {
 	json_t *object = json_object();
@@ -210,6 +220,7 @@ json_t *json_of_host(struct daemon *daemon)
 	add_number(&object, "metadata_bytes", host.metadata);
 	add(&object, "cpu", cpu_object(&host));
 	add(&object, "pages", pages_object(&host));
+	add(&object, "frames", frames_object(&host));
 	add(&object, "settings", settings_by_name(daemon));
 	return object;
 }

@@ -22,4 +22,9 @@ json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct 
 /* {"settings": [...]}: all of the host, or of a VM. */
 json_t *json_of_settings(struct daemon *daemon, const struct view_vm *vm);
 
+/* What `pshare audit` asks for, and a stretch of a store's frames; NULL as well where there is no
+ * such store. */
+json_t *json_of_audit(struct daemon *daemon);
+json_t *json_of_live(struct daemon *daemon, uint64_t generation, uint64_t first);
+
 #endif

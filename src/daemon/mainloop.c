@@ -35,6 +35,7 @@
 #include "daemon/session-say.h"
 #include "daemon/session.h"
 #include "daemon/user.h"
+#include "daemon/verify.h"
 #include "daemon/vm-end.h"
 #include "daemon/vm-region.h"
 #include "daemon/vm.h"
@@ -103,6 +104,7 @@ static void deadlines(struct daemon *d)
 	grants_tick(d);
 	images_tick(d);
 	rehint_tick(d);
+	verify_tick(d);
 	users_tick(d);
 	check_idle(d);
 }

@@ -49,6 +49,9 @@ static const struct row host_counters[] = {
 	HOST("shared_pages", "", "Pages shared.", shares),
 	HOST("zeroed_pages", "", "Pages given back as the zero page.", zeroed),
 	HOST("unshared_pages", "", "Shared pages that were written.", unshares),
+	HOST("verified_frames", "", "Frames read again and compared with their hash.", verified),
+	HOST("damaged_frames", "", "Of them, those that were not what they had been.", damaged),
+	HOST("mended_frames", "", "Of the damaged, those set right again.", mended),
 };
 
 static const struct row vm_gauges[] = {

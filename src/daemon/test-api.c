@@ -377,6 +377,8 @@ TEST("a wrong method is 405 and tells the right ones; a query is 400")
 	struct server server;
 
 	start(&server);
+	CHECK_EQ(get(&server, "/v1/audit/7/frames/0"), 200);
+	CHECK_EQ(get(&server, "/v1/audit/7/frames/x"), 404);
 	CHECK_EQ(ask(&server,
 		     "DELETE /v1/vms/web1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
 		 405);

@@ -115,6 +115,9 @@ void view_host(struct daemon *daemon, struct view_host *out)
 		.shares = ended->shares,
 		.zeroed = ended->zeroed,
 		.unshares = ended->unshares,
+		.verified = daemon->verify.verified,
+		.damaged = daemon->verify.damaged,
+		.mended = daemon->verify.mended,
 	};
 	(void)sys_self_cpu(&out->cpu_daemon_ns);
 	for (unsigned int i = 0; i < PS_CAUSE_END; i++)

@@ -108,6 +108,7 @@ struct view_host {
 	/* counts of pages, ever growing, ended VMs included */
 	uint64_t scanned, shares, zeroed, unshares;
 	uint64_t refused[PS_CAUSE_END];
+	uint64_t verified, damaged, mended; /* frames; see verify.h */
 };
 
 /* Who asks: from SO_PEERCRED of the connection. */
@@ -136,6 +137,58 @@ struct view_change {
 };
 
 void view_host(struct daemon *daemon, struct view_host *out);
+
+/* ---- what an audit compares with the kernel's word (view-audit.c) --------------------------- */
+
+struct view_store {
+	uint64_t generation;
+	char domain[VIEW_FINGERPRINT];
+	bool closed; /* a VM was made to leave it: nothing new is written there */
+	uint64_t device, inode;
+	uint64_t window; /* frames that it could have */
+	uint64_t live, references,
+		other; /* frames: in use, their references, on the way in or out */
+};
+
+#define VIEW_STAKES_MAX 16u
+struct view_stake { /* of a VM in a store, of this session or an earlier one */
+	uint64_t generation;
+	uint64_t mapped, pending; /* pages */
+};
+
+struct view_account {
+	char name[PS_NAME_MAX];
+	pid_t pid;
+	uid_t uid;
+	uint64_t group;			    /* of users who may meet */
+	bool has_salt, salt_empty, unknown; /* unknown: maps frames of an earlier daemon's stores */
+	char salt[VIEW_FINGERPRINT];	    /* "-": it has none, or may not use it */
+	uint64_t unshared;		    /* pages, ever */
+	unsigned int nstakes;
+	struct view_stake stake[VIEW_STAKES_MAX];
+};
+
+/* A frame that is not what it was made with (verify.h). */
+struct view_damage {
+	char domain[VIEW_FINGERPRINT];
+	uint64_t generation, frame;
+	bool mended;  /* it was one bit, and is as it was again */
+	bool present; /* its store is still there */
+	uint64_t pages;
+	char vms[VIEW_REASON]; /* the names of some that map it */
+};
+
+/* Each calls each() until it returns non-zero, which is returned. */
+int view_stores(struct daemon *daemon, int (*each)(const struct view_store *store, void *arg),
+		void *arg);
+int view_accounts(struct daemon *daemon, int (*each)(const struct view_account *account, void *arg),
+		  void *arg);
+int view_damages(struct daemon *daemon, int (*each)(const struct view_damage *damage, void *arg),
+		 void *arg);
+/* Which of the VIEW_LIVE frames from first on are live: a bit each, lowest first. 0 or -ENOENT. */
+#define VIEW_LIVE 65536u
+int view_live(struct daemon *daemon, uint64_t generation, uint64_t first,
+	      uint8_t bits[VIEW_LIVE / 8]);
 
 /* Calls each() for all VMs, in a stable order (names), until it returns non-zero, which is
  * returned. *vm is valid for that call only. */

@@ -100,6 +100,14 @@ static const struct setting settings[SETTING_END] = {
 			INT_ROW(5, 90, 25),
 			.own = true,
 		},
+	[SETTING_SHARE_VERIFY_RATE] =
+		{
+			.name = "Mem.ShareVerifyRate",
+			.unit = "pages/s",
+			.text = "shared pages read again each second, to find memory that has changed by itself; 0: none",
+			INT_ROW(0, 1048576, 1024),
+			.own = true,
+		},
 	[SETTING_PSHARE_ENABLE] =
 		{
 			.name = "sched.mem.pshare.enable",

@@ -24,6 +24,7 @@ enum setting_id {
 	SETTING_SHARE_QUARANTINE_MS,	/* Mem.ShareQuarantineMs, ms; pshare's own */
 	SETTING_SHARE_ZERO_ONLY,	/* Mem.ShareZeroOnly; pshare's own */
 	SETTING_SHARE_MAP_RESERVE,	/* Mem.ShareMapReserve, percent; pshare's own */
+	SETTING_SHARE_VERIFY_RATE,	/* Mem.ShareVerifyRate, pages/s; pshare's own */
 	SETTING_HOST_END,
 	/* VM */
 	SETTING_PSHARE_ENABLE = SETTING_HOST_END, /* sched.mem.pshare.enable */

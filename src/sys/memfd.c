@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
@@ -82,6 +83,18 @@ int sys_file_size(int fd, uint64_t *size, uint64_t *allocated, bool *is_file)
 		*allocated = (uint64_t)st.st_blocks * 512;
 	if (is_file)
 		*is_file = S_ISREG(st.st_mode);
+	return 0;
+}
+
+int sys_file_identity(int fd, uint64_t *device, uint64_t *inode)
+{
+	struct stat st;
+
+	SYS_INJECT();
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*device = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
+	*inode = st.st_ino;
 	return 0;
 }
 

@@ -30,6 +30,10 @@ int sys_fchmod(int fd, unsigned int mode);
  * Outputs may be NULL. */
 int sys_file_size(int fd, uint64_t *size, uint64_t *allocated, bool *is_file);
 
+/* What tells the file behind fd from any other, as /proc/PID/maps has it (major number of the
+ * device in the upper, minor in the lower 32 bits). */
+int sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
+
 /* Whole or nothing: -EIO for a short transfer, which a memfd never makes. EINTR is retried. */
 int sys_pread_full(int fd, void *buf, size_t len, uint64_t offset);
 int sys_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset);
