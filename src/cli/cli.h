@@ -24,6 +24,7 @@ enum {
 	CLI_OK = 0,
 	CLI_FAILED = 1, /* it could not be done; doctor: something is missing */
 	CLI_USAGE = 2,	/* the command line is wrong */
+	CLI_UNSURE = 3, /* audit: no violation, but not all could be looked at */
 	CLI_CANNOT_RUN = 126,
 	CLI_NOT_FOUND = 127,
 };
@@ -164,6 +165,7 @@ int cmd_status(struct args *args);
 int cmd_get(struct args *args);
 int cmd_set(struct args *args);
 int cmd_doctor(struct args *args);
+int cmd_audit(struct args *args);
 int cmd_libvirt(struct args *args);
 int cmd_help(struct args *args);
 

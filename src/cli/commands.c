@@ -80,6 +80,19 @@ const struct command commands[] = {
 		.run = cmd_doctor,
 	},
 	{
+		.name = "audit",
+		.usage = "[--json] [--runtime-dir DIR]",
+		.summary = "from page frames: does memory cross between VMs that may not share?",
+		.details =
+			"Reads the page tables of every VM of the host, managed or not, and believes\n"
+			"no books: frames in common, KSM, descriptors to stores, salts that others may\n"
+			"read, files that serve several VMs as memory, the daemon's books against the\n"
+			"frames. As root. Exits with 1 on a violation, with 3 if there is none but not\n"
+			"all could be looked at.\n",
+		.options = {OPT_JSON, OPT_RUNTIME_DIR},
+		.run = cmd_audit,
+	},
+	{
 		.name = "libvirt",
 		.usage =
 			"{enable | disable} DOMAIN [--salt-file F | --salt-env VAR | --clear-salt]\n"

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * audit: 'pshare audit' finds each kind of violation that there is, planted one at a time, names
+ * the process that it is in, and finds none where there is none.
+ *
+ * Other tests run at the same time, with VMs of their own, good and bad: so what counts here is
+ * what is found of this test's processes, with the daemon of this test.
+ */
+#include "harness/harness.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/fakevmm.h"
+#include "lib/peer.h"
+
+#define PSHARE test_built("src/cli/pshare")
+#define PAGES 512u
+#define SHARE_SECONDS 20
+#define OUT_BYTES (4u << 20)
+
+static struct t_daemon d;
+static char out[OUT_BYTES];
+
+static void start(void)
+{
+	t_daemon_fresh(&d);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareQuarantineMs", "100"), 200);
+}
+
+static void vm_up(struct fakevmm *v, const char *name, const char *salt, uid_t uid)
+{
+	struct t_vm_opts opts = {.name = name, .salt = salt, .uid = uid};
+
+	fv_start(v, &d, opts);
+	fv_map(v, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_pool(v, 0, 0, PAGES, 0);
+	fv_pool(v, 0, 0, PAGES / 2, PAGES / 2); /* each page has a twin in the VM itself */
+}
+
+static void wait_shared(struct fakevmm *v)
+{
+	REQUIRE(fv_wait_shared(v, 0, PAGES * 9 / 10, SHARE_SECONDS));
+}
+
+/* ---- audits --------------------------------------------------------------------------------- */
+
+static json_t *audit(void)
+{
+	json_t *whole;
+	char *begin;
+
+	(void)TEST_RUN(out, sizeof(out), PSHARE, "audit", "--json", "--runtime-dir", d.dir);
+	begin = strchr(out, '{');
+	whole = begin ? json_loads(begin, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	if (!whole)
+		FAIL("no JSON: %.300s", out);
+	return whole;
+}
+
+static bool names(const json_t *finding, pid_t pid)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(finding, "pids"), i, one)
+	{
+		if (json_integer_value(one) == pid)
+			return true;
+	}
+	return false;
+}
+
+static bool is(const json_t *finding, const char *key, const char *value)
+{
+	return !strcmp(json_string_value(json_object_get(finding, key)), value);
+}
+
+/* The violation (or what state says) of that check that names the process; pid 0: any. NULL: none.
+ * With part, one with that text. */
+static const char *found(json_t *whole, const char *check, const char *state, pid_t pid,
+			 const char *part)
+{
+	json_t *finding;
+	size_t i;
+
+	json_array_foreach(json_object_get(whole, "findings"), i, finding)
+	{
+		const char *text = json_string_value(json_object_get(finding, "found"));
+
+		if ((!check || is(finding, "check", check)) && is(finding, "state", state) &&
+		    (!pid || names(finding, pid)) && (!part || strstr(text, part)))
+			return text;
+	}
+	return NULL;
+}
+
+static void must_find(const char *check, pid_t pid, const char *part)
+{
+	json_t *whole = audit();
+	const char *text = found(whole, check, "violation", pid, part);
+
+	if (!text) {
+		printf("%s", out);
+		FAIL("no violation of \"%s\" with \"%s\" that names %d", check, part, pid);
+	}
+	t_note("%s", text);
+	json_decref(whole);
+}
+
+static void must_be_clean(const pid_t *pids, size_t n)
+{
+	json_t *whole = audit();
+
+	for (size_t i = 0; i < n; i++) {
+		const char *text = found(whole, NULL, "violation", pids[i], NULL);
+
+		if (text)
+			FAIL("violation: %s", text);
+	}
+	json_decref(whole);
+}
+
+/* ---- plants --------------------------------------------------------------------------------- */
+
+struct plant {
+	pid_t pid;
+	int input;
+};
+
+/* name: what its program is called; NULL: plant. */
+static struct plant plant(const char *name, const char *what, const char *word)
+{
+	char program[256], ready[6];
+	struct plant p = {0};
+	int in[2], back[2];
+
+	snprintf(program, sizeof(program), "%s", test_built("tests/system/plant"));
+	if (name) {
+		char copy[256];
+
+		snprintf(copy, sizeof(copy), "%s/%s", test_dir(), name);
+		REQUIRE_EQ(TEST_RUN(ready, sizeof(ready), "cp", program, copy), 0);
+		snprintf(program, sizeof(program), "%s", copy);
+	}
+	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
+	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
+	p.pid = t_sys(fork());
+	if (p.pid == 0) {
+		dup2(in[0], 0);
+		dup2(back[1], 1);
+		execl(program, program, what, word, NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(back[1]);
+	REQUIRE_EQ(read(back[0], ready, 6), 6);
+	close(back[0]);
+	p.input = in[1];
+	return p;
+}
+
+static void uproot(struct plant *p)
+{
+	int status;
+
+	close(p->input);
+	REQUIRE_SYS(waitpid(p->pid, &status, 0));
+	CHECK_EQ(status, 0);
+}
+
+/* The path of the daemon's own descriptor of the n-th store. */
+static void store_path(char path[64], unsigned int n)
+{
+	char link[256];
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t len;
+
+		snprintf(path, 64, "/proc/%d/fd/%d", d.pid, fd);
+		len = readlink(path, link, sizeof(link) - 1);
+		link[len > 0 ? len : 0] = '\0';
+		if (strstr(link, "pshare-store") && !n--)
+			return;
+	}
+	FAIL("the daemon has no such store");
+}
+
+/* ---- a host where all is well --------------------------------------------------------------- */
+
+TEST_SECONDS("where VMs of two salts and two users share as they may, nothing is found", 90)
+{
+	struct fakevmm v[4];
+	json_t *whole;
+	pid_t pids[4];
+
+	start();
+	vm_up(&v[0], "red1", "red", 0);
+	vm_up(&v[1], "red2", "red", 0);
+	vm_up(&v[2], "blue", "blue", 0);
+	vm_up(&v[3], "other", "red", 1001);
+	for (int i = 0; i < 4; i++) {
+		wait_shared(&v[i]);
+		pids[i] = v[i].pid;
+	}
+	must_be_clean(pids, 4);
+	whole = audit();
+	CHECK_GE(json_integer_value(json_object_get(whole, "common_frames")), PAGES / 2 - 1);
+	CHECK(found(whole, "books", "ok", 0, NULL) != NULL);
+	CHECK(found(whole, "stores", "ok", 0, NULL) != NULL ||
+	      found(whole, "stores", "violation", 0, NULL) != NULL);
+	json_decref(whole);
+	/* written on, brought back, shared anew: still nothing */
+	fv_do(&v[0], FV_PATCH, 0, 0, PAGES / 2, 1, 0);
+	must_be_clean(pids, 4);
+	for (int i = 0; i < 4; i++)
+		fv_end(&v[i]);
+	t_daemon_free(&d);
+}
+
+TEST("who is not root is told in one line, with status 3")
+{
+	char path[512];
+
+	t_need_root();
+	snprintf(path, sizeof(path), "%s/pshare", test_dir());
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "cp", PSHARE, path), 0);
+	REQUIRE_SYS(chmod(test_dir(), 0755));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "setpriv", "--reuid", "1001", "--clear-groups", path,
+			  "audit"),
+		 3);
+	CHECK_IN("as root", out);
+}
+
+/* ---- what is planted ------------------------------------------------------------------------ */
+
+TEST_SECONDS("a process that maps a store that is not its own is found by frames and by stores", 60)
+{
+	struct fakevmm a, b;
+	char path[64];
+	struct plant p;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	vm_up(&b, "b", "red", 0);
+	wait_shared(&a);
+	wait_shared(&b);
+	store_path(path, 0);
+	p = plant(NULL, "map", path);
+	must_find("frames", p.pid, "frames in common");
+	must_find("stores", p.pid, "is no VM of its domain");
+	uproot(&p);
+	p = plant(NULL, "store", path);
+	must_find("stores", p.pid, "is no VM of its domain");
+	uproot(&p);
+	p = plant(NULL, "write", path);
+	must_find("stores", p.pid, "can write");
+	uproot(&p);
+	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
+	fv_end(&a);
+	fv_end(&b);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("a VM that holds the store of another domain is found", 60)
+{
+	struct fakevmm a;
+	char path[64];
+	struct peer p;
+	int fd;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	wait_shared(&a);
+	store_path(path, 0);
+	peer_join(&p, &d, "thief", "blue"); /* this process is that VM */
+	must_be_clean((pid_t[]){getpid()}, 1);
+	fd = t_sys(open(path, O_RDONLY | O_CLOEXEC));
+	must_find("stores", getpid(), "no stake");
+	close(fd);
+	peer_close(&p);
+	fv_end(&a);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("pages of a store without a reference, and frames that are free, are found mapped", 60)
+{
+	struct fakevmm a;
+	volatile uint8_t *view;
+	struct peer p;
+	uint64_t size;
+	struct stat st;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	wait_shared(&a);
+	peer_join(&p, &d, "cheat", "red");
+	REQUIRE_SYS(fstat(p.store_fd, &st));
+	size = (uint64_t)st.st_size;
+	view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, p.store_fd, 0);
+	REQUIRE(view != MAP_FAILED);
+	/* the last block of the window: nobody has a frame there */
+	(void)view[size - T_PAGE];
+	must_find("books", getpid(), "holds for free");
+	munmap((void *)(uintptr_t)view, size);
+	view = mmap(NULL, T_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, p.store_fd,
+		    (off_t)lseek(p.store_fd, 0, SEEK_DATA));
+	REQUIRE(view != MAP_FAILED);
+	(void)*view;
+	must_find("books", getpid(), "has references for 0");
+	munmap((void *)(uintptr_t)view, T_PAGE);
+	must_be_clean((pid_t[]){getpid(), a.pid}, 2);
+	peer_close(&p);
+	fv_end(&a);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("a store that has lost the memory of frames in use is found", 60)
+{
+	struct fakevmm a;
+	char path[64];
+	int fd;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	wait_shared(&a);
+	store_path(path, 0);
+	fd = t_sys(open(path, O_RDWR | O_CLOEXEC));
+	REQUIRE_SYS(kill(a.pid, SIGSTOP)); /* who reads a hole fills it */
+	REQUIRE_SYS(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)lseek(fd, 0, SEEK_DATA), 64 * T_PAGE));
+	must_find("books", d.pid, "memory for");
+	close(fd);
+	fv_kill(&a);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("one file as the memory of two VMs is found, and two copies are not", 60)
+{
+	char path[256], copy[256];
+	struct plant a, b;
+	int fd;
+
+	start();
+	snprintf(path, sizeof(path), "%s/snapshot", test_dir());
+	snprintf(copy, sizeof(copy), "%s/copy", test_dir());
+	fd = t_sys(open(path, O_RDWR | O_CREAT, 0600));
+	REQUIRE_SYS(ftruncate(fd, 4 << 20));
+	REQUIRE_EQ(pwrite(fd, "snapshot", 8, 0), 8);
+	close(fd);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "cp", path, copy), 0);
+	a = plant("qemu-system-one", "file", path);
+	b = plant("qemu-system-two", "file", copy);
+	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
+	uproot(&b);
+	b = plant("qemu-system-two", "file", path);
+	must_find("files", a.pid, "snapshot");
+	must_find("files", b.pid, "one page cache");
+	uproot(&b);
+	b = plant("qemu-system-two", "shared", path);
+	must_find("files", b.pid, "one page cache");
+	uproot(&b);
+	uproot(&a);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("salts that others can read, and a salt on a command line, are found", 60)
+{
+	char path[256], word[300];
+	const char *env[] = {word, NULL};
+	struct t_vm_opts opts = {.name = "a", .env = env};
+	struct fakevmm a;
+	struct plant p;
+	json_t *whole;
+	int fd;
+
+	start();
+	snprintf(path, sizeof(path), "%s/audit.salt", test_dir());
+	snprintf(word, sizeof(word), "PSHARE_SALT_FILE=%s", path);
+	fd = t_sys(open(path, O_RDWR | O_CREAT, 0600));
+	REQUIRE_EQ(write(fd, "salt-of-the-audit-test\n", 23), 23);
+	fv_start(&a, &d, opts);
+	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	REQUIRE_WITHIN(SHARE_SECONDS * 1000, t_api_number(&d, "/v1/vms/a", "pid") == a.pid);
+	whole = audit();
+	CHECK(!found(whole, "salts", "violation", 0, path));
+	json_decref(whole);
+	p = plant(NULL, "word", "--salt=salt-of-the-audit-test");
+	must_find("salts", p.pid, "command line");
+	uproot(&p);
+	REQUIRE_SYS(fchmod(fd, 0644));
+	must_find("salts", 0, path);
+	close(fd);
+	fv_end(&a);
+	t_daemon_free(&d);
+}
+
+static void ksm_set(const char *name, const char *value)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/ksm/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		SKIP("%s cannot be written here", path);
+	close(fd);
+}
+
+static json_int_t ksm_of(json_t *whole, pid_t pid)
+{
+	json_t *vm;
+	size_t i;
+
+	json_array_foreach(json_object_get(whole, "vms"), i, vm)
+	{
+		if (json_integer_value(json_object_get(vm, "pid")) == pid)
+			return json_integer_value(json_object_get(vm, "ksm"));
+	}
+	return -1;
+}
+
+static bool merged(pid_t pid)
+{
+	json_t *whole = audit();
+	json_int_t pages = ksm_of(whole, pid);
+
+	json_decref(whole);
+	return pages > 64;
+}
+
+TEST_WITH("KSM is found while it runs, what it has merged too, and when it has stopped with it",
+	  .seconds = 120, .needs = "quiet")
+{
+	struct plant a, b;
+	json_t *whole;
+	char was[16];
+
+	if (t_slurp("/sys/kernel/mm/ksm/run", was, sizeof(was)) <= 0 || was[0] != '0')
+		SKIP("KSM is not there, or in use");
+	start();
+	a = plant("qemu-system-one", "merge", "equal");
+	b = plant("qemu-system-two", "merge", "equal");
+	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
+	ksm_set("run", "1");
+	REQUIRE_WITHIN(60000, merged(a.pid) && merged(b.pid));
+	whole = audit();
+	CHECK(found(whole, "ksm", "violation", a.pid, "is running") != NULL);
+	CHECK(found(whole, "frames", "violation", a.pid, "merged by KSM") != NULL);
+	CHECK(found(whole, "frames", "violation", b.pid, "merged by KSM") != NULL);
+	json_decref(whole);
+	ksm_set("run", "0");
+	must_find("ksm", b.pid, "has been stopped");
+	ksm_set("run", "2");
+	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
+	ksm_set("run", "0");
+	uproot(&a);
+	uproot(&b);
+	t_daemon_free(&d);
+}
+
+/* ---- memory that changes by itself ---------------------------------------------------------- */
+
+/* Flips bits of the first frame of the first store, as worn memory does. */
+static uint64_t flip(unsigned int bits)
+{
+	char path[64];
+	uint8_t bytes[2];
+	uint64_t at;
+	int fd;
+
+	store_path(path, 0);
+	fd = t_sys(open(path, O_RDWR | O_CLOEXEC));
+	at = (uint64_t)lseek(fd, 0, SEEK_DATA) + 1234;
+	REQUIRE_EQ(pread(fd, bytes, 2, (off_t)at), 2);
+	bytes[0] ^= 4;
+	bytes[1] ^= bits > 1 ? 0x40 : 0;
+	REQUIRE_EQ(pwrite(fd, bytes, 2, (off_t)at), 2);
+	close(fd);
+	return at / T_PAGE;
+}
+
+static double frames_figure(const char *name)
+{
+	char way[64];
+
+	snprintf(way, sizeof(way), "frames/%s", name);
+	return t_api_number(&d, "/v1/status", way);
+}
+
+static bool log_has(const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/log", d.dir);
+	return t_slurp(path, out, sizeof(out)) > 0 && strstr(out, text);
+}
+
+TEST_SECONDS("a bit that flips in a frame is found, told and set right, and the frame retired", 90)
+{
+	struct fakevmm a, b, c;
+	json_t *whole;
+
+	start();
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareVerifyRate", "0"), 200);
+	vm_up(&a, "a", "red", 0);
+	vm_up(&b, "b", "red", 0);
+	wait_shared(&a);
+	wait_shared(&b);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareVerifyRate", "100000"), 200);
+	REQUIRE_WITHIN(20000, frames_figure("verified") > PAGES);
+	CHECK_EQ(frames_figure("damaged"), 0);
+	(void)flip(1);
+	REQUIRE_WITHIN(20000, frames_figure("damaged") == 1);
+	CHECK_EQ(frames_figure("mended"), 1);
+	fv_check(&a, 0);
+	fv_check(&b, 0);
+	REQUIRE_WITHIN(10000, log_has("is set right again"));
+	CHECK(log_has("a has that frame") && log_has("b has that frame"));
+	whole = audit();
+	CHECK(found(whole, "damage", "note", 0, "was set right") != NULL);
+	json_decref(whole);
+	/* who comes now gets a frame of its own for that content, and all of it is right */
+	vm_up(&c, "c", "red", 0);
+	wait_shared(&c);
+	fv_check(&c, 0);
+	CHECK_EQ(frames_figure("damaged"), 1);
+	must_be_clean((pid_t[]){a.pid, b.pid, c.pid}, 3);
+	fv_end(&a);
+	fv_end(&b);
+	fv_end(&c);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("what cannot be set right is told loudly, reaches nobody else, and the audit says it",
+	     90)
+{
+	struct fakevmm a, b, c;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	vm_up(&b, "b", "red", 0);
+	wait_shared(&a);
+	wait_shared(&b);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareVerifyRate", "100000"), 200);
+	(void)flip(2);
+	REQUIRE_WITHIN(20000, frames_figure("damaged") == 1);
+	CHECK_EQ(frames_figure("mended"), 0);
+	REQUIRE_WITHIN(10000, log_has("ITS MEMORY IS DAMAGED"));
+	must_find("damage", 0, "is damaged in a, b");
+	vm_up(&c, "c", "red", 0);
+	wait_shared(&c);
+	fv_check(&c, 0);
+	fv_kill(&a);
+	fv_kill(&b);
+	fv_check(&c, 0);
+	fv_end(&c);
+	t_daemon_free(&d);
+}
