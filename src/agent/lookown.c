@@ -64,7 +64,7 @@ static void hash_page(struct visit *v, uint32_t page)
 	bool large = v->b->large && (v->a->link.config.flags & PS_CONFIG_LARGE);
 	bool zero;
 
-	if (!visit_may_hash(v)) {
+	if (!visit_may_hash(v, page, &v->a->walk.next_own)) {
 		v->restless = true; /* come back for it */
 		return;
 	}

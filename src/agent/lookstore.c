@@ -23,7 +23,7 @@
 /* A frame of an earlier store: immutable, so stable. */
 static void look_old(struct visit *v, uint32_t page)
 {
-	if (!visit_may_hash(v))
+	if (!visit_may_hash(v, page, &v->a->walk.next_store))
 		return;
 	v->a->stats.scanned++;
 	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page,
@@ -60,7 +60,7 @@ static void look_broken(struct visit *v, uint32_t page)
 			reshare_page(v->a, v->r, page, RESHARE_OWN);
 		return;
 	}
-	if (!visit_may_hash(v))
+	if (!visit_may_hash(v, page, &v->a->walk.next_store))
 		return;
 	v->a->stats.scanned++;
 	hash = page_hash(content, v->s->seed);

@@ -17,11 +17,14 @@ bool visit_is_due(const struct visit *v, uint8_t state)
 	return visit_turn(v) % (1u << v2) == 0;
 }
 
-bool visit_may_hash(struct visit *v)
+bool visit_may_hash(struct visit *v, uint32_t page, uint32_t *next)
 {
-	if (!v->starved && link_up_room(&v->a->link) > 0 &&
-	    rate_take(&v->a->walk.bucket, sys_now(), 1) == 1)
+	if (v->starved || page < *next)
+		return false;
+	if (link_up_room(&v->a->link) > 0 && rate_take(&v->a->walk.bucket, sys_now(), 1) == 1) {
+		*next = page + 1;
 		return true;
+	}
 	v->starved = true;
 	return false;
 }

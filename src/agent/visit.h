@@ -30,7 +30,9 @@ struct visit {
 uint64_t visit_turn(const struct visit *v);
 /* Is a page in that state, written again and again or not, to be looked at in this look? */
 bool visit_is_due(const struct visit *v, uint8_t state);
-/* A token for one page, and room for its hint. False: the look is starved. */
-bool visit_may_hash(struct visit *v);
+/* A token for one page, and room for its hint. *next: the first page of this block that this look
+ * has not hashed yet, of the guest's own or of those in a store's mapping; kept by the walk. False:
+ * the look is starved, or had the page before it starved. */
+bool visit_may_hash(struct visit *v, uint32_t page, uint32_t *next);
 
 #endif

@@ -28,7 +28,8 @@
  * takes tokens from a bucket filled at the rate that the daemon derives from Mem.ShareScanTime,
  * Mem.ShareScanGHz and Mem.ShareRateMax; while the first pass is under way (policy/firstpass.h) by
  * Mem.ShareRateFirst, looks being at most WALK_LOOK_FIRST_NS apart. Out of tokens, or the ring
- * full, the look stops where it is and goes on there.
+ * full, the look stops where it is and goes on there: with the first page that it has not hashed
+ * yet, or a block with more to hash than there are tokens would never end.
  *
  * A page that is written again and again is armed in every 2nd, 4th, 8th look only (PAGE_VOLATILE):
  * arming it costs the guest a fault each time and never gave anything. In a block of which nearly
@@ -141,12 +142,18 @@ static bool visit(struct agent *a, struct region *r, uint32_t block)
 	return !v.starved;
 }
 
+static void walk_to(struct walk *w, uint32_t block)
+{
+	w->block = block;
+	w->next_own = w->next_store = 0;
+}
+
 /* The next block to visit; NULL: the look is over. Under act. */
 static struct region *position(struct agent *a)
 {
 	struct walk *w = &a->walk;
 
-	for (; w->region < PS_REGIONS_MAX; w->region++, w->block = 0) {
+	for (; w->region < PS_REGIONS_MAX; w->region++, walk_to(w, 0)) {
 		struct region *r = &a->region[w->region];
 
 		if (r->life == REGION_MANAGED && r->announced && w->block < r->blocks &&
@@ -165,7 +172,7 @@ static bool next_block(struct agent *a)
 	pthread_mutex_lock(&a->act);
 	r = position(a);
 	if (r && visit(a, r, a->walk.block)) {
-		a->walk.block++;
+		walk_to(&a->walk, a->walk.block + 1);
 		more = true;
 	} else if (r) {
 		a->walk.starved = true;
@@ -232,7 +239,8 @@ uint64_t walk_step(struct agent *a, uint64_t now)
 		w->under_way = true;
 		w->started = now;
 		w->look++;
-		w->region = w->block = 0;
+		w->region = 0;
+		walk_to(w, 0);
 		w->armed = w->present = 0;
 		judge_crowd(a);
 	}

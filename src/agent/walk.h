@@ -43,6 +43,8 @@ struct walk {
 	struct first_pass first;
 	uint32_t region; /* where the look is: slot and block in it */
 	uint32_t block;
+	uint32_t next_own;   /* in that block: pages before it were hashed in this look, ... */
+	uint32_t next_store; /* ... and those in stores' mappings before this one */
 	bool under_way;
 	bool crowded;	/* mappings are so few that a lone page is refused */
 	bool starved;	/* the look under way stopped for want of tokens, or of room in the ring */
