@@ -89,7 +89,7 @@ struct agent {
 	} budget;
 	pthread_t worker, settler, gatekeeper;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
-	struct link_order sorted[LINK_ORDERS_MAX];
+	struct order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;
 	struct freeze freeze;
 	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */

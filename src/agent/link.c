@@ -122,7 +122,7 @@ static bool order_share(struct agent *a, const struct ps_entry *e)
 	if (e->arg >= s->frames)
 		return false;
 	a->link.order[a->link.orders++] =
-		(struct link_order){.page = e->page, .frame = (uint32_t)e->arg};
+		(struct order){.page = e->page, .frame = (uint32_t)e->arg};
 	return true;
 }
 

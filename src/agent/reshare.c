@@ -61,7 +61,7 @@ static bool add(struct agent *a, uint32_t vm_page, uint32_t frame)
 
 	if (s->n == RESHARE_MAX)
 		return false;
-	s->item[s->n++] = (struct reshare_item){.page = vm_page, .frame = frame};
+	s->item[s->n++] = (struct order){.page = vm_page, .frame = frame};
 	return true;
 }
 
@@ -78,7 +78,7 @@ bool reshare_page(struct agent *a, struct region *r, uint32_t page, uint32_t fra
 	return add(a, r->base + page, frame);
 }
 
-static void answer(struct agent *a, const struct reshare_item *it, enum ps_cause cause)
+static void answer(struct agent *a, const struct order *it, enum ps_cause cause)
 {
 	if (cause)
 		a->stats.refused[cause]++;
@@ -114,21 +114,8 @@ struct batch {
 	uint32_t now_ms;
 };
 
-static void sort_items(struct reshare_item *o, uint32_t n)
-{
-	for (uint32_t gap = n / 2; gap; gap /= 2)
-		for (uint32_t i = gap; i < n; i++) {
-			struct reshare_item x = o[i];
-			uint32_t k = i;
-
-			for (; k >= gap && o[k - gap].page > x.page; k -= gap)
-				o[k] = o[k - gap];
-			o[k] = x;
-		}
-}
-
 /* The region and page of an item that can be done; NULL: it is not (any more) what it was. */
-static struct region *still_there(struct agent *a, const struct reshare_item *it, uint32_t *page)
+static struct region *still_there(struct agent *a, const struct order *it, uint32_t *page)
 {
 	struct region *r = region_of(a, it->page, page);
 
@@ -143,7 +130,7 @@ static struct region *still_there(struct agent *a, const struct reshare_item *it
 /* How many of the n items are of pages that follow it[0]'s, which is page of r, within its block.
  */
 static uint32_t neighbours(struct agent *a, const struct region *r, uint32_t page,
-			   const struct reshare_item *it, uint32_t n)
+			   const struct order *it, uint32_t n)
 {
 	uint32_t k = 1, next;
 
@@ -154,7 +141,7 @@ static uint32_t neighbours(struct agent *a, const struct region *r, uint32_t pag
 }
 
 /* Step 1, for as many of the n items as can be closed at once. Returns how many were looked at. */
-static uint32_t close_items(struct batch *b, const struct reshare_item *it, uint32_t n)
+static uint32_t close_items(struct batch *b, const struct order *it, uint32_t n)
 {
 	uint32_t i, k, page, runs = 0;
 
@@ -189,7 +176,7 @@ static struct closed *closed_page(struct batch *b, const struct region *r, uint3
 	return low < b->closed && b->c[low].r == r && b->c[low].page == page ? &b->c[low] : NULL;
 }
 
-static void ask_for_items(struct batch *b, const struct reshare_item *it, uint32_t n)
+static void ask_for_items(struct batch *b, const struct order *it, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t page = 0;
@@ -202,7 +189,7 @@ static void ask_for_items(struct batch *b, const struct reshare_item *it, uint32
 }
 
 /* What stands against an item's page; NONE: it is closed, unpinned, and what it should be. */
-static enum ps_cause obstacle(struct batch *b, const struct reshare_item *it, struct closed **c)
+static enum ps_cause obstacle(struct batch *b, const struct order *it, struct closed **c)
 {
 	uint32_t page = 0;
 	struct region *r = region_of(b->a, it->page, &page);
@@ -328,7 +315,7 @@ static enum ps_cause cause_of(int err)
 }
 
 /* Can item k be done in one call with the first? */
-static bool follows(const struct reshare_item *it, uint32_t k)
+static bool follows(const struct order *it, uint32_t k)
 {
 	if (it->frame == RESHARE_ZERO || it[k].page != it->page + k ||
 	    it[k].page % PS_BLOCK_PAGES == 0)
@@ -337,7 +324,7 @@ static bool follows(const struct reshare_item *it, uint32_t k)
 }
 
 /* Step 3 from item it on; returns how many items it was. */
-static uint32_t do_run(struct batch *b, const struct reshare_item *it, uint32_t n)
+static uint32_t do_run(struct batch *b, const struct order *it, uint32_t n)
 {
 	struct closed *c, *next;
 	enum ps_cause cause = obstacle(b, it, &c);
@@ -380,7 +367,7 @@ static void open_rest(struct batch *b)
 }
 
 /* Returns how many of the items were dealt with. */
-static uint32_t run_batch(struct agent *a, const struct reshare_item *it, uint32_t n)
+static uint32_t run_batch(struct agent *a, const struct order *it, uint32_t n)
 {
 	struct batch b = {
 		.a = a,
@@ -444,7 +431,7 @@ uint64_t reshare_run(struct agent *a, uint64_t now)
 	if (now < s->next)
 		return s->next - now;
 	memcpy(s->batch, s->item, n * sizeof(s->batch[0]));
-	sort_items(s->batch, n);
+	orders_sort(s->batch, n);
 	start = sys_now();
 	pthread_mutex_lock(&a->act);
 	done = run_batch(a, s->batch, n);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/order.h"
 #include "agent/region.h"
 
 #define RESHARE_MAX 16384u /* pages that wait */
@@ -17,16 +18,13 @@
 
 struct agent;
 
-struct reshare_item {
-	uint32_t page;	/* in the VM */
-	uint32_t frame; /* an order of the daemon's; or one of the two below */
-};
+/* In place of an order's frame: what the agent wants of itself. */
 #define RESHARE_ZERO PS_FRAME_NONE	 /* it is all zeros */
 #define RESHARE_OWN (PS_FRAME_NONE - 1u) /* its mapping is worth tidying */
 
 struct reshare {
-	struct reshare_item item[RESHARE_MAX];
-	struct reshare_item batch[RESHARE_FORK_BATCH];
+	struct order item[RESHARE_MAX];
+	struct order batch[RESHARE_FORK_BATCH];
 	uint32_t n;
 	uint64_t next; /* ns: no batch before */
 };

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/order.h"
 #include "wire/wire.h"
 
 #define LINK_ORDERS_MAX 2048u
@@ -18,11 +19,6 @@ enum link_state {
 	LINK_DOWN,    /* no daemon */
 	LINK_GREETED, /* HELLO sent */
 	LINK_UP,      /* WELCOME received: rings are there */
-};
-
-struct link_order {
-	uint32_t page; /* in the VM */
-	uint32_t frame;
 };
 
 struct link {
@@ -48,7 +44,7 @@ struct link {
 	int salt_fd; /* sealed memfd, -1: no salt */
 	bool rung;   /* entries were added since the bell was last looked at */
 
-	struct link_order order[LINK_ORDERS_MAX]; /* not carried out yet */
+	struct order order[LINK_ORDERS_MAX]; /* not carried out yet */
 	uint32_t orders;
 	uint32_t waiting; /* orders on broken pages that wait for a batch (reshare.h) */
 };

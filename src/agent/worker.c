@@ -115,21 +115,8 @@ static void serve_leave(struct agent *a)
 
 /* ---- orders ------------------------------------------------------------------------------- */
 
-static void sort_orders(struct link_order *o, uint32_t n)
-{
-	for (uint32_t gap = n / 2; gap; gap /= 2)
-		for (uint32_t i = gap; i < n; i++) {
-			struct link_order x = o[i];
-			uint32_t k = i;
-
-			for (; k >= gap && o[k - gap].page > x.page; k -= gap)
-				o[k] = o[k - gap];
-			o[k] = x;
-		}
-}
-
 /* Orders o[0..n-1], sorted, of one block. */
-static void carry_out(struct agent *a, const struct link_order *o, uint32_t n)
+static void carry_out(struct agent *a, const struct order *o, uint32_t n)
 {
 	struct run_order orders[PS_BLOCK_PAGES];
 	struct region *r;
@@ -160,7 +147,7 @@ static void serve_orders(struct agent *a)
 		return;
 	memcpy(a->sorted, l->order, n * sizeof(a->sorted[0]));
 	l->orders = 0;
-	sort_orders(a->sorted, n);
+	orders_sort(a->sorted, n);
 	while (i < n) {
 		uint32_t block = a->sorted[i].page / PS_BLOCK_PAGES, k = 1;
 
