@@ -20,6 +20,18 @@ static int pagemap_ioctl(int fd, struct pm_scan_arg *arg)
 	return r < 0 ? -errno : (int)r;
 }
 
+/* A scan whose ranges are wanted, and how far it came. */
+static int scan_ranges(int fd, struct pm_scan_arg *arg, uintptr_t *walked)
+{
+	int r;
+
+	SYS_INJECT();
+	r = pagemap_ioctl(fd, arg);
+	if (r >= 0)
+		*walked = (uintptr_t)arg->walk_end;
+	return r;
+}
+
 int pagemap_open(void)
 {
 	int fd;
@@ -41,13 +53,8 @@ int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *
 		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT,
 		.return_mask = PAGE_IS_WRITTEN | PAGE_IS_HUGE | PAGE_IS_PFNZERO | PAGE_IS_PRESENT,
 	};
-	int r;
 
-	SYS_INJECT();
-	r = pagemap_ioctl(fd, &arg);
-	if (r >= 0)
-		*walked = (uintptr_t)arg.walk_end;
-	return r;
+	return scan_ranges(fd, &arg, walked);
 }
 
 int pagemap_quiet(int fd, uintptr_t start, uintptr_t end)
@@ -131,13 +138,8 @@ int pagemap_copied(int fd, uintptr_t start, uintptr_t end, struct page_region *v
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_FILE,
 	};
-	int r;
 
-	SYS_INJECT();
-	r = pagemap_ioctl(fd, &arg);
-	if (r >= 0)
-		*walked = (uintptr_t)arg.walk_end;
-	return r;
+	return scan_ranges(fd, &arg, walked);
 }
 
 int pagemap_read(int fd, uintptr_t addr, uint64_t *entry, uint32_t n)
