@@ -21,9 +21,9 @@ static const char functions[] =
 	"ok() { printf '1..1\\nok 1 - %s\\n' \"$1\"; exit 0; }\n"
 	"not_ok() { printf '1..1\\nnot ok 1 - %s\\n# %s\\n' \"$1\" \"$2\"; exit 1; }\n"
 	"number() { while [ $# -gt 1 ]; do [ \"$1\" = --number ] && echo \"$2\"; shift; done; }\n"
-	"meet() { : >\"$d/here-$1\"; n=0\n"
-	"until [ -e \"$d/here-$2\" ]; do sleep 0.02; n=$((n + 1))\n"
-	"[ $n -lt 500 ] || not_ok \"$1\" \"nobody came\"; done; }\n"
+	"meet() { : >\"$d/here-$1\"; tries=0\n"
+	"until [ -e \"$d/here-$2\" ]; do sleep 0.02; tries=$((tries + 1))\n"
+	"[ $tries -lt 500 ] || not_ok \"$1\" \"nobody came\"; done; }\n"
 	"alone() { mkdir \"$d/$2\" 2>/dev/null || not_ok \"$1\" \"not alone\"; sleep 0.1\n"
 	"rmdir \"$d/$2\"; }\n";
 
