@@ -5,6 +5,7 @@ A test says what has to hold by within() and Wrong; what this machine lacks, by 
 turns them into the exit status: 0 if all is right, 1 if not, 77 and a reason where it cannot be
 seen here.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -66,6 +68,7 @@ class Scene:
         self.build, self.run = build, run
         self.pshare = build / "src/cli/pshare"
         self.started = []
+        self.names = []  # of what is managed
         self.accel = self.shell("guest_accel").strip()
 
     def shell(self, command):
@@ -86,6 +89,7 @@ class Scene:
     def start(self, name, words, shares=True):
         """Starts QEMU by this command line, with a monitor; managed, if it shares."""
         if shares:
+            self.names.append(name)
             words = [str(self.pshare), "run", "--name", name, "--salt-file",
                      str(self.run / "salt"), "--", *words]
         monitor = f"unix:{self.run}/{name}.qmp,server=on,wait=off"
@@ -119,6 +123,13 @@ class Scene:
 
     def shared(self, name):
         return self.show(name).get("SHRD", 0)
+
+    def tell(self):
+        """What was there when it went wrong: of each VM, and the last lines of each log."""
+        for name in self.names:
+            print(f"{name}: {json.dumps(self.show(name))}")
+        for log in sorted(self.run.glob("*.log")):
+            print(f"{log.name}: {log.read_bytes()[-500:].decode(errors='replace')}")
 
     def begin(self):
         """Starts the daemon."""
@@ -165,10 +176,25 @@ def prepare(mib):
     return build
 
 
+@contextlib.contextmanager
+def scene_in(build, prefix):
+    """A scene in a folder of its own, with its daemon. Whatever happens, nothing of it stays."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as run:
+        scene = Scene(build, pathlib.Path(run))
+        try:
+            scene.begin()
+            yield scene
+        except Wrong:
+            scene.tell()
+            raise
+        finally:
+            scene.end()
+
+
 def run_test(main):
     """Ends the process as main() ends."""
     try:
-        main()
+        sys.exit(main())
     except Cannot as why:
         print(why)
         sys.exit(CANNOT)
