@@ -22,6 +22,7 @@
 #define WATCH_MIN_S 0.1
 #define WATCH_MAX_S 86400.0
 #define PID_MAX 4194304
+#define LINES_MAX 1000 /* as many as the daemon answers at once */
 #define LINE_MAX_BYTES 1024
 
 struct option_row {
@@ -44,6 +45,11 @@ static const struct option_row rows[] = {
 	{OPT_WAIT_SETTLED, "wait-settled", "[SECONDS]",
 	 "wait until sharing has settled; 1 if it has not after SECONDS"},
 	{OPT_VM, "vm", "VM", "a setting of this VM, not of the host"},
+	{OPT_RESET, "reset", NULL, "what the files say, or else the default, in place of a value"},
+	{OPT_LINES, "lines", "N", "the last N records (default: 20)"},
+	{OPT_FOLLOW, "follow", NULL, "go on with what is to come, until Ctrl-C"},
+	{OPT_VERIFY, "verify", NULL,
+	 "read the files and check that no record is cut out or edited"},
 	{OPT_CONNECT, "connect", "URI",
 	 "-c too: qemu:///system (default for root) or qemu:///session"},
 	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
@@ -193,6 +199,20 @@ static int take_pid(struct args *args, const char *text)
 	return 0;
 }
 
+static int take_lines(struct args *args, const char *text)
+{
+	char *end;
+	long lines;
+
+	errno = 0;
+	lines = strtol(text, &end, 10);
+	if (errno || *end || !*text || lines < 1 || lines > LINES_MAX)
+		return say_usage(args->command, "--lines: '%s' is no number from 1 to %d", text,
+				 LINES_MAX);
+	args->lines = (int)lines;
+	return 0;
+}
+
 static int take_name(struct args *args, const char *option, const char *text, const char **out)
 {
 	char name[PS_NAME_MAX] = "";
@@ -237,6 +257,17 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_pid(args, text);
 	case OPT_CONNECT:
 		return take_text(args, "connect", text, &args->connect);
+	case OPT_LINES:
+		return take_lines(args, text);
+	case OPT_RESET:
+		args->reset = true;
+		return 0;
+	case OPT_FOLLOW:
+		args->follow = true;
+		return 0;
+	case OPT_VERIFY:
+		args->verify = true;
+		return 0;
 	case OPT_DRY_RUN:
 		args->dry_run = true;
 		return 0;

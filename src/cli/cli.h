@@ -45,6 +45,10 @@ enum option_id {
 	OPT_WAIT_SETTLED,
 	OPT_PID,
 	OPT_CONNECT,
+	OPT_RESET,
+	OPT_LINES,
+	OPT_FOLLOW,
+	OPT_VERIFY,
 	OPT_DRY_RUN, /* the last */
 };
 
@@ -68,6 +72,10 @@ struct args {
 	bool clear_salt;
 	bool bytes;
 	bool dry_run;
+	bool reset;
+	bool follow;
+	bool verify;
+	int lines; /* 0: not given */
 	bool help;
 	char **operands; /* NULL terminated */
 	int noperands;
@@ -164,6 +172,7 @@ int cmd_show(struct args *args);
 int cmd_status(struct args *args);
 int cmd_get(struct args *args);
 int cmd_set(struct args *args);
+int cmd_log(struct args *args);
 int cmd_doctor(struct args *args);
 int cmd_audit(struct args *args);
 int cmd_libvirt(struct args *args);

@@ -13,6 +13,7 @@
 #include "cli/format.h"
 #include "policy/settings.h"
 #include "sys/process.h"
+#include "sys/terminal.h"
 #include "wire/wire.h"
 
 DEFINE_CLEANUP(struct table *, table, table_free);
@@ -31,11 +32,16 @@ static void value_text(char text[CELL_MAX], const json_t *setting)
 		snprintf(text, CELL_MAX, "(none)");
 }
 
-static const struct column columns[] = {{"NAME", false}, {"VALUE", false}, {"MEANING", false}};
+static const struct column columns[] = {{"NAME", false},
+					{"VALUE", false},
+					{"MEANING", false},
+					{"FROM", false}};
 
 static int print_settings(const json_t *list)
 {
-	_cleanup_(cleanup_table) struct table *table = table_new(columns, 3);
+	/* only values of the host come from different places */
+	bool from = json_object_get(json_array_get(list, 0), "source") != NULL;
+	_cleanup_(cleanup_table) struct table *table = table_new(columns, from ? 4 : 3);
 	char text[CELL_MAX];
 	const json_t *setting;
 	size_t i;
@@ -48,6 +54,8 @@ static int print_settings(const json_t *list)
 		table_text(table, 0, "%s", ask_text(setting, "name"));
 		table_text(table, 1, "%s", text);
 		table_text(table, 2, "%s", ask_text(setting, "text"));
+		if (from)
+			table_text(table, 3, "%s", ask_text(setting, "source"));
 	}
 	if (table)
 		table_print(table, stdout);
@@ -89,7 +97,11 @@ static int get_one(struct client *client, const struct args *args, const char *n
 	if (args->json)
 		return print_json(setting);
 	value_text(text, setting);
-	puts(text);
+	/* a script that reads the value gets the value */
+	if (*ask_text(setting, "source") && term_is_terminal(1))
+		printf("%s  (%s)\n", text, ask_text(setting, "source"));
+	else
+		puts(text);
 	return CLI_OK;
 }
 
@@ -142,7 +154,10 @@ static int put(const struct args *args, const char *name, const json_t *body)
 	if (args->vm)
 		return client_put(client, &answer, body, what, "/v1/vms/%s/settings/%s", args->vm,
 				  name);
-	return client_put(client, &answer, body, what, "/v1/settings/%s", name, NULL);
+	r = client_put(client, &answer, body, what, "/v1/settings/%s", name, NULL);
+	if (r == 0 && *ask_text(answer, "note"))
+		say_error(CLI_OK, "%s is set, but %s", name, ask_text(answer, "note"));
+	return r;
 }
 
 /* The bytes of a salt as a body: as text where they are text, else as hex digits. */
@@ -205,11 +220,16 @@ static int set_value(const struct args *args, enum setting_id id)
 	if (args->salt_file || args->salt_env || args->clear_salt)
 		return say_usage(args->command, "--salt-file, --salt-env and --clear-salt are for "
 						"sched.mem.pshare.salt only");
-	if (!text)
+	if (args->reset && (text || args->vm))
+		return say_usage(args->command,
+				 "--reset is for a setting of the host, and takes no value");
+	if (args->reset)
+		body = json_pack("{s:n}", "value");
+	else if (!text)
 		return say_usage(args->command, "%s needs a value", name);
-	if (setting_parse(id, text, strlen(text), &value, line))
+	else if (setting_parse(id, text, strlen(text), &value, line))
 		return say_error(CLI_USAGE, "%s", line);
-	if (setting_get(id)->type == SETTING_BOOL)
+	else if (setting_get(id)->type == SETTING_BOOL)
 		body = json_pack("{s:b}", "value", value.num != 0);
 	else
 		body = json_pack("{s:I}", "value", (json_int_t)value.num);

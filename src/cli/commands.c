@@ -61,15 +61,30 @@ const struct command commands[] = {
 		.name = "set",
 		.usage = "[--vm VM] NAME VALUE [--runtime-dir DIR]\n"
 			 "       pshare set --vm VM sched.mem.pshare.salt "
-			 "{--salt-file F | --salt-env VAR | --clear-salt}",
+			 "{--salt-file F | --salt-env VAR | --clear-salt}\n"
+			 "       pshare set NAME --reset [--runtime-dir DIR]",
 		.summary = "change a setting; returns when it is in force",
 		.details =
-			"A salt is a secret and is never taken from the command line, which other\n"
-			"users can read.\n",
-		.options = {OPT_VM, OPT_SALT_FILE, OPT_SALT_ENV, OPT_CLEAR_SALT, OPT_RUNTIME_DIR},
+			"A setting of the host is kept over a restart of the daemon; 'pshare get' says\n"
+			"where. A salt is a secret and is never taken from the command line, which\n"
+			"other users can read.\n",
+		.options = {OPT_VM, OPT_SALT_FILE, OPT_SALT_ENV, OPT_CLEAR_SALT, OPT_RESET,
+			    OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = 2,
 		.run = cmd_set,
+	},
+	{
+		.name = "log",
+		.usage = "[--lines N] [--follow] [--json] [--runtime-dir DIR]\n"
+			 "       pshare log --verify [FOLDER] [--json] [--runtime-dir DIR]",
+		.summary = "who changed what, and when",
+		.details =
+			"Takes the role 'operate'. --verify reads the files themselves, in FOLDER or\n"
+			"where the daemon has them; it exits with 1 if a record is not what it was.\n",
+		.options = {OPT_LINES, OPT_FOLLOW, OPT_VERIFY, OPT_JSON, OPT_RUNTIME_DIR},
+		.max_operands = 1,
+		.run = cmd_log,
 	},
 	{
 		.name = "doctor",

@@ -12,13 +12,14 @@
 
 #include "daemon/view.h"
 
-#define API_BODY_MAX 16384u  /* a salt of PS_SALT_MAX bytes, each written as \u00XX, fits */
+#define API_BODY_MAX 16384u /* a salt of PS_SALT_MAX bytes, each written as \u00XX, fits */
+#define API_ASKED_MAX 160u
 #define API_DEPTH_MAX 4u     /* nesting of a body; ours need 1 */
 #define API_SEGMENTS_MAX 5u  /* of a path: v1 vms NAME settings NAME */
 #define API_SEGMENT_MAX 128u /* bytes of one of them, NUL included */
 #define API_CONNECTIONS_MAX 64u
-#define API_CONNECTIONS_UID 16u	      /* of one user who is neither root nor the daemon's own */
-#define API_CONNECTIONS_OTHERS 48u    /* of all such users; the rest is kept for root */
+#define API_CONNECTIONS_UID 16u	      /* of one user who does not administer */
+#define API_CONNECTIONS_OTHERS 48u    /* of all such users; the rest is kept for administrators */
 #define API_REQUEST_NS 30000000000ull /* to send a request and take its answer */
 
 struct api_conn {
@@ -39,7 +40,7 @@ struct api {
 	int listener;
 	int epoll;
 	int timer;
-	uid_t self; /* the daemon's own */
+	struct role_groups groups;
 	uint64_t last_request;
 	bool stopping;
 };
@@ -68,6 +69,11 @@ struct api_request {
 	char *answer; /* text of the answer, to be freed */
 	size_t answer_length;
 	const char *content_type;
+	/* of a change, for the audit log */
+	bool is_change;
+	char *before;		   /* JSON, to be freed; NULL: none */
+	char asked[API_ASKED_MAX]; /* JSON; "": none, or a secret */
+	char reason[VIEW_REASON];  /* of an error */
 };
 
 /* A route fills in the answer, or returns with request->progress = API_WAITING. */
@@ -77,6 +83,9 @@ struct api_route {
 	const char *pattern; /* segments; "*" takes any one */
 	api_handler get;
 	api_handler put;
+	enum role read;	  /* that a GET needs; unsaid: look */
+	enum role change; /* that a PUT needs; unsaid: administer */
+	bool owner;	  /* of the VM: he may PUT as well; the handler asks who asks */
 };
 
 /* api-request.c */
@@ -93,6 +102,17 @@ void api_answer_error(struct api_request *request, unsigned int status, const ch
 void api_answer_text(struct api_request *request, char *text, size_t length, const char *type);
 /* The end of a change, now or later: the answer from an errno, or the state of what was set. */
 void api_finish_change(struct api_request *request, int error, const char *reason);
+
+/* May the client do what needs that role? Else the answer says so. doing: "change settings of the
+ * host". */
+bool api_may(struct api_request *request, enum role needed, const char *doing);
+/* The value of what a route is about, as JSON text to be freed; NULL: it has none. */
+char *api_value(const struct api_request *request);
+
+/* api-log.c */
+void api_get_log(struct api_request *request);
+/* A change is over: it, or that it was refused or failed, goes into the audit log, once. */
+void api_record(struct api_request *request);
 
 /* api-route.c: pure */
 int api_path_parse(struct api_path *path, const char *url);

@@ -2,9 +2,9 @@
 /*
  * What each path does at a PUT, and who may.
  *
- * A setting of the host is for root and the daemon's own user; one of a VM also for the VM's
- * owner. Which salts an owner may name is the access policy's to say, in the core. The order is:
- * who asks, then what for, then the value; so nobody learns from an error what he may not set.
+ * A setting of the host is for administrators; one of a VM for its owner and for operators, but for
+ * its salt: which VMs share is the owner's and the administrators' to say. Which salts an owner may
+ * name is the access policy's to say, in the core. Who asks is looked at before the value is.
  *
  * A body is {"value": V}. For a salt it is {"salt": "text"}, {"salt_hex": "..."} for a salt that
  * is no UTF-8 text, or {"salt": null} to have none. A value is checked by the settings' table,
@@ -40,11 +40,16 @@ static void begun(struct api_request *request, int r, const struct view_reason *
 		api_finish_change(request, r, why->text);
 }
 
-static bool is_privileged(const struct api_request *request)
+/* What is asked for, for the audit log. */
+static void note_asked(struct api_request *request, const json_t *value)
 {
-	uid_t uid = request->conn->peer.uid;
+	FILE *stream = fmemopen(request->asked, sizeof(request->asked), "w");
 
-	return uid == 0 || uid == request->api->self;
+	if (!stream)
+		return;
+	(void)json_dumpf(value, stream, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
+	(void)fclose(stream);
+	request->asked[sizeof(request->asked) - 1] = '\0';
 }
 
 /* The body's one member, named key or other; else NULL, and the answer says what a body is. */
@@ -95,7 +100,7 @@ static int value_text(struct api_request *request, const json_t *value, char tex
 }
 
 /* Reads {"value": V} and lets the table check it: so an error is the same here and in the
- * command, and the core sees only values that are good. */
+ * command, and the core sees only values that are good. 1: null, what the files say is wanted. */
 static int read_value(struct api_request *request, enum setting_id id, char text[VALUE_MAX])
 {
 	_cleanup_json_ json_t *body = parse_body(request, "value", NULL);
@@ -105,9 +110,14 @@ static int read_value(struct api_request *request, enum setting_id id, char text
 
 	if (!body)
 		return -EINVAL;
+	if (json_is_null(json_object_get(body, "value")) && !setting_get(id)->vm) {
+		note_asked(request, json_object_get(body, "value"));
+		return 1;
+	}
 	r = value_text(request, json_object_get(body, "value"), text);
 	if (r)
 		return r;
+	note_asked(request, json_object_get(body, "value"));
 	r = setting_parse(id, text, strlen(text), &parsed, line);
 	if (r)
 		api_answer_error(request, MHD_HTTP_BAD_REQUEST, "%s", line);
@@ -118,22 +128,21 @@ void api_put_setting(struct api_request *request)
 {
 	struct view_change change = {request->conn->peer, done, request};
 	struct view_reason why = {""};
+	struct daemon *daemon = request->api->daemon;
 	char text[VALUE_MAX];
-	int id;
+	int id, r;
 
-	if (!is_privileged(request)) {
-		api_answer_error(request, MHD_HTTP_FORBIDDEN,
-				 "uid %u may not change settings of the host: root may",
-				 request->conn->peer.uid);
-		return;
-	}
 	id = api_find_setting(request, false);
-	if (id < 0 || read_value(request, (enum setting_id)id, text))
+	if (id < 0)
 		return;
-	begun(request,
-	      view_set(request->api->daemon, setting_get((enum setting_id)id)->name, text, &change,
-		       &why),
-	      &why);
+	r = read_value(request, (enum setting_id)id, text);
+	if (r < 0)
+		return;
+	if (r)
+		r = view_reset(daemon, setting_get((enum setting_id)id)->name, &change, &why);
+	else
+		r = view_set(daemon, setting_get((enum setting_id)id)->name, text, &change, &why);
+	begun(request, r, &why);
 }
 
 /* ---- a VM's -------------------------------------------------------------------------------- */
@@ -210,15 +219,24 @@ static void put_salt(struct api_request *request)
 	explicit_bzero(salt, sizeof(salt));
 }
 
+/* The owner of a VM may change it, and who has the role. */
+static bool may_change(struct api_request *request, const struct view_vm *vm, enum role needed)
+{
+	return request->conn->peer.uid == vm->uid ||
+	       api_may(request, needed, "change another user's VM so");
+}
+
 void api_put_fork(struct api_request *request)
 {
-	_cleanup_json_ json_t *body = parse_body(request, "value", NULL);
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+	_cleanup_json_ json_t *body = vm ? parse_body(request, "value", NULL) : NULL;
 	const char *what = json_string_value(json_object_get(body, "value"));
 	struct view_reason why = {""};
 	int r;
 
-	if (!body)
+	if (!vm || !body || !may_change(request, vm, ROLE_OPERATE))
 		return;
+	note_asked(request, json_object_get(body, "value"));
 	r = view_fork_set(request->api->daemon, request->path.segment[2], what ? what : "",
 			  &request->conn->peer, &why);
 	api_finish_change(request, r, why.text);
@@ -234,13 +252,10 @@ void api_put_vm_setting(struct api_request *request)
 
 	if (!vm)
 		return;
-	if (!is_privileged(request) && request->conn->peer.uid != vm->uid) {
-		api_answer_error(request, MHD_HTTP_FORBIDDEN,
-				 "uid %u may not change VM %s: its owner, uid %u, and root may",
-				 request->conn->peer.uid, vm->name, vm->uid);
-		return;
-	}
 	id = api_find_setting(request, true);
+	if (id >= 0 &&
+	    !may_change(request, vm, id == SETTING_PSHARE_SALT ? ROLE_ADMINISTER : ROLE_OPERATE))
+		return;
 	if (id == SETTING_PSHARE_SALT) {
 		put_salt(request);
 	} else if (id >= 0 && !read_value(request, (enum setting_id)id, text)) {

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "daemon/api-internal.h"
+#include "daemon/peer.h"
 #include "sys/proc.h"
 
 #define JSON_TYPE "application/json"
@@ -32,12 +33,14 @@ static const struct api_route routes[] = {
 	{"v1/vms", api_get_vms, NULL},
 	{"v1/vms/*", api_get_vm, NULL},
 	{"v1/vms/*/settings", api_get_vm_settings, NULL},
-	{"v1/vms/*/settings/*", api_get_vm_setting, api_put_vm_setting},
-	{"v1/vms/*/fork", api_get_fork, api_put_fork},
+	{"v1/vms/*/settings/*", api_get_vm_setting, api_put_vm_setting, .owner = true},
+	{"v1/vms/*/fork", api_get_fork, api_put_fork, .change = ROLE_OPERATE, .owner = true},
 	{"v1/settings", api_get_settings, NULL},
 	{"v1/settings/*", api_get_setting, api_put_setting},
-	{"v1/audit", api_get_audit, NULL},
-	{"v1/audit/*/frames/*", api_get_audit_frames, NULL},
+	{"v1/audit", api_get_audit, NULL, .read = ROLE_ADMINISTER},
+	{"v1/audit/*/frames/*", api_get_audit_frames, NULL, .read = ROLE_ADMINISTER},
+	{"v1/log", api_get_log, NULL, .read = ROLE_OPERATE},
+	{"v1/log/*", api_get_log, NULL, .read = ROLE_OPERATE},
 	{"metrics", api_get_metrics, NULL},
 };
 
@@ -58,6 +61,7 @@ static struct api_request *request_free(struct api_request *request)
 	if (!request)
 		return NULL;
 	wipe_body(request);
+	free(request->before);
 	if (request->answer != no_memory)
 		free(request->answer);
 	free(request);
@@ -106,6 +110,7 @@ void api_answer_error(struct api_request *request, unsigned int status, const ch
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	snprintf(request->reason, sizeof(request->reason), "%.*s", (int)VIEW_REASON - 1, line);
 	api_answer_json(request, status, json_pack("{s:s}", "error", line));
 }
 
@@ -142,6 +147,35 @@ void api_finish_change(struct api_request *request, int error, const char *reaso
 		request->route->get(request);
 	if (waited)
 		MHD_resume_connection(request->conn->mhd);
+}
+
+bool api_may(struct api_request *request, enum role needed, const char *doing)
+{
+	const struct view_peer *peer = &request->conn->peer;
+
+	if (peer->role >= needed)
+		return true;
+	api_answer_error(request, MHD_HTTP_FORBIDDEN,
+			 "uid %u may not %s: that takes the role '%s', and this user's is '%s'",
+			 peer->uid, doing, role_name(needed), role_name(peer->role));
+	return false;
+}
+
+char *api_value(const struct api_request *request)
+{
+	struct api_request probe = {.api = request->api,
+				    .conn = request->conn,
+				    .route = request->route,
+				    .path = request->path};
+
+	request->route->get(&probe);
+	if (probe.answer == no_memory)
+		return NULL;
+	if (probe.status != MHD_HTTP_OK) {
+		free(probe.answer);
+		return NULL;
+	}
+	return probe.answer;
 }
 
 /* ---- the request --------------------------------------------------------------------------- */
@@ -183,6 +217,21 @@ static void check_headers(struct api_request *request, const char *method)
 	}
 }
 
+/* Before any of the body is taken in. */
+static void check_role(struct api_request *request, const char *method)
+{
+	const struct api_route *route = request->route;
+
+	if (strcmp(method, "PUT") != 0) {
+		(void)api_may(request, route->read == ROLE_UNSAID ? ROLE_LOOK : route->read,
+			      "read this");
+		return;
+	}
+	request->is_change = true;
+	if (!route->owner)
+		(void)api_may(request, role_needed(route->change), "change this");
+}
+
 static void check_head(struct api_request *request, const char *url, const char *method)
 {
 	if (!api_path_parse(&request->path, url))
@@ -191,7 +240,7 @@ static void check_head(struct api_request *request, const char *url, const char 
 	if (!request->route) {
 		api_answer_error(request, MHD_HTTP_NOT_FOUND,
 				 "there is no such path; see /v1/status, /v1/vms, /v1/settings, "
-				 "/metrics");
+				 "/v1/log, /metrics");
 		return;
 	}
 	if (MHD_get_connection_values(request->conn->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0) {
@@ -199,6 +248,8 @@ static void check_head(struct api_request *request, const char *url, const char 
 		return;
 	}
 	check_method(request, method);
+	if (request->progress == API_READING)
+		check_role(request, method);
 	if (request->progress == API_READING)
 		check_headers(request, method);
 }
@@ -218,10 +269,12 @@ static struct api_request *request_new(struct api *api, struct MHD_Connection *c
 
 static enum MHD_Result send_answer(struct api_request *request)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		request->answer_length, request->answer, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *response;
 	enum MHD_Result r;
 
+	api_record(request);
+	response = MHD_create_response_from_buffer(request->answer_length, request->answer,
+						   MHD_RESPMEM_MUST_COPY);
 	if (!response)
 		return MHD_NO;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
@@ -248,15 +301,22 @@ static void take_body(struct api_request *request, const char *data, size_t leng
 	explicit_bzero((char *)(uintptr_t)data, length);
 }
 
-static void execute(struct api_request *request, const char *method)
+static void change(struct api_request *request)
+{
+	peer_look(&request->conn->peer);
+	request->before = api_value(request);
+	request->route->put(request);
+}
+
+static void execute(struct api_request *request)
 {
 	if (request->too_long && request->body)
 		api_answer_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
 				 "the body is longer than %u bytes", API_BODY_MAX);
 	else if (request->too_long)
 		api_answer_json(request, 0, NULL);
-	else if (!strcmp(method, "PUT"))
-		request->route->put(request);
+	else if (request->is_change)
+		change(request);
 	else
 		request->route->get(request);
 	wipe_body(request);
@@ -285,7 +345,7 @@ enum MHD_Result api_handle(void *arg, struct MHD_Connection *connection, const c
 		return MHD_YES;
 	}
 	if (request->progress == API_READING)
-		execute(request, method);
+		execute(request);
 	if (request->progress == API_WAITING && api->stopping) {
 		view_cancel(api->daemon, request);
 		request->conn->waiting = false;
@@ -309,8 +369,13 @@ void api_completed(void *arg, struct MHD_Connection *connection, void **slot,
 	(void)why;
 	if (!request)
 		return;
-	if (request->progress == API_WAITING)
+	if (request->progress == API_WAITING) {
 		view_cancel(api->daemon, request);
+		request->status = MHD_HTTP_OK;
+		snprintf(request->reason, sizeof(request->reason),
+			 "it was under way when the client left");
+		api_record(request);
+	}
 	request->conn->waiting = false;
 	request->conn->since = sys_now();
 	*slot = request_free(request);

@@ -5,7 +5,7 @@
  * libmicrohttpd does the HTTP, without a thread: its epoll descriptor, the listener and a timer
  * sit in an epoll of ours, which the core watches as one descriptor. We accept ourselves, because
  * the caps are by user: who connects is known from SO_PEERCRED before a byte is read. A user who
- * is neither root nor the daemon's own may hold API_CONNECTIONS_UID connections, all such users
+ * does not administer may hold API_CONNECTIONS_UID connections, all such users
  * together API_CONNECTIONS_OTHERS; so nobody can keep the administrator out. One too many is told
  * so (503) and closed.
  *
@@ -26,6 +26,7 @@
 
 #include "daemon/api-internal.h"
 #include "daemon/json.h"
+#include "daemon/peer.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/proc.h"
@@ -39,9 +40,9 @@
 
 #define TOO_MANY "{\"error\": \"too many connections; close some of them\"}\n"
 
-static bool is_trusted(const struct api *api, uid_t uid)
+static bool is_trusted(const struct view_peer *peer)
 {
-	return uid == 0 || uid == api->self;
+	return peer->role == ROLE_ADMINISTER;
 }
 
 static void conn_link(struct api *api, struct api_conn *conn)
@@ -64,7 +65,7 @@ static struct api_conn *conn_free(struct api *api, struct api_conn *conn)
 	return NULL;
 }
 
-static bool has_room(const struct api *api, uid_t uid)
+static bool has_room(const struct api *api, const struct view_peer *peer)
 {
 	const struct api_conn *conn;
 	unsigned int same = 0;
@@ -72,11 +73,11 @@ static bool has_room(const struct api *api, uid_t uid)
 
 	if (api->nconns >= API_CONNECTIONS_MAX)
 		return false;
-	if (is_trusted(api, uid))
+	if (is_trusted(peer))
 		return true;
 	for (conn = api->conns; conn; conn = conn->next) {
-		others += !is_trusted(api, conn->peer.uid);
-		same += conn->peer.uid == uid;
+		others += !is_trusted(&conn->peer);
+		same += conn->peer.uid == peer->uid;
 	}
 	return same < API_CONNECTIONS_UID && others < API_CONNECTIONS_OTHERS;
 }
@@ -140,10 +141,10 @@ static int accept_one(struct api *api)
 
 	if (fd < 0)
 		return fd;
-	r = sys_peer_cred(fd, &peer.pid, &peer.uid, &peer.gid);
+	r = peer_of_socket(fd, &api->groups, &peer);
 	if (r)
 		return 0;
-	if (!has_room(api, peer.uid)) {
+	if (!has_room(api, &peer)) {
 		turn_away(fd);
 		return 0;
 	}
@@ -240,7 +241,7 @@ static int start(struct api *api)
 	return r ? r : start_mhd(api);
 }
 
-int api_new(struct api **out, struct daemon *daemon, int listener)
+int api_new(struct api **out, struct daemon *daemon, int listener, const struct role_groups *groups)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
@@ -250,7 +251,7 @@ int api_new(struct api **out, struct daemon *daemon, int listener)
 	json_wipe_always();
 	api->daemon = daemon;
 	api->listener = listener;
-	api->self = sys_self_uid();
+	api->groups = *groups;
 	api->epoll = -1;
 	api->timer = -1;
 	r = start(api);

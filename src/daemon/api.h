@@ -12,9 +12,12 @@
 
 struct api;
 struct daemon;
+struct role_groups;
 
-/* listener: a listening non-blocking stream socket on a unix path. 0 or -errno. */
-int api_new(struct api **out, struct daemon *daemon, int listener);
+/* listener: a listening non-blocking stream socket on a unix path. groups: whose members may do
+ * more than look; copied. 0 or -errno. */
+int api_new(struct api **out, struct daemon *daemon, int listener,
+	    const struct role_groups *groups);
 
 /* Answers those who still wait for a change with 503, closes all connections. NULL is fine.
  * Returns NULL. */

@@ -25,6 +25,7 @@
 #include "daemon/options.h"
 #include "policy/access.h"
 #include "policy/memstate.h"
+#include "policy/role.h"
 #include "policy/settings.h"
 #include "sys/cgroup.h"
 #include "wire/wire.h"
@@ -71,8 +72,13 @@ struct verify {		     /* verify.h */
 	uint64_t verified, damaged, mended;
 	struct damage last[DAMAGE_KEPT]; /* ring: damaged % DAMAGE_KEPT is next */
 };
+#define POLICY_DIGEST_MAX 35u
+
+_Static_assert(SETTING_HOST_END <= 64, "a bit for each");
 
 struct api;
+struct auditlog;
+struct conffile;
 struct agent_sum {
 	uint64_t cpu_ns, scanned, shares, zeroed, unshares;
 	uint64_t refused[PS_CAUSE_END];
@@ -85,8 +91,14 @@ struct daemon {
 	int lock_fd, signal_fd, agent_fd, api_fd;
 	struct api *api;
 
-	struct host_settings settings;
+	struct host_settings settings; /* in force */
+	struct conffile *conf;	       /* where they come from */
+	struct conf set;	       /* while it runs, and kept nowhere */
+	uint64_t overridden;	       /* bits by setting_id: set, but a file will have it again */
 	struct access_policy *policy;
+	char policy_digest[POLICY_DIGEST_MAX]; /* of the file's text */
+	struct auditlog *log;
+	struct role_groups groups;
 	bool move_loops;
 	struct host_facts host;
 	enum memstate memstate;

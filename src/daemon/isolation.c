@@ -3,18 +3,23 @@
  * Goal: a daemon that was taken over can do nothing but what it was doing.
  *
  *   1. start         not dumpable: no core, no ptrace by others of its user
- *   2. drop rights   sockets are bound, kernel probes are done: every capability goes, out of the
- *                    bounding set too where that is allowed; no exec can bring one back
- *   3. limit calls   only the system calls listed below; any other says ENOSYS
+ *   2. become        what takes root is done (kernel probes, the device of userfaultfds, folders
+ *                    that are not there yet): from here on it is its own user, and all that it
+ *                    makes or reads it makes and reads as that
+ *   3. drop rights   sockets are bound: every capability goes, out of the bounding set too where
+ *                    that is allowed; no exec can bring one back
+ *   4. limit calls   only the system calls listed below; any other says ENOSYS
  *
  * Nothing of what the daemon does from the loop on needs a right: it writes memfds of its own,
  * reads world-readable files in /proc, talks on sockets it has. In particular it has no
- * CAP_SYS_PTRACE and never looks into a guest. As root without capabilities it still owns root's
- * files; so the unit that is shipped runs it as a user of its own, which also keeps VMs of root's
- * from opening a store anew for writing.
+ * CAP_SYS_PTRACE and never looks into a guest. As root without capabilities it would still own
+ * root's files, and a VM of root's could open a store anew for writing: so it runs as root only
+ * where there is no other user for it, or in a folder of somebody's own (a test, a first try).
+ * The capabilities that stage 2 takes are CAP_SETUID, CAP_SETGID and CAP_SETPCAP; CAP_CHOWN too
+ * where a folder has to be given away. The unit that is shipped leaves it those three.
  *
  * A call that is not listed fails instead of killing: a library that tries something newer first
- * goes on with what it always did. Built with a sanitizer stage 3 is left out, for its run-time
+ * goes on with what it always did. Built with a sanitizer stage 4 is left out, for its run-time
  * needs calls of its own.
  *
  * What fails is said in the log. Root that cannot drop its rights does not run; a daemon without
@@ -26,14 +31,21 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/log.h"
 #include "policy/reason.h"
+#include "sys/file.h"
+#include "sys/path.h"
 #include "sys/process.h"
 #include "sys/self.h"
 #include "wire/wire.h"
+
+#define RUNTIME_MODE 0755
+#define LOG_MODE 0700
+#define CONFIG_MODE 0755
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ISOLATION_CALLS 0
@@ -62,6 +74,84 @@ int isolation_start(void)
 	return 0;
 }
 
+/* A folder of the daemon's own user, made if it is not there. */
+static int give_folder(const char *path, unsigned int mode, uid_t uid, gid_t gid)
+{
+	struct sys_file folder;
+	int r;
+
+	if (!path)
+		return 0;
+	r = sys_make_folder(path, mode);
+	if (r == 0)
+		r = sys_file_look(path, &folder);
+	if (r == 0 && folder.uid != uid)
+		r = sys_give(path, uid, gid);
+	if (r < 0)
+		log_error("cannot give the folder %s to user %u: %s", path, uid, strerror(-r));
+	return r;
+}
+
+/* What a daemon of root's that ran here before has left. */
+static void give_lock(const char *folder, uid_t uid, gid_t gid)
+{
+	char path[OPTIONS_PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/lock", folder);
+	(void)sys_give(path, uid, gid);
+}
+
+/* 1: found; 0: there is none, and none was asked for. */
+static int find_user(const struct options *options, uid_t *uid, gid_t *gid)
+{
+	uint32_t user, group;
+	int r;
+
+	if (sys_self_uid() != 0 || !options->user)
+		return 0;
+	r = sys_user_ids(options->user, &user, &group);
+	if (r < 0 && !options->user_asked)
+		return 0;
+	if (r < 0) {
+		log_error("--user %s: %s", options->user,
+			  r == -ENOENT ? "there is no such user in /etc/passwd" : strerror(-r));
+		return r;
+	}
+	*uid = user;
+	*gid = group;
+	return user != 0;
+}
+
+int isolation_become(const struct options *options)
+{
+	uid_t uid;
+	gid_t gid;
+	int r = find_user(options, &uid, &gid);
+
+	if (r <= 0)
+		return r;
+	r = give_folder(options->runtime_dir, RUNTIME_MODE, uid, gid);
+	if (r == 0)
+		r = give_folder(options->log_dir, LOG_MODE, uid, gid);
+	if (r < 0)
+		return r;
+	if (options->config_dir)
+		(void)give_folder(options->config_dir, CONFIG_MODE, uid, gid);
+	give_lock(options->runtime_dir, uid, gid);
+	capng_get_caps_process();
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
+		capng_clear(CAPNG_SELECT_BOUNDS);
+		r = capng_apply(CAPNG_SELECT_BOUNDS);
+	}
+	if (r == 0)
+		r = sys_become(uid, gid);
+	if (r == 0)
+		r = sys_set_undumpable(); /* the kernel forgets it with the user */
+	if (r < 0)
+		log_error("cannot become user %s: %s", options->user, strerror(-r));
+	return r;
+}
+
 int isolation_drop_rights(void)
 {
 	int r = sys_set_no_new_privs();
@@ -83,8 +173,8 @@ int isolation_drop_rights(void)
 		return -EPERM;
 	}
 	if (sys_self_uid() == 0)
-		log_warn("runs as root: VMs of root could open their store for writing; the unit "
-			 "pshared.service runs it as a user of its own");
+		log_warn("runs as root: VMs of root could open their store for writing; make a "
+			 "user pshare, or give --user");
 	return 0;
 }
 
@@ -105,6 +195,9 @@ static const int allowed[] = {
 	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(fchmod), SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64), SCMP_SYS(fallocate), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
 	SCMP_SYS(lseek),
+	/* the audit log, and what 'set' keeps: written whole beside the file, then renamed */
+	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fsync),
+	SCMP_SYS(fchown),
 	/* /proc, the policy file, the descriptor of a store */
 	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
 	SCMP_SYS(access), SCMP_SYS(getdents64),

@@ -3,9 +3,12 @@
 #ifndef PSHARE_DAEMON_ISOLATION_H
 #define PSHARE_DAEMON_ISOLATION_H
 
-/* 1: before anything is read. 2: sockets, files and probes are done. 3: just before the loop.
- * 0 or -errno, after a line in the log. */
+#include "daemon/options.h"
+
+/* 1: before anything is read. 2: what takes root is done. 3: sockets and files are there. 4: just
+ * before the loop. 0 or -errno, after a line in the log. */
 int isolation_start(void);
+int isolation_become(const struct options *options);
 int isolation_drop_rights(void);
 int isolation_limit_calls(void);
 

@@ -108,6 +108,17 @@ static void add_vm_value(json_t **object, enum setting_id id, const struct view_
 	}
 }
 
+static void add_host_value(json_t **object, const struct setting *setting, struct daemon *daemon)
+{
+	char text[VIEW_REASON + 256];
+
+	add(object, "value", host_value(setting, daemon));
+	if (view_setting_origin(daemon, setting->name, text, sizeof(text)) == 0)
+		add_text(object, "source", text);
+	if (view_setting_note(daemon, setting->name, text, sizeof(text)) == 0 && *text)
+		add_text(object, "note", text);
+}
+
 json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct view_vm *vm)
 {
 	const struct setting *setting = setting_get(id);
@@ -117,7 +128,7 @@ json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct 
 	if (vm)
 		add_vm_value(&object, id, vm);
 	else
-		add(&object, "value", host_value(setting, daemon));
+		add_host_value(&object, setting, daemon);
 	if (setting->type != SETTING_STRING) {
 		add(&object, "default", number_of(setting, setting->def));
 		add(&object, "min", number_of(setting, setting->min));

@@ -18,6 +18,8 @@ int main(int argc, char **argv)
 	if (action == OPTIONS_EXIT)
 		return EXIT_SUCCESS;
 	log_set_level(options.log_level);
+	if (options.check)
+		return daemon_check(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	r = daemon_init(&daemon, &options);
 	if (r == 0)
 		r = daemon_run(&daemon);

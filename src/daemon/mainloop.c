@@ -26,9 +26,9 @@
 #include "daemon/match.h"
 #include "daemon/member.h"
 #include "daemon/notify.h"
-#include "daemon/policyfile.h"
 #include "daemon/rehint.h"
 #include "daemon/rehome.h"
+#include "daemon/reload.h"
 #include "daemon/saved.h"
 #include "daemon/session-end.h"
 #include "daemon/session-hear.h"
@@ -44,10 +44,14 @@
 
 static void on_signal(struct daemon *d)
 {
-	switch (sys_signalfd_read(d->signal_fd)) {
+	struct sys_signal signal;
+	struct view_peer from = {.login_uid = VIEW_NO_UID};
+
+	switch (sys_signalfd_read(d->signal_fd, &signal)) {
 	case SIGHUP:
-		if (policyfile_load(d) == 0)
-			policyfile_apply(d);
+		from.uid = signal.uid;
+		from.pid = signal.pid;
+		reload(d, &from);
 		break;
 	case SIGTERM:
 	case SIGINT:

@@ -15,7 +15,7 @@ void notify_manager(const char *message)
 
 	if (!path || (path[0] != '/' && path[0] != '@'))
 		return;
-	r = sys_unix_send_datagram(path, message, strlen(message));
+	r = sys_unix_send_datagram(path, message, strlen(message), true);
 	if (r < 0)
 		log_warn("cannot tell the service manager %s: %s", message, strerror(-r));
 }

@@ -8,18 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sys/cleanup.h"
-#include "sys/path.h"
+#include "daemon/auditlog.h"
 #include "sys/self.h"
 
-#define CONFIG_FILE_MAX (64u << 10)
 #define IDLE_SECONDS_MAX 86400u
+#define SYSTEM_DIR "/run/pshare"
+#define PATH_LONGEST 200u
+#define LOG_KIB_LEAST (AUDITLOG_FILE_LEAST >> 10)
+#define LOG_KIB_MOST (1u << 20)
+#define LOG_FILES_MOST 1000u
 #define SOCKET_NAME_MAX 16u /* "/agent.sock" and its NUL, with room */
 
 enum {
 	OPT_RUNTIME_DIR = 256,
 	OPT_POLICY,
 	OPT_CONFIG,
+	OPT_CONFIG_DIR,
+	OPT_USER,
+	OPT_OPERATE_GROUP,
+	OPT_ADMIN_GROUP,
+	OPT_LOG_DIR,
+	OPT_LOG_SIZE,
+	OPT_LOG_FILES,
+	OPT_JOURNAL,
+	OPT_CHECK,
 	OPT_SET,
 	OPT_FOREGROUND,
 	OPT_LOG_LEVEL,
@@ -32,6 +44,15 @@ static const struct option long_options[] = {
 	{"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
 	{"policy", required_argument, NULL, OPT_POLICY},
 	{"config", required_argument, NULL, OPT_CONFIG},
+	{"config-dir", required_argument, NULL, OPT_CONFIG_DIR},
+	{"user", required_argument, NULL, OPT_USER},
+	{"operate-group", required_argument, NULL, OPT_OPERATE_GROUP},
+	{"admin-group", required_argument, NULL, OPT_ADMIN_GROUP},
+	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
+	{"log-size", required_argument, NULL, OPT_LOG_SIZE},
+	{"log-files", required_argument, NULL, OPT_LOG_FILES},
+	{"journal", required_argument, NULL, OPT_JOURNAL},
+	{"check", no_argument, NULL, OPT_CHECK},
 	{"set", required_argument, NULL, OPT_SET},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -47,9 +68,23 @@ static const char help_text[] =
 	"\n"
 	"  --runtime-dir DIR        folder of agent.sock and api.sock (default: $PSHARE_RUNTIME_DIR,\n"
 	"                           else /run/pshare for root, else $XDG_RUNTIME_DIR/pshare)\n"
+	"  --user NAME              user to run as, when started by root (default for /run/pshare:\n"
+	"                           pshare, if there is one)\n"
 	"  --policy FILE            which users may meet, and use which salts; read again on SIGHUP\n"
-	"  --config FILE            settings to start with, one NAME = VALUE a line\n"
-	"  --set NAME=VALUE         one setting to start with; may be given again and again\n"
+	"  --config FILE            settings of the host, one NAME = VALUE a line; read again on SIGHUP\n"
+	"                           (default for /run/pshare: /etc/pshare/pshare.conf)\n"
+	"  --config-dir DIR         more of them, DIR/*.conf; pshare set keeps its own there (default\n"
+	"                           for /run/pshare: /etc/pshare/pshare.conf.d)\n"
+	"  --set NAME=VALUE         one setting, over those of the files; may be given again and again\n"
+	"  --check                  read policy and settings, say what is wrong, and end\n"
+	"  --operate-group GROUP    whose members may operate (default: pshare-operate)\n"
+	"  --admin-group GROUP      whose members may administer (default: pshare-admin)\n"
+	"  --log-dir DIR            of the audit log (default: /var/log/pshare for /run/pshare, else\n"
+	"                           the runtime folder)\n"
+	"  --log-size KIB           of one of its files (default: 4096)\n"
+	"  --log-files N            that are kept beside the one that grows (default: 15)\n"
+	"  --journal SOCKET         of the journal, for the audit log (default for /run/pshare:\n"
+	"                           /run/systemd/journal/socket)\n"
 	"  --exit-when-idle SECONDS end when no VM has been there for so long\n"
 	"  --log-level LEVEL        error, warn, info (default) or debug\n"
 	"  --foreground             stay in the foreground (it always does)\n"
@@ -62,106 +97,55 @@ static int complain(const char *line)
 	return -EINVAL;
 }
 
-/* Cuts white space off both ends, in place. */
-static char *trim(char *text)
+static int set_one(const char *text, struct conf *sets)
 {
-	char *end;
-
-	while (isspace((unsigned char)*text))
-		text++;
-	end = text + strlen(text);
-	while (end > text && isspace((unsigned char)end[-1]))
-		*--end = '\0';
-	return text;
-}
-
-/* One NAME=VALUE, which is taken to pieces. */
-static int apply(char *assignment, struct host_settings *settings, char *err)
-{
-	char *equals = strchr(assignment, '='), *name, *value, shown[POLICY_SHOWN_MAX + 4];
-	struct setting_value parsed;
-	int id, r;
-
-	if (!equals)
-		return policy_error(err, "\"%s\" is no setting: write NAME=VALUE",
-				    policy_shown(shown, assignment, strlen(assignment)));
-	*equals = '\0';
-	name = trim(assignment);
-	value = trim(equals + 1);
-	id = setting_find(name, false, err);
-	if (id < 0)
-		return -EINVAL;
-	r = setting_parse((enum setting_id)id, value, strlen(value), &parsed, err);
-	if (r < 0)
-		return r;
-	settings->value[id] = parsed.num;
-	return 0;
-}
-
-int options_config(const char *text, struct host_settings *settings, char *err)
-{
-	_cleanup_free_ char *copy = strdup(text);
-	struct host_settings next = *settings;
-	unsigned int number = 0;
-	char *rest = copy, *line;
-
-	if (!copy)
-		return policy_error(err, "no memory for a configuration");
-	while ((line = strsep(&rest, "\n"))) {
-		char why[POLICY_ERROR_MAX];
-
-		number++;
-		line[strcspn(line, "#")] = '\0';
-		line = trim(line);
-		if (*line && apply(line, &next, why) < 0)
-			return policy_error(err, "line %u: %s", number, why);
-	}
-	*settings = next;
-	return 0;
-}
-
-static int load_config(const char *path, struct host_settings *settings)
-{
-	_cleanup_free_ char *text = NULL;
-	char err[POLICY_ERROR_MAX], line[POLICY_ERROR_MAX + 256];
-	int r = sys_read_text(path, CONFIG_FILE_MAX, &text);
-
-	if (r < 0)
-		snprintf(line, sizeof(line), "--config %.200s: %s", path, strerror(-r));
-	else if (options_config(text, settings, err) < 0)
-		snprintf(line, sizeof(line), "--config %.200s: %s", path, err);
-	else
-		return 0;
-	return complain(line);
-}
-
-static int set_one(const char *text, struct host_settings *settings)
-{
-	_cleanup_free_ char *copy = strdup(text);
 	char err[POLICY_ERROR_MAX], line[POLICY_ERROR_MAX + 16];
 
-	if (!copy)
-		return complain("no memory");
-	if (apply(copy, settings, err) == 0)
+	if (conf_assign(text, strlen(text), 0, sets, err) == 0)
 		return 0;
 	snprintf(line, sizeof(line), "--set: %s", err);
 	return complain(line);
 }
 
-static int parse_idle(const char *text, uint32_t *seconds)
+/* A whole number from least to most; what: "seconds, " or the like. */
+static int parse_number(const char *option, const char *what, const char *text, unsigned int least,
+			unsigned int most, unsigned int *number)
 {
 	char *end;
 	unsigned long n;
 
 	errno = 0;
 	n = strtoul(text, &end, 10);
-	if (errno || end == text || *end || !isdigit((unsigned char)*text) || n < 1 ||
-	    n > IDLE_SECONDS_MAX) {
-		fprintf(stderr, "pshared: --exit-when-idle \"%.40s\": give seconds, 1 to %u\n",
-			text, IDLE_SECONDS_MAX);
+	if (errno || end == text || *end || !isdigit((unsigned char)*text) || n < least ||
+	    n > most) {
+		fprintf(stderr, "pshared: %s \"%.40s\": give %s%u to %u\n", option, text, what,
+			least, most);
 		return -EINVAL;
 	}
-	*seconds = (uint32_t)n;
+	*number = (unsigned int)n;
+	return 0;
+}
+
+static int parse_log_size(const char *text, uint64_t *bytes)
+{
+	unsigned int kib = 0;
+	int r = parse_number("--log-size", "KiB, ", text, LOG_KIB_LEAST, LOG_KIB_MOST, &kib);
+
+	if (r == 0)
+		*bytes = (uint64_t)kib << 10;
+	return r;
+}
+
+/* A file or folder of the command line, for when the daemon may stand elsewhere. */
+static int take_path(const char *option, const char *text, const char **path)
+{
+	if (text[0] != '/' || strlen(text) > PATH_LONGEST) {
+		fprintf(stderr,
+			"pshared: %s \"%.100s\": give a path from the root, %u bytes at most\n",
+			option, text, PATH_LONGEST);
+		return -EINVAL;
+	}
+	*path = text;
 	return 0;
 }
 
@@ -191,12 +175,30 @@ static int default_runtime_dir(struct options *options)
 	if (path && *path)
 		return use_runtime_dir(options, path);
 	if (sys_self_uid() == 0)
-		return use_runtime_dir(options, "/run/pshare");
+		return use_runtime_dir(options, SYSTEM_DIR);
 	if (!xdg || !*xdg)
 		return complain("no folder for the sockets: give --runtime-dir DIR, or set "
 				"XDG_RUNTIME_DIR");
 	snprintf(joined, sizeof(joined), "%.200s/pshare", xdg);
 	return use_runtime_dir(options, joined);
+}
+
+/* The host's own daemon has its files where such things are; another one has none but those that
+ * it is told of. */
+static void system_defaults(struct options *options)
+{
+	if (strcmp(options->runtime_dir, SYSTEM_DIR) != 0)
+		return;
+	if (!options->config)
+		options->config = "/etc/pshare/pshare.conf";
+	if (!options->config_dir)
+		options->config_dir = "/etc/pshare/pshare.conf.d";
+	if (!options->log_dir)
+		options->log_dir = "/var/log/pshare";
+	if (!options->journal)
+		options->journal = "/run/systemd/journal/socket";
+	if (!options->user && sys_self_uid() == 0)
+		options->user = "pshare";
 }
 
 static int parse_one(int opt, struct options *options, enum options_action *action)
@@ -208,9 +210,38 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 		options->policy = optarg;
 		return 0;
 	case OPT_CONFIG:
-		return load_config(optarg, &options->settings);
+		options->config = optarg;
+		options->config_asked = true;
+		return 0;
+	case OPT_CONFIG_DIR:
+		return take_path("--config-dir", optarg, &options->config_dir);
 	case OPT_SET:
-		return set_one(optarg, &options->settings);
+		return set_one(optarg, &options->sets);
+	case OPT_CHECK:
+		options->check = true;
+		return 0;
+	case OPT_USER:
+		options->user = optarg;
+		options->user_asked = true;
+		return 0;
+	case OPT_OPERATE_GROUP:
+		options->operate_group = optarg;
+		options->operate_asked = true;
+		return 0;
+	case OPT_ADMIN_GROUP:
+		options->admin_group = optarg;
+		options->admin_asked = true;
+		return 0;
+	case OPT_LOG_DIR:
+		options->log_asked = true;
+		return take_path("--log-dir", optarg, &options->log_dir);
+	case OPT_LOG_SIZE:
+		return parse_log_size(optarg, &options->log_file_max);
+	case OPT_LOG_FILES:
+		return parse_number("--log-files", "", optarg, 1, LOG_FILES_MOST,
+				    &options->log_files);
+	case OPT_JOURNAL:
+		return take_path("--journal", optarg, &options->journal);
 	case OPT_FOREGROUND:
 		return 0;
 	case OPT_LOG_LEVEL:
@@ -220,7 +251,8 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 			optarg);
 		return -EINVAL;
 	case OPT_EXIT_WHEN_IDLE:
-		return parse_idle(optarg, &options->exit_when_idle_s);
+		return parse_number("--exit-when-idle", "seconds, ", optarg, 1, IDLE_SECONDS_MAX,
+				    &options->exit_when_idle_s);
 	case OPT_VERSION:
 		printf("pshared %s\n", PSHARE_VERSION);
 		*action = OPTIONS_EXIT;
@@ -238,9 +270,14 @@ int options_parse(int argc, char **argv, struct options *options, enum options_a
 {
 	int opt, r;
 
-	*options = (struct options){.log_level = LOG_LEVEL_INFO};
+	*options = (struct options){
+		.log_level = LOG_LEVEL_INFO,
+		.operate_group = "pshare-operate",
+		.admin_group = "pshare-admin",
+		.log_file_max = AUDITLOG_FILE_MAX,
+		.log_files = AUDITLOG_FILES,
+	};
 	*action = OPTIONS_RUN;
-	settings_defaults(&options->settings);
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?') {
@@ -258,5 +295,8 @@ int options_parse(int argc, char **argv, struct options *options, enum options_a
 			argv[optind]);
 		return -EINVAL;
 	}
-	return options->runtime_dir[0] ? 0 : default_runtime_dir(options);
+	r = options->runtime_dir[0] ? 0 : default_runtime_dir(options);
+	if (r == 0)
+		system_defaults(options);
+	return r;
 }

@@ -7,16 +7,29 @@
 #include <stdint.h>
 
 #include "daemon/log.h"
-#include "policy/settings.h"
+#include "policy/conf.h"
 
 #define OPTIONS_PATH_MAX 108u /* with the longest socket name it must fit a socket address */
 
 struct options {
 	char runtime_dir[OPTIONS_PATH_MAX];
-	const char *policy; /* NULL: none */
+	const char *policy;	/* NULL: none */
+	const char *config;	/* file of settings; NULL: none */
+	bool config_asked;	/* it was named, so it must be there */
+	const char *config_dir; /* drop-ins; 'set' keeps its own there. NULL: nothing is kept */
+	const char *user;	/* to run as, where it starts as root; NULL: as it is */
+	bool user_asked;
+	const char *operate_group, *admin_group; /* names or numbers; NULL: none gives that role */
+	bool operate_asked, admin_asked;
+	const char *log_dir; /* of the audit log; NULL: the runtime folder */
+	bool log_asked;
+	uint64_t log_file_max;
+	unsigned int log_files;
+	const char *journal; /* socket; NULL: none */
+	bool check;	     /* read the files, say so, and end */
+	struct conf sets;    /* of --set */
 	enum log_level log_level;
 	uint32_t exit_when_idle_s; /* 0: never */
-	struct host_settings settings;
 };
 
 /* What main() is to do after parsing. */
@@ -24,9 +37,5 @@ enum options_action { OPTIONS_RUN, OPTIONS_EXIT };
 
 /* Parses argv. --help and --version print and ask to exit. 0, or -EINVAL after a line on stderr. */
 int options_parse(int argc, char **argv, struct options *options, enum options_action *action);
-
-/* Applies "NAME = VALUE" lines; # starts a comment. 0, or -EINVAL with a line in err that names
- * the line number. Pure. */
-int options_config(const char *text, struct host_settings *settings, char *err);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "daemon/policyfile.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/rehome.h"
@@ -14,27 +16,44 @@
 #include "sys/cleanup.h"
 #include "sys/path.h"
 
-int policyfile_load(struct daemon *d)
+/* A JSON string of the first half of its SHA-256. */
+static void note_digest(const char *text, size_t length, char json[POLICY_DIGEST_MAX])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	char *at = json;
+
+	(void)EVP_Digest(text, length, digest, NULL, EVP_sha256(), NULL);
+	*at++ = '"';
+	for (unsigned int i = 0; i < 16; i++, at += 2)
+		snprintf(at, 3, "%02x", digest[i]);
+	at[0] = '"';
+	at[1] = '\0';
+}
+
+int policyfile_load(struct daemon *d, char why[POLICYFILE_WHY_MAX])
 {
 	const char *path = d->options->policy;
 	_cleanup_free_ char *text = NULL;
 	struct access_policy *policy = NULL;
 	char err[POLICY_ERROR_MAX];
+	size_t length = 0;
 	int r = 0;
 
 	if (path)
-		r = sys_read_text(path, ACCESS_FILE_MAX + 1, &text);
+		r = sys_read_bytes(path, ACCESS_FILE_MAX, &text, &length);
 	if (r < 0) {
-		log_error("--policy %s: %s", path, strerror(-r));
+		snprintf(why, POLICYFILE_WHY_MAX, "--policy %.200s: %s", path, strerror(-r));
 		return r;
 	}
-	r = access_parse_names(text, text ? strlen(text) : 0, sys_user_id, &policy, err);
+	r = access_parse_names(text, length, sys_user_id, &policy, err);
 	if (r < 0) {
-		log_error("--policy %s: %s", path ? path : "(none)", err);
+		snprintf(why, POLICYFILE_WHY_MAX, "--policy %.200s: %s", path ? path : "(none)",
+			 err);
 		return r;
 	}
 	access_free(d->policy);
 	d->policy = policy;
+	note_digest(text ? text : "", length, d->policy_digest);
 	return 0;
 }
 

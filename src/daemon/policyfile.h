@@ -5,9 +5,11 @@
 
 #include "daemon/daemon.h"
 
-/* Reads the file again, if there is one. 0; or -errno after a line in the log, and the policy stays
- * what it was. */
-int policyfile_load(struct daemon *d);
+#define POLICYFILE_WHY_MAX 512u
+
+/* Reads the file again, if there is one. 0; or -errno and a line in why, and the policy stays what
+ * it was. */
+int policyfile_load(struct daemon *d, char why[POLICYFILE_WHY_MAX]);
 /* Judges the salts anew, and moves whom it concerns. */
 void policyfile_apply(struct daemon *d);
 

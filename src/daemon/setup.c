@@ -10,10 +10,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/api.h"
+#include "daemon/auditlog.h"
 #include "daemon/change.h"
+#include "daemon/conffile.h"
 #include "daemon/host.h"
 #include "daemon/image.h"
 #include "daemon/isolation.h"
@@ -25,6 +28,7 @@
 #include "daemon/session.h"
 #include "daemon/user.h"
 #include "daemon/vm-end.h"
+#include "sys/acl.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/path.h"
@@ -36,6 +40,7 @@
 
 #define AGENT_MODE 0666 /* who may share is decided by SO_PEERCRED and the policy */
 #define API_MODE 0660
+#define SOCKET_BITS 6u /* read and write, to connect */
 #define FOLDER_MODE 0755
 #define GROUP_NAME "pshare"
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
@@ -65,11 +70,110 @@ static int take_folder(struct daemon *d)
 	return d->lock_fd < 0 ? fail("cannot lock", path, d->lock_fd) : 0;
 }
 
+/* Members of a group that gives a role may connect. Its owner may say so, whatever group it is. */
+static void let_in(const char *path, uint32_t gid)
+{
+	int r = gid == ROLE_NO_GROUP ? 0 : sys_acl_set_group(path, gid, SOCKET_BITS);
+
+	if (r < 0)
+		log_warn("group %u cannot be let in to %s (%s): its members have to be of the "
+			 "socket's own group as well",
+			 gid, path, strerror(-r));
+}
+
+/* The group of that name or number. 0 where there is none and nobody asked for it. */
+static int find_group(const char *option, const char *name, bool asked, uint32_t *gid)
+{
+	int r = sys_group_in_file(name, gid);
+
+	if (r == 0)
+		return 0;
+	*gid = ROLE_NO_GROUP;
+	return asked ? fail(option, name, r) : 0;
+}
+
+static int find_groups(struct daemon *d)
+{
+	const struct options *o = d->options;
+	int r;
+
+	d->groups.self = sys_self_uid();
+	r = find_group("--operate-group", o->operate_group, o->operate_asked, &d->groups.operate);
+	if (r == 0)
+		r = find_group("--admin-group", o->admin_group, o->admin_asked,
+			       &d->groups.administer);
+	return r;
+}
+
+/* Policy and settings, as the user who has to be able to read them again. */
+static int read_files(struct daemon *d)
+{
+	char why[POLICYFILE_WHY_MAX], err[CONFFILE_ERROR_MAX];
+	int r = policyfile_load(d, why);
+
+	if (r < 0) {
+		log_error("%s", why);
+		return r;
+	}
+	d->conf = calloc(1, sizeof(*d->conf));
+	if (!d->conf)
+		return -ENOMEM;
+	r = conffile_read(d->options, &d->set, d->conf, err);
+	if (r < 0)
+		log_error("%s", err);
+	else
+		d->settings = d->conf->settings;
+	return r;
+}
+
+int daemon_check(const struct options *options)
+{
+	struct daemon d = {.options = options};
+	int r = read_files(&d);
+
+	if (r == 0)
+		printf("pshared: policy and %u file%s of settings are good\n", d.conf->files,
+		       d.conf->files == 1 ? "" : "s");
+	access_free(d.policy);
+	free(d.conf);
+	return r;
+}
+
+static int open_log(struct daemon *d)
+{
+	const struct options *o = d->options;
+	struct auditlog_place place = {
+		.folder = o->log_dir ? o->log_dir : o->runtime_dir,
+		.journal = o->journal,
+		.file_max = o->log_file_max,
+		.files = o->log_files,
+	};
+
+	int r = auditlog_new(&d->log, &place);
+
+	if (r == 0 || o->log_asked)
+		return r;
+	log_warn("the audit log is in memory alone: give --log-dir");
+	place.folder = NULL;
+	return auditlog_new(&d->log, &place);
+}
+
+/* The daemon itself, into its audit log. */
+static void record(struct daemon *d, const char *what)
+{
+	const struct view_record record = {.what = what,
+					   .setting = "pshared",
+					   .after = "\"" PSHARE_VERSION "\"",
+					   .via = "pshared"};
+
+	auditlog_add(d->log, &record);
+}
+
 static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind kind,
 		       unsigned int mode, int *fd)
 {
 	char path[OPTIONS_PATH_MAX + 16];
-	gid_t group = (gid_t)-1;
+	uint32_t group;
 	int r;
 
 	snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, name);
@@ -79,11 +183,15 @@ static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind ki
 	*fd = sys_unix_listen(path, kind, mode);
 	if (*fd < 0)
 		return fail("cannot listen on", path, *fd);
-	if (mode == API_MODE && sys_self_uid() == 0 && sys_group_id(GROUP_NAME, &group) == 0) {
+	if (mode != API_MODE)
+		return 0;
+	if (sys_self_uid() == 0 && sys_group_in_file(GROUP_NAME, &group) == 0) {
 		r = sys_set_owner(path, group, mode);
 		if (r < 0)
 			return fail("cannot give to group " GROUP_NAME, path, r);
 	}
+	let_in(path, d->groups.operate);
+	let_in(path, d->groups.administer);
 	return 0;
 }
 
@@ -113,7 +221,7 @@ static int watch_all(struct daemon *d)
 	if (r == 0)
 		r = loop_watch(&d->loop, &d->listen, LOOP_LISTEN, d->agent_fd, LOOP_READ);
 	if (r == 0)
-		r = api_new(&d->api, d, d->api_fd);
+		r = api_new(&d->api, d, d->api_fd, &d->groups);
 	if (r == 0)
 		r = loop_watch(&d->loop, &d->http, LOOP_API, api_fd(d->api), LOOP_READ);
 	return r;
@@ -123,7 +231,6 @@ static void init_state(struct daemon *d, const struct options *options)
 {
 	*d = (struct daemon){
 		.options = options,
-		.settings = options->settings,
 		.loop.epoll = -1,
 		.signal.fd = -1,
 		.listen.fd = -1,
@@ -167,17 +274,22 @@ int daemon_init(struct daemon *d, const struct options *options)
 	r = isolation_start();
 	if (r < 0)
 		return r;
-	r = policyfile_load(d);
-	if (r < 0)
-		return r;
-	r = take_folder(d);
+	probe_kernel(d);
+	r = isolation_become(options);
+	if (r == 0)
+		r = find_groups(d);
+	if (r == 0)
+		r = read_files(d);
+	if (r == 0)
+		r = take_folder(d);
+	if (r == 0)
+		r = open_log(d);
 	if (r == 0)
 		r = bind_socket(d, "agent.sock", SYS_SOCK_SEQPACKET, AGENT_MODE, &d->agent_fd);
 	if (r == 0)
 		r = bind_socket(d, "api.sock", SYS_SOCK_STREAM, API_MODE, &d->api_fd);
 	if (r < 0)
 		return r;
-	probe_kernel(d);
 	host_read_facts(d);
 	size_by_limits(d);
 	r = secret_init();
@@ -187,7 +299,11 @@ int daemon_init(struct daemon *d, const struct options *options)
 	if (r < 0)
 		return fail("cannot set up", "the event loop", r);
 	r = isolation_drop_rights();
-	return r < 0 ? r : isolation_limit_calls();
+	if (r == 0)
+		r = isolation_limit_calls();
+	if (r == 0)
+		record(d, "start");
+	return r;
 }
 
 static void remove_sockets(struct daemon *d)
@@ -218,6 +334,11 @@ void daemon_deinit(struct daemon *d)
 	daemon_free_ended(d);
 	users_tick(d);
 	d->policy = access_free(d->policy);
+	if (d->api_fd >= 0)
+		record(d, "stop");
+	d->log = auditlog_free(d->log);
+	free(d->conf);
+	d->conf = NULL;
 	loop_deinit(&d->loop);
 	close_fd(&d->api_fd);
 	close_fd(&d->agent_fd);

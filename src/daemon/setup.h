@@ -9,5 +9,7 @@
 /* Sets up everything up to the loop; says in one line what went wrong. 0 or -errno. */
 int daemon_init(struct daemon *d, const struct options *options);
 void daemon_deinit(struct daemon *d);
+/* Only reads policy and settings, and says what is wrong. 0 or -errno. */
+int daemon_check(const struct options *options);
 
 #endif

@@ -1,55 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an audit asks the API for, against a core of a few lines (test-api.c has the rest of it). */
+/* What an audit asks the API for, against a core of a few lines (test-api-core.c). */
 #include <jansson.h>
 #include <string.h>
 
 #include "daemon/json.h"
 #include "daemon/view.h"
 #include "harness/harness.h"
-
-int view_stores(struct daemon *daemon, int (*each)(const struct view_store *store, void *arg),
-		void *arg)
-{
-	struct view_store store = {.generation = 7, .domain = "0123abcd", .inode = 5, .live = 2};
-
-	(void)daemon;
-	return each(&store, arg);
-}
-
-int view_accounts(struct daemon *daemon, int (*each)(const struct view_account *account, void *arg),
-		  void *arg)
-{
-	struct view_account account = {
-		.name = "web1",
-		.pid = 4711,
-		.salt = "-",
-		.nstakes = 1,
-		.stake = {{.generation = 7, .mapped = 3}},
-	};
-
-	(void)daemon;
-	return each(&account, arg);
-}
-
-int view_damages(struct daemon *daemon, int (*each)(const struct view_damage *damage, void *arg),
-		 void *arg)
-{
-	struct view_damage damage = {.domain = "0123abcd", .generation = 7, .frame = 9};
-
-	(void)daemon;
-	return each(&damage, arg);
-}
-
-int view_live(struct daemon *daemon, uint64_t generation, uint64_t first,
-	      uint8_t bits[VIEW_LIVE / 8])
-{
-	(void)daemon;
-	if (generation != 7 || first > 1000)
-		return -ENOENT;
-	memset(bits, 0, VIEW_LIVE / 8);
-	bits[1] = 0xa5;
-	return 0;
-}
 
 TEST("the books of an audit are whole: stores, stakes, damage, and the rule's setting")
 {

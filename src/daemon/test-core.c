@@ -14,37 +14,6 @@
 #include "sys/events.h"
 #include "sys/memfd.h"
 
-TEST("a configuration file sets what it names and keeps the rest")
-{
-	struct host_settings settings;
-	char err[POLICY_ERROR_MAX] = "";
-
-	settings_defaults(&settings);
-	CHECK_OK(options_config("# how fast\n\n  Mem.ShareScanTime = 30 \nMem.ShareRateMax=7#x\n",
-				&settings, err));
-	CHECK_EQ(settings.value[SETTING_SHARE_SCAN_TIME], 30);
-	CHECK_EQ(settings.value[SETTING_SHARE_RATE_MAX], 7);
-	CHECK_EQ(settings.value[SETTING_SHARE_FORCE_SALTING], 2);
-}
-
-TEST("a configuration file with one bad line changes nothing and names the line")
-{
-	struct host_settings settings, before;
-	char err[POLICY_ERROR_MAX] = "";
-
-	settings_defaults(&settings);
-	before = settings;
-	CHECK_EQ(options_config("Mem.ShareScanTime = 30\nMem.ShareScanTime = many\n", &settings,
-				err),
-		 -EINVAL);
-	CHECK_IN("line 2", err);
-	CHECK_IN("many", err);
-	CHECK_EQ(options_config("no setting\n", &settings, err), -EINVAL);
-	CHECK_IN("NAME=VALUE", err);
-	CHECK_EQ(options_config("Mem.Sharescantim = 1\n", &settings, err), -EINVAL);
-	CHECK_MEM(&settings, &before, sizeof(before));
-}
-
 TEST("a peer that causes line after line gets a burst into the log, then one in five seconds")
 {
 	struct log_gate gate = {0};

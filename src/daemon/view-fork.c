@@ -11,7 +11,6 @@
 #include "daemon/member.h"
 #include "daemon/view-vm.h"
 #include "daemon/view.h"
-#include "sys/self.h"
 
 static const char *state_of(const struct vm *vm)
 {
@@ -69,7 +68,7 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 
 	if (!vm)
 		return refuse(why, -ENOENT, "there is no such VM");
-	if (peer->uid != 0 && peer->uid != sys_self_uid() && peer->uid != vm->user->uid)
+	if (peer->role < ROLE_OPERATE && peer->uid != vm->user->uid)
 		return refuse(why, -EPERM, "a VM is forked by its owner, or by root");
 	if (!strcmp(what, "publish")) {
 		if (!vm->session || !vm->member || vm->member->state != MEMBER_ACTIVE)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The settings that the API shows and changes (view.h). Settings of the host are for root and the
- * daemon's user, those of a VM for its user as well. Everything is checked before anything is
- * changed; a change that moves VMs is answered when it is true (change.c).
+ * The settings that the API shows and changes (view.h). Settings of the host are for
+ * administrators, those of a VM for operators and its user, its salt for administrators and its
+ * user. Everything is checked before anything is changed; a change that moves VMs is answered when
+ * it is true (change.c).
  */
 
 #include "daemon/view.h"
@@ -13,10 +14,11 @@
 #include <string.h>
 
 #include "daemon/change.h"
+#include "daemon/conffile.h"
 #include "daemon/rehome.h"
+#include "daemon/reload.h"
 #include "daemon/session.h"
 #include "daemon/vm-salt.h"
-#include "sys/self.h"
 
 static int refuse(struct view_reason *why, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -42,9 +44,96 @@ int view_setting(struct daemon *daemon, const char *name, char *value, size_t si
 		       0;
 }
 
+int view_setting_origin(struct daemon *daemon, const char *name, char *origin, size_t size)
+{
+	int id = setting_find(name, false, NULL);
+
+	if (id < 0)
+		return -ENOENT;
+	if (daemon->overridden & UINT64_C(1) << id)
+		snprintf(origin, size, "set, until pshared reads its files again");
+	else
+		conffile_origin(daemon->conf, (enum setting_id)id, origin, size);
+	return 0;
+}
+
+int view_setting_note(struct daemon *daemon, const char *name, char *note, size_t size)
+{
+	char origin[CONFFILE_PATH_MAX + 16];
+	int id = setting_find(name, false, NULL);
+
+	if (id < 0)
+		return -ENOENT;
+	*note = '\0';
+	if (!(daemon->overridden & UINT64_C(1) << id))
+		return 0;
+	conffile_origin(daemon->conf, (enum setting_id)id, origin, sizeof(origin));
+	snprintf(note, size, "%.200s says otherwise, and will be in force again", origin);
+	return 0;
+}
+
+/* Puts it where what was set is kept: into the drop-in, or into memory alone. value NULL: out of
+ * there. Then *next is what the files and all else say. */
+static int keep(struct daemon *d, enum setting_id id, const int64_t *value, struct conffile *next,
+		struct view_reason *why)
+{
+	char err[CONFFILE_ERROR_MAX];
+	int r;
+
+	/* a file that is bad would be found bad at the next start: mend it first */
+	r = conffile_read(d->options, &d->set, next, err);
+	if (r < 0)
+		return refuse(why, -EBUSY, "nothing is set while a file is bad: %.200s", err);
+	if (conffile_keeps(d->options)) {
+		r = conffile_keep(d->options, id, value, err);
+		if (r < 0)
+			return refuse(why, r == -EPERM ? -EROFS : r, "cannot be kept: %.220s", err);
+	} else {
+		d->set.line[id] = value != NULL;
+		d->set.value[id] = value ? *value : 0;
+	}
+	r = conffile_read(d->options, &d->set, next, err);
+	return r < 0 ? refuse(why, -EBUSY, "%.250s", err) : 0;
+}
+
+/* value NULL: what the files say. */
+static int set_host(struct daemon *d, enum setting_id id, const int64_t *value,
+		    const struct view_change *change, struct view_reason *why)
+{
+	struct host_settings wanted = d->settings;
+	const char *what = setting_get(id)->name;
+	struct conffile next;
+	int r;
+
+	if (change_pending(d, NULL, what))
+		return refuse(why, -EBUSY, "another change of %s is under way", what);
+	r = keep(d, id, value, &next, why);
+	if (r < 0)
+		return r;
+	wanted.value[id] = value ? *value : next.settings.value[id];
+	d->overridden &= ~(UINT64_C(1) << id);
+	if (wanted.value[id] != next.settings.value[id])
+		d->overridden |= UINT64_C(1) << id;
+	*d->conf = next;
+	settings_apply(d, &wanted);
+	return id == SETTING_SHARE_FORCE_SALTING ? change_wait(d, NULL, what, change, why) : 0;
+}
+
 static bool is_admin(const struct view_peer *peer)
 {
-	return peer->uid == 0 || peer->uid == sys_self_uid();
+	return peer->role >= ROLE_ADMINISTER;
+}
+
+/* The setting, if this peer may change it. */
+static int find_host(const char *name, const struct view_change *change, struct view_reason *why)
+{
+	char err[POLICY_ERROR_MAX];
+	int id;
+
+	if (!is_admin(&change->peer))
+		return refuse(why, -EPERM, "settings of the host are for administrators");
+	id = setting_find(name, false, err);
+	return id < 0 ? refuse(why, -ENOENT, "%s", err) : id;
 }
 
 int view_set(struct daemon *daemon, const char *name, const char *value,
@@ -52,30 +141,25 @@ int view_set(struct daemon *daemon, const char *name, const char *value,
 {
 	char err[POLICY_ERROR_MAX];
 	struct setting_value parsed;
-	const char *what;
-	int id;
+	int id = find_host(name, change, why);
 
-	if (!is_admin(&change->peer))
-		return refuse(why, -EPERM,
-			      "settings of the host are for root and the daemon's user");
-	id = setting_find(name, false, err);
 	if (id < 0)
-		return refuse(why, -ENOENT, "%s", err);
+		return id;
 	if (setting_parse((enum setting_id)id, value, strlen(value), &parsed, err) < 0)
 		return refuse(why, -EINVAL, "%s", err);
-	what = setting_get((enum setting_id)id)->name;
-	if (change_pending(daemon, NULL, what))
-		return refuse(why, -EBUSY, "another change of %s is under way", what);
-	daemon->settings.value[id] = parsed.num;
-	sessions_configure(daemon);
-	if (id != SETTING_SHARE_FORCE_SALTING)
-		return 0;
-	rehome_all(daemon);
-	return change_wait(daemon, NULL, what, change, why);
+	return set_host(daemon, (enum setting_id)id, &parsed.num, change, why);
+}
+
+int view_reset(struct daemon *daemon, const char *name, const struct view_change *change,
+	       struct view_reason *why)
+{
+	int id = find_host(name, change, why);
+
+	return id < 0 ? id : set_host(daemon, (enum setting_id)id, NULL, change, why);
 }
 
 /* The VM, if this peer may change it; else NULL, *r and *why. */
-static struct vm *may_change(struct daemon *daemon, const char *name,
+static struct vm *may_change(struct daemon *daemon, const char *name, enum role needed,
 			     const struct view_change *change, int *r, struct view_reason *why)
 {
 	struct vm *vm = vm_by_name(daemon, name);
@@ -84,9 +168,10 @@ static struct vm *may_change(struct daemon *daemon, const char *name,
 		*r = refuse(why, -ENOENT, "there is no VM \"%.64s\"", name);
 		return NULL;
 	}
-	if (!is_admin(&change->peer) && change->peer.uid != vm->user->uid) {
-		*r = refuse(why, -EPERM, "%s belongs to user %u: that user and root may change it",
-			    vm->name, vm->user->uid);
+	if (change->peer.role < needed && change->peer.uid != vm->user->uid) {
+		*r = refuse(why, -EPERM,
+			    "%s belongs to user %u: that user may change it, and the role '%s'",
+			    vm->name, vm->user->uid, role_name(needed));
 		return NULL;
 	}
 	return vm;
@@ -108,7 +193,7 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	char err[POLICY_ERROR_MAX];
 	struct setting_value parsed;
 	int r, id;
-	struct vm *vm = may_change(daemon, vm_name, change, &r, why);
+	struct vm *vm = may_change(daemon, vm_name, ROLE_OPERATE, change, &r, why);
 
 	if (!vm)
 		return r;
@@ -134,7 +219,7 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 	struct salt_digest digest;
 	uint32_t fingerprint;
 	int r = 0;
-	struct vm *vm = may_change(daemon, vm_name, change, &r, why);
+	struct vm *vm = may_change(daemon, vm_name, ROLE_ADMINISTER, change, &r, why);
 
 	if (!vm)
 		return r;

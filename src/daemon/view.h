@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "policy/role.h"
+#include "sys/proc.h"
 #include "wire/wire.h"
 
 struct daemon;
@@ -111,11 +113,18 @@ struct view_host {
 	uint64_t verified, damaged, mended; /* frames; see verify.h */
 };
 
-/* Who asks: from SO_PEERCRED of the connection. */
+#define VIEW_NO_UID UINT32_MAX
+
+/* Who asks: from SO_PEERCRED of the connection; what is behind role only where he changes
+ * something, and as /proc has it then. */
 struct view_peer {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
+	enum role role;
+	uint32_t login_uid; /* who logged in to that; VIEW_NO_UID: nobody is known */
+	char comm[SYS_COMM_MAX];
+	char group[SYS_GROUP_TEXT_MAX]; /* control group: session, unit or container */
 };
 
 /* One line that says why not. */
@@ -194,6 +203,35 @@ int view_live(struct daemon *daemon, uint64_t generation, uint64_t first,
  * returned. *vm is valid for that call only. */
 int view_vms(struct daemon *daemon, int (*each)(const struct view_vm *vm, void *arg), void *arg);
 
+/* A change, or a try, as the audit log has it. */
+enum view_result { VIEW_DONE, VIEW_REFUSED, VIEW_FAILED };
+struct view_record {
+	const char *what;		    /* "set", "reload", ... */
+	const char *vm;			    /* its name; NULL: the host */
+	const char *setting;		    /* or what else was changed; NULL: nothing of a name */
+	const char *asked, *before, *after; /* JSON; NULL: there is none, or it is a secret */
+	const char *via;		    /* "api.sock", "SIGHUP", "pshared" */
+	const struct view_peer *peer;	    /* NULL: the daemon itself */
+	enum view_result result;
+	const char *reason; /* why not; or NULL */
+};
+void view_record(struct daemon *daemon, const struct view_record *record);
+
+/* Calls each() with the lines of the audit log that are held in memory, one JSON object each,
+ * oldest first: those with numbers above after, and of these the newest max. Until it returns
+ * non-zero, which is returned. */
+int view_log(struct daemon *daemon, uint64_t after, unsigned int max,
+	     int (*each)(const char *line, void *arg), void *arg);
+
+/* What the audit log itself is like. */
+struct view_log_state {
+	const char *path;  /* of the file that grows */
+	uint64_t last;	   /* number of the newest record; 0: none */
+	uint64_t lost;	   /* records that could not be written to the file */
+	uint64_t withheld; /* tries of those who may not that were only counted: too many of them */
+};
+void view_log_state(struct daemon *daemon, struct view_log_state *out);
+
 /* 0 or -ENOENT. */
 int view_vm(struct daemon *daemon, const char *name, struct view_vm *out);
 
@@ -206,6 +244,10 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 
 /* The value in force of a setting of the host (policy/settings.h), as text. 0 or -ENOENT. */
 int view_setting(struct daemon *daemon, const char *name, char *value, size_t size);
+/* Where that value comes from: "default", a file and its line, ... */
+int view_setting_origin(struct daemon *daemon, const char *name, char *origin, size_t size);
+/* What somebody who has just set it ought to know, as that it is not kept; "": nothing. */
+int view_setting_note(struct daemon *daemon, const char *name, char *note, size_t size);
 
 /*
  * Changes. 0: true already. -EINPROGRESS: change->done() is to follow, when it is true. Else
@@ -215,6 +257,9 @@ int view_setting(struct daemon *daemon, const char *name, char *value, size_t si
  */
 int view_set(struct daemon *daemon, const char *name, const char *value,
 	     const struct view_change *change, struct view_reason *why);
+/* Forgets what was set: the value that the files give, or else the default, is in force. */
+int view_reset(struct daemon *daemon, const char *name, const struct view_change *change,
+	       struct view_reason *why);
 int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const char *value,
 		const struct view_change *change, struct view_reason *why);
 /* salt NULL: absent; length 0: the empty salt. The bytes are copied at once or not at all. */

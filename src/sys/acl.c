@@ -22,25 +22,25 @@ static int load(const char *path, acl_t *out)
 	return 0;
 }
 
-static bool is_user(acl_entry_t entry, uid_t uid)
+static bool is_of(acl_entry_t entry, id_t id)
 {
-	uid_t *of;
+	id_t *of;
 	bool is;
 
 	of = acl_get_qualifier(entry); /* NULL for an entry that is not of one user or group */
-	is = of && *of == uid;
+	is = of && *of == id;
 	acl_free(of);
 	return is;
 }
 
 /* 1: found; 0: not. */
-static int find(acl_t acl, uid_t uid, acl_entry_t *entry)
+static int find(acl_t acl, acl_tag_t want, id_t id, acl_entry_t *entry)
 {
 	int which = ACL_FIRST_ENTRY;
 	acl_tag_t tag;
 
 	for (; acl_get_entry(acl, which, entry) == 1; which = ACL_NEXT_ENTRY) {
-		if (acl_get_tag_type(*entry, &tag) == 0 && tag == ACL_USER && is_user(*entry, uid))
+		if (acl_get_tag_type(*entry, &tag) == 0 && tag == want && is_of(*entry, id))
 			return 1;
 	}
 	return 0;
@@ -53,7 +53,7 @@ static int load_entry(const char *path, uid_t uid, acl_t *acl, acl_entry_t *entr
 
 	if (r)
 		return r;
-	return find(*acl, uid, entry) ? 0 : -ENOENT;
+	return find(*acl, ACL_USER, uid, entry) ? 0 : -ENOENT;
 }
 
 int sys_acl_user(const char *path, uid_t uid, unsigned int *bits)
@@ -75,11 +75,11 @@ int sys_acl_user(const char *path, uid_t uid, unsigned int *bits)
 	return 0;
 }
 
-static int fill(acl_entry_t entry, uid_t uid, unsigned int bits)
+static int fill(acl_entry_t entry, acl_tag_t tag, id_t id, unsigned int bits)
 {
 	acl_permset_t set;
 
-	if (acl_set_tag_type(entry, ACL_USER) < 0 || acl_set_qualifier(entry, &uid) < 0 ||
+	if (acl_set_tag_type(entry, tag) < 0 || acl_set_qualifier(entry, &id) < 0 ||
 	    acl_get_permset(entry, &set) < 0 || acl_clear_perms(set) < 0)
 		return -errno;
 	if (((bits & 4) && acl_add_perm(set, ACL_READ) < 0) ||
@@ -96,20 +96,31 @@ static int store(const char *path, acl_t *acl)
 	return 0;
 }
 
-int sys_acl_set_user(const char *path, uid_t uid, unsigned int bits)
+static int set_entry(const char *path, acl_tag_t tag, id_t id, unsigned int bits)
 {
 	_cleanup_acl_ acl_t acl = NULL;
 	acl_entry_t entry;
 	int r;
 
-	SYS_INJECT();
 	r = load(path, &acl);
 	if (r)
 		return r;
-	if (!find(acl, uid, &entry) && acl_create_entry(&acl, &entry) < 0)
+	if (!find(acl, tag, id, &entry) && acl_create_entry(&acl, &entry) < 0)
 		return -errno;
-	r = fill(entry, uid, bits);
+	r = fill(entry, tag, id, bits);
 	return r ? r : store(path, &acl);
+}
+
+int sys_acl_set_user(const char *path, uid_t uid, unsigned int bits)
+{
+	SYS_INJECT();
+	return set_entry(path, ACL_USER, uid, bits);
+}
+
+int sys_acl_set_group(const char *path, gid_t gid, unsigned int bits)
+{
+	SYS_INJECT();
+	return set_entry(path, ACL_GROUP, gid, bits);
 }
 
 /* With no user or group of its own left, an ACL needs no mask, and the mode is the whole truth. */

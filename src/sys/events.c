@@ -142,13 +142,17 @@ int sys_signalfd_new(const int *signals, unsigned int count)
 	return fd < 0 ? -errno : fd;
 }
 
-int sys_signalfd_read(int fd)
+int sys_signalfd_read(int fd, struct sys_signal *signal)
 {
 	struct signalfd_siginfo info;
 
 	SYS_INJECT();
-	if (read(fd, &info, sizeof(info)) == sizeof(info))
-		return (int)info.ssi_signo;
+	*signal = (struct sys_signal){0};
+	if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		*signal =
+			(struct sys_signal){(int)info.ssi_signo, (pid_t)info.ssi_pid, info.ssi_uid};
+		return signal->number;
+	}
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 

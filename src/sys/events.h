@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/types.h>
 
 int sys_epoll_new(void);
 /* Watches fd, level triggered unless events has EPOLLET; owner comes back in data.ptr. */
@@ -29,8 +30,13 @@ int sys_timerfd_clear(int fd);
 
 /* Blocks the count signals of the whole process and returns a descriptor that delivers them. */
 int sys_signalfd_new(const int *signals, unsigned int count);
-/* The next signal's number; 0: none. */
-int sys_signalfd_read(int fd);
+struct sys_signal {
+	int number; /* 0: none */
+	pid_t pid;  /* who sent it; 0: the kernel */
+	uid_t uid;
+};
+/* The next signal; its number, 0: none. */
+int sys_signalfd_read(int fd, struct sys_signal *signal);
 
 /* Is fd readable now? 1, 0 or -errno. For a pidfd: has the process ended? */
 int sys_readable(int fd);

@@ -10,6 +10,14 @@
 /* The first max bytes of a file as a string, to be freed. NUL bytes in it end it early. */
 int sys_read_text(const char *path, size_t max, char **text);
 
+/* The same with its length, NUL bytes and all; a file that is longer is -EFBIG. */
+int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length);
+
+/* The names in a folder that begin and end so, sorted by their bytes: *names is one allocation, to
+ * be freed. Their number (at most SYS_NAMES_MAX, else -E2BIG) or -errno. */
+#define SYS_NAMES_MAX 1024
+int sys_folder_names(const char *path, const char *begin, const char *end, char ***names);
+
 /* Makes the folder with this mode if it is not there; -ENOTDIR if something else is. Parents must
  * be there. */
 int sys_make_folder(const char *path, unsigned int mode);
@@ -21,14 +29,22 @@ int sys_lock_file(const char *path);
 /* Removes a socket that lies at path; nothing there is fine, anything but a socket is -EEXIST. */
 int sys_remove_socket(const char *path);
 
+/* A file or folder is this user's and group's from now on. */
+int sys_give(const char *path, uid_t uid, gid_t gid);
+
 /* Group of a file or socket by path; -1 leaves the group. Then mode. */
 int sys_set_owner(const char *path, gid_t group, unsigned int mode);
 
 /* The number of a group by its name; -ENOENT. */
 int sys_group_id(const char *name, gid_t *gid);
 
+/* The same for a name in /etc/group or a number: of /etc/group alone, as below. */
+int sys_group_in_file(const char *name, uint32_t *gid);
+
 /* The number of a user by his name in /etc/passwd; -ENOENT. No name service is asked, so it works
  * in a process that may not make connections or load libraries. */
 int sys_user_id(const char *name, uint32_t *uid);
+/* The same, with the group that he is in. */
+int sys_user_ids(const char *name, uint32_t *uid, uint32_t *gid);
 
 #endif

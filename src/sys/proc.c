@@ -16,6 +16,7 @@
 #include "sys/path.h"
 
 #define PROC_TEXT_MAX (256u << 10) /* cpuinfo of a large host: its tail is not needed */
+#define CGROUP_TEXT_MAX 8192u
 #define NSEC_PER_SEC 1000000000ull
 
 int sys_meminfo_line(const char *text, const char *name, uint64_t *bytes)
@@ -109,23 +110,65 @@ int sys_cpu_mhz(uint64_t *mhz)
 	return 0;
 }
 
+/* Up to the newline, as far as it fits, printable. */
+static void take_printable(char *out, size_t size, const char *text)
+{
+	size_t len = strcspn(text, "\n");
+
+	if (len >= size)
+		len = size - 1;
+	for (size_t i = 0; i < len; i++)
+		out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+	out[len] = '\0';
+}
+
 int sys_comm(pid_t pid, char comm[SYS_COMM_MAX])
 {
 	_cleanup_free_ char *text = NULL;
 	char path[32];
-	size_t len;
 	int r;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
 	r = sys_read_text(path, SYS_COMM_MAX, &text);
 	if (r < 0)
 		return r;
-	len = strcspn(text, "\n");
-	if (len >= SYS_COMM_MAX)
-		len = SYS_COMM_MAX - 1;
-	for (size_t i = 0; i < len; i++)
-		comm[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-	comm[len] = '\0';
+	take_printable(comm, SYS_COMM_MAX, text);
+	return 0;
+}
+
+int sys_login_uid(pid_t pid, uid_t *uid)
+{
+	char path[40];
+	uint64_t number;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)pid);
+	r = sys_read_u64(path, &number);
+	if (r < 0)
+		return r == -ENOENT ? -ENODATA : r;
+	if (number >= UINT32_MAX)
+		return -ENODATA;
+	*uid = (uid_t)number;
+	return 0;
+}
+
+int sys_process_group(pid_t pid, char group[SYS_GROUP_TEXT_MAX])
+{
+	_cleanup_free_ char *text = NULL;
+	const char *at;
+	char path[40];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	r = sys_read_text(path, CGROUP_TEXT_MAX, &text);
+	if (r < 0)
+		return r;
+	at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+	if (!at)
+		at = strstr(text, ":name=systemd:");
+	if (!at)
+		return -ENODATA;
+	take_printable(group, SYS_GROUP_TEXT_MAX, strchr(at, '/') ? strchr(at, '/') : "");
 	return 0;
 }
 
@@ -228,6 +271,15 @@ int sys_self_resident(uint64_t *bytes)
 	if (r < 0)
 		return r;
 	return sys_meminfo_line(text, "RssAnon", bytes);
+}
+
+uint64_t sys_wall_clock(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_REALTIME, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t sys_now(void)

@@ -31,6 +31,13 @@ int sys_read_u64(const char *path, uint64_t *value);
 /* The name of a process, unprintable bytes turned to '?'. */
 int sys_comm(pid_t pid, char comm[SYS_COMM_MAX]);
 
+/* The user who logged in to what became this process, whoever it is by now (the kernel's audit
+ * notes it); -ENODATA: nobody did, or the kernel does not say. */
+int sys_login_uid(pid_t pid, uid_t *uid);
+/* The control group of a process, as "/user.slice/...": cut, unprintable bytes turned to '?'. */
+#define SYS_GROUP_TEXT_MAX 160u
+int sys_process_group(pid_t pid, char group[SYS_GROUP_TEXT_MAX]);
+
 /* Resident memory of a process, of whatever kind, bytes. */
 int sys_resident(pid_t pid, uint64_t *bytes);
 
@@ -48,6 +55,8 @@ int sys_write_own(void *to, const void *from, size_t len);
 /* The same for reading: what a caller of an interposed call points at is the kernel's to judge. */
 int sys_read_own(void *to, const void *from, size_t len);
 
+/* The wall clock in ns since 1970. */
+uint64_t sys_wall_clock(void);
 /* CLOCK_MONOTONIC in ns; 0 on the failure that cannot be. */
 uint64_t sys_now(void);
 

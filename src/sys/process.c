@@ -2,6 +2,7 @@
 #include "sys/process.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,6 +29,14 @@ int sys_set_undumpable(void)
 {
 	SYS_INJECT();
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int sys_become(uid_t uid, gid_t gid)
+{
+	SYS_INJECT();
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return -errno;
+	return 0;
 }
 
 int sys_set_no_new_privs(void)

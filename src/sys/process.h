@@ -12,6 +12,8 @@ int sys_pidfd_open(pid_t pid);
 
 /* No core dump, no ptrace and no /proc/PID/mem by others of this user. */
 int sys_set_undumpable(void);
+/* This process is that user from now on, with that group and no other, for good. */
+int sys_become(uid_t uid, gid_t gid);
 /* No exec from here on can gain rights. */
 int sys_set_no_new_privs(void);
 /* Signals that are to do nothing. */

@@ -201,6 +201,19 @@ int sys_peer_cred(int sock, pid_t *pid, uid_t *uid, gid_t *gid)
 	return 0;
 }
 
+int sys_peer_groups(int sock, uint32_t gids[SYS_PEER_GROUPS_MAX])
+{
+	gid_t found[SYS_PEER_GROUPS_MAX];
+	socklen_t len = sizeof(found);
+
+	SYS_INJECT();
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, found, &len) < 0)
+		return -errno;
+	for (unsigned int i = 0; i < len / sizeof(found[0]); i++)
+		gids[i] = found[i];
+	return (int)(len / sizeof(found[0]));
+}
+
 int sys_peer_pidfd(int sock)
 {
 	struct ucred cred;
@@ -220,7 +233,7 @@ int sys_peer_pidfd(int sock)
 	return fd < 0 ? -errno : fd;
 }
 
-int sys_unix_send_datagram(const char *path, const void *buf, size_t len)
+int sys_unix_send_datagram(const char *path, const void *buf, size_t len, bool wait)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un addr;
@@ -234,7 +247,8 @@ int sys_unix_send_datagram(const char *path, const void *buf, size_t len)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, buf, len, MSG_NOSIGNAL, (struct sockaddr *)&addr, addr_len) < 0)
+	if (sendto(fd, buf, len, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT), (struct sockaddr *)&addr,
+		   addr_len) < 0)
 		return -errno;
 	return 0;
 }

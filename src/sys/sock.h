@@ -4,10 +4,12 @@
 #ifndef PSHARE_SYS_SOCK_H
 #define PSHARE_SYS_SOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#define SYS_PEER_GROUPS_MAX 256u
 #define SYS_FDS_MAX 4u /* descriptors that one message of ours can carry */
 
 enum sys_sock_kind { SYS_SOCK_STREAM, SYS_SOCK_SEQPACKET };
@@ -37,11 +39,16 @@ int sys_recv_fds(int sock, void *buf, size_t len, size_t *got, int fds[SYS_FDS_M
 /* Who made the connection, as the kernel noted it then. */
 int sys_peer_cred(int sock, pid_t *pid, uid_t *uid, gid_t *gid);
 
+/* The other groups of who made the connection, as noted then: at most SYS_PEER_GROUPS_MAX. Their
+ * number, or -errno; -ERANGE: he has more. */
+int sys_peer_groups(int sock, uint32_t gids[SYS_PEER_GROUPS_MAX]);
+
 /* A pidfd of the peer's process. Kernels before 6.5 have no SO_PEERPIDFD: then it is opened by
  * pid, which may be a later process's; the caller compares what he can. */
 int sys_peer_pidfd(int sock);
 
-/* Sends a datagram to a path or, with a leading '@', to an abstract name (sd_notify). */
-int sys_unix_send_datagram(const char *path, const void *buf, size_t len);
+/* Sends a datagram to a path or, with a leading '@', to an abstract name (sd_notify). wait: until
+ * the receiver has room for it; else -EAGAIN. */
+int sys_unix_send_datagram(const char *path, const void *buf, size_t len, bool wait);
 
 #endif
