@@ -3,6 +3,8 @@
 
 MESON ?= meson
 MINUTES ?= 60
+ROUNDS ?= 1000
+ATTACK ?=
 PREFIX ?= /usr/local
 BENCH ?=
 KERNELS ?=
@@ -18,13 +20,15 @@ ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=fals
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 .DEFAULT_GOAL := all
-.PHONY: help all check demo torture bench lint tsan inject kernels install clean FORCE
+.PHONY: help all check demo torture isolation attack bench lint tsan inject kernels install clean FORCE
 
 help:
 	@echo 'make            build everything into build/'
 	@echo 'make demo       boot four guests under QEMU and watch them share'
 	@echo 'make check      all tests: unit (ASan+UBSan), checks, system, inject; ends with the count'
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
+	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
+	@echo 'make attack     Flush+Reload and write times, with one salt and with two; a report'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
@@ -97,6 +101,16 @@ torture:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build/built
 	@exec build/tests/system/torture --minutes $(MINUTES)
+
+isolation:
+	@scripts/bootstrap check
+	@$(MAKE) $(QUIET) build/built
+	@ISOLATION_ROUNDS=$(ROUNDS) build/tests/test-isolation --timeout 86400 --verbose "random rounds"
+
+attack:
+	@scripts/bootstrap bench
+	@$(MAKE) $(QUIET) build/built
+	@exec bench/attack/run $(ATTACK)
 
 bench:
 	@scripts/bootstrap bench

@@ -9,7 +9,6 @@
 #include "harness/harness.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/audit.h"
 #include "lib/fakevmm.h"
 #include "lib/peer.h"
 
@@ -52,63 +52,13 @@ static void wait_shared(struct fakevmm *v)
 
 /* ---- audits --------------------------------------------------------------------------------- */
 
-static json_t *audit(void)
-{
-	json_t *whole;
-	char *begin;
-
-	(void)TEST_RUN(out, sizeof(out), PSHARE, "audit", "--json", "--runtime-dir", d.dir);
-	begin = strchr(out, '{');
-	whole = begin ? json_loads(begin, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-	if (!whole)
-		FAIL("no JSON: %.300s", out);
-	return whole;
-}
-
-static bool names(const json_t *finding, pid_t pid)
-{
-	json_t *one;
-	size_t i;
-
-	json_array_foreach(json_object_get(finding, "pids"), i, one)
-	{
-		if (json_integer_value(one) == pid)
-			return true;
-	}
-	return false;
-}
-
-static bool is(const json_t *finding, const char *key, const char *value)
-{
-	return !strcmp(json_string_value(json_object_get(finding, key)), value);
-}
-
-/* The violation (or what state says) of that check that names the process; pid 0: any. NULL: none.
- * With part, one with that text. */
-static const char *found(json_t *whole, const char *check, const char *state, pid_t pid,
-			 const char *part)
-{
-	json_t *finding;
-	size_t i;
-
-	json_array_foreach(json_object_get(whole, "findings"), i, finding)
-	{
-		const char *text = json_string_value(json_object_get(finding, "found"));
-
-		if ((!check || is(finding, "check", check)) && is(finding, "state", state) &&
-		    (!pid || names(finding, pid)) && (!part || strstr(text, part)))
-			return text;
-	}
-	return NULL;
-}
-
 static void must_find(const char *check, pid_t pid, const char *part)
 {
-	json_t *whole = audit();
-	const char *text = found(whole, check, "violation", pid, part);
+	json_t *whole = t_audit(&d);
+	const char *text = t_audit_found(whole, check, "violation", pid, part);
 
 	if (!text) {
-		printf("%s", out);
+		json_dumpf(whole, stdout, JSON_INDENT(1));
 		FAIL("no violation of \"%s\" with \"%s\" that names %d", check, part, pid);
 	}
 	t_note("%s", text);
@@ -117,10 +67,10 @@ static void must_find(const char *check, pid_t pid, const char *part)
 
 static void must_be_clean(const pid_t *pids, size_t n)
 {
-	json_t *whole = audit();
+	json_t *whole = t_audit(&d);
 
 	for (size_t i = 0; i < n; i++) {
-		const char *text = found(whole, NULL, "violation", pids[i], NULL);
+		const char *text = t_audit_found(whole, NULL, "violation", pids[i], NULL);
 
 		if (text)
 			FAIL("violation: %s", text);
@@ -211,11 +161,11 @@ TEST_SECONDS("where VMs of two salts and two users share as they may, nothing is
 		pids[i] = v[i].pid;
 	}
 	must_be_clean(pids, 4);
-	whole = audit();
+	whole = t_audit(&d);
 	CHECK_GE(json_integer_value(json_object_get(whole, "common_frames")), PAGES / 2 - 1);
-	CHECK(found(whole, "books", "ok", 0, NULL) != NULL);
-	CHECK(found(whole, "stores", "ok", 0, NULL) != NULL ||
-	      found(whole, "stores", "violation", 0, NULL) != NULL);
+	CHECK(t_audit_found(whole, "books", "ok", 0, NULL) != NULL);
+	CHECK(t_audit_found(whole, "stores", "ok", 0, NULL) != NULL ||
+	      t_audit_found(whole, "stores", "violation", 0, NULL) != NULL);
 	json_decref(whole);
 	/* written on, brought back, shared anew: still nothing */
 	fv_do(&v[0], FV_PATCH, 0, 0, PAGES / 2, 1, 0);
@@ -389,8 +339,8 @@ TEST_SECONDS("salts that others can read, and a salt on a command line, are foun
 	fv_start(&a, &d, opts);
 	fv_map(&a, PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
 	REQUIRE_WITHIN(SHARE_SECONDS * 1000, t_api_number(&d, "/v1/vms/a", "pid") == a.pid);
-	whole = audit();
-	CHECK(!found(whole, "salts", "violation", 0, path));
+	whole = t_audit(&d);
+	CHECK(!t_audit_found(whole, "salts", "violation", 0, path));
 	json_decref(whole);
 	p = plant(NULL, "word", "--salt=salt-of-the-audit-test");
 	must_find("salts", p.pid, "command line");
@@ -429,7 +379,7 @@ static json_int_t ksm_of(json_t *whole, pid_t pid)
 
 static bool merged(pid_t pid)
 {
-	json_t *whole = audit();
+	json_t *whole = t_audit(&d);
 	json_int_t pages = ksm_of(whole, pid);
 
 	json_decref(whole);
@@ -451,10 +401,10 @@ TEST_WITH("KSM is found while it runs, what it has merged too, and when it has s
 	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
 	ksm_set("run", "1");
 	REQUIRE_WITHIN(60000, merged(a.pid) && merged(b.pid));
-	whole = audit();
-	CHECK(found(whole, "ksm", "violation", a.pid, "is running") != NULL);
-	CHECK(found(whole, "frames", "violation", a.pid, "merged by KSM") != NULL);
-	CHECK(found(whole, "frames", "violation", b.pid, "merged by KSM") != NULL);
+	whole = t_audit(&d);
+	CHECK(t_audit_found(whole, "ksm", "violation", a.pid, "is running") != NULL);
+	CHECK(t_audit_found(whole, "frames", "violation", a.pid, "merged by KSM") != NULL);
+	CHECK(t_audit_found(whole, "frames", "violation", b.pid, "merged by KSM") != NULL);
 	json_decref(whole);
 	ksm_set("run", "0");
 	must_find("ksm", b.pid, "has been stopped");
@@ -524,8 +474,8 @@ TEST_SECONDS("a bit that flips in a frame is found, told and set right, and the 
 	fv_check(&b, 0);
 	REQUIRE_WITHIN(10000, log_has("is set right again"));
 	CHECK(log_has("a has that frame") && log_has("b has that frame"));
-	whole = audit();
-	CHECK(found(whole, "damage", "note", 0, "was set right") != NULL);
+	whole = t_audit(&d);
+	CHECK(t_audit_found(whole, "damage", "note", 0, "was set right") != NULL);
 	json_decref(whole);
 	/* who comes now gets a frame of its own for that content, and all of it is right */
 	vm_up(&c, "c", "red", 0);

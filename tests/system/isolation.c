@@ -8,18 +8,23 @@
  * of all pages are read from the kernel: two VMs may have one in common only if a model of ESX's
  * rule, some lines long and made of nothing of pshare's, says that they may meet. And those that
  * may meet must come to share, or the test would prove nothing.
+ *
+ * In rounds (`make isolation ROUNDS=1000`; some in `make check`) 'pshare audit' looks as well, when
+ * each change has returned: two programs that have nothing in common must both find nothing.
  */
 #include "harness/harness.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/audit.h"
 #include "lib/fakevmm.h"
 
 #define VMS 9u
 #define PAGES 512u
 #define KEYS 96u /* different contents: few, so each VM shares within itself too */
 #define RUN_SECONDS 55.0
+#define ROUNDS 10
 #define WORKING 4 /* looks at a suspect pair before it is called a violation */
 
 static const char *const SALTS[] = {NULL, "", "red", "blue", "red"};
@@ -280,6 +285,61 @@ TEST_SECONDS("users whom the policy lets meet share, and nobody else does", 90)
 
 	start(&w, "[meet web]\nuid = 1001, 1002\n");
 	run(&w, 15);
+}
+
+static void judge_by_audit(struct world *w, uint32_t round)
+{
+	json_t *whole = t_audit(&w->d);
+
+	for (uint32_t i = 0; i < VMS; i++) {
+		const char *text = t_audit_found(whole, NULL, "violation", w->m[i].v.pid, NULL);
+
+		if (text)
+			FAIL("round %u, Mem.ShareForceSalting %d: %s", round, w->salting, text);
+	}
+	json_decref(whole);
+}
+
+static bool audit_knows_all(struct world *w)
+{
+	json_t *whole = t_audit(&w->d);
+	uint64_t managed = 0;
+	json_t *vm;
+	size_t i;
+
+	json_array_foreach(json_object_get(whole, "vms"), i, vm)
+	{
+		managed += json_is_true(json_object_get(vm, "managed"));
+	}
+	json_decref(whole);
+	return managed >= VMS;
+}
+
+TEST_WITH("in random rounds neither this test nor an audit finds a violation", .seconds = 120,
+	  .load = 15)
+{
+	const char *asked = getenv("ISOLATION_ROUNDS");
+	uint32_t rounds = asked ? (uint32_t)atoi(asked) : ROUNDS;
+	static struct world w;
+
+	start(&w, NULL);
+	must_share(&w);
+	REQUIRE(audit_knows_all(&w));
+	for (uint32_t i = 0; i < rounds; i++) {
+		change(&w);
+		judge(&w);
+		judge_by_audit(&w, i);
+		t_sleep(0.001 * t_below(&w.rng, t_below(&w.rng, 4) ? 100 : 1500));
+		judge(&w);
+		if (i % 100 == 99)
+			t_note("%u rounds, no violation; %lu frames in common where allowed", i + 1,
+			       w.crossings_allowed);
+	}
+	for (uint32_t i = 0; i < VMS; i++)
+		fv_check(&w.m[i].v, 0);
+	for (uint32_t i = 0; i < VMS; i++)
+		fv_end(&w.m[i].v);
+	t_daemon_free(&w.d);
 }
 
 TEST("the rule as this test says it")
