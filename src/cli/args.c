@@ -23,6 +23,7 @@
 #define WATCH_MAX_S 86400.0
 #define PID_MAX 4194304
 #define LINES_MAX 1000 /* as many as the daemon answers at once */
+#define COUNT_MAX 1000
 #define LINE_MAX_BYTES 1024
 
 struct option_row {
@@ -52,6 +53,13 @@ static const struct option_row rows[] = {
 	 "read the files and check that no record is cut out or edited"},
 	{OPT_CONNECT, "connect", "URI",
 	 "-c too: qemu:///system (default for root) or qemu:///session"},
+	{OPT_FORKABLE, "forkable", NULL, "add to QEMU's command line what a fork needs"},
+	{OPT_COUNT, "count", "N", "so many children, named P-1, P-2, ..."},
+	{OPT_TEMPLATE, "template", NULL, "the parent stays stopped, for further forks"},
+	{OPT_DISK_DIR, "disk-dir", "D", "folder of the deltas (default: beside each disk)"},
+	{OPT_PERSONALITY, "personality", "FILE", "JSON: what each child is to be in its guest"},
+	{OPT_NO_START, "no-start", NULL, "the children are loaded, and stay stopped"},
+	{OPT_UNDO, "undo", NULL, "ends what a fork left: a template runs on, disks are as before"},
 	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
@@ -213,6 +221,20 @@ static int take_lines(struct args *args, const char *text)
 	return 0;
 }
 
+static int take_count(struct args *args, const char *text)
+{
+	char *end;
+	long count;
+
+	errno = 0;
+	count = strtol(text, &end, 10);
+	if (errno || *end || !*text || count < 1 || count > COUNT_MAX)
+		return say_usage(args->command, "--count: '%s' is no number from 1 to %d", text,
+				 COUNT_MAX);
+	args->count = (unsigned int)count;
+	return 0;
+}
+
 static int take_name(struct args *args, const char *option, const char *text, const char **out)
 {
 	char name[PS_NAME_MAX] = "";
@@ -267,6 +289,24 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return 0;
 	case OPT_VERIFY:
 		args->verify = true;
+		return 0;
+	case OPT_FORKABLE:
+		args->forkable = true;
+		return 0;
+	case OPT_COUNT:
+		return take_count(args, text);
+	case OPT_TEMPLATE:
+		args->template = true;
+		return 0;
+	case OPT_DISK_DIR:
+		return take_text(args, "disk-dir", text, &args->disk_dir);
+	case OPT_PERSONALITY:
+		return take_text(args, "personality", text, &args->personality);
+	case OPT_NO_START:
+		args->no_start = true;
+		return 0;
+	case OPT_UNDO:
+		args->undo = true;
 		return 0;
 	case OPT_DRY_RUN:
 		args->dry_run = true;

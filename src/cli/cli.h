@@ -49,10 +49,17 @@ enum option_id {
 	OPT_LINES,
 	OPT_FOLLOW,
 	OPT_VERIFY,
+	OPT_FORKABLE,
+	OPT_COUNT,
+	OPT_TEMPLATE,
+	OPT_DISK_DIR,
+	OPT_PERSONALITY,
+	OPT_NO_START,
+	OPT_UNDO,
 	OPT_DRY_RUN, /* the last */
 };
 
-#define OPTIONS_MAX 8
+#define OPTIONS_MAX 14
 
 /* What the command line said. Strings are argv's. */
 struct args {
@@ -67,6 +74,10 @@ struct args {
 	bool wait_settled;
 	double settled_s; /* 0: as long as it takes */
 	int pid;	  /* 0: not given */
+	/* fork */
+	const char *disk_dir, *personality;
+	unsigned int count; /* 0: not given */
+	bool forkable, template, no_start, undo;
 	bool json;
 	bool no_share;
 	bool clear_salt;
@@ -175,6 +186,7 @@ int cmd_set(struct args *args);
 int cmd_log(struct args *args);
 int cmd_doctor(struct args *args);
 int cmd_audit(struct args *args);
+int cmd_fork(struct args *args);
 int cmd_libvirt(struct args *args);
 int cmd_help(struct args *args);
 

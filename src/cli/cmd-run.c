@@ -20,6 +20,7 @@
 #include "cli/agent-path.h"
 #include "cli/cli.h"
 #include "cli/program.h"
+#include "cli/run-forkable.h"
 #include "cli/start-daemon.h"
 #include "sys/launch.h"
 #include "sys/process.h"
@@ -122,6 +123,9 @@ static int set_environment(const struct args *args, const struct runtime *runtim
 	bad |= unsetenv("PSHARE_SALT_FILE") != 0;
 	bad |= unsetenv("PSHARE_NAME") != 0;
 	bad |= unsetenv("PSHARE_NO_SHARE") != 0;
+	bad |= unsetenv("PSHARE_VM_DIR") != 0;
+	bad |= unsetenv("PSHARE_FORK_RAM") != 0;
+	bad |= unsetenv("PSHARE_FORK_IMAGE") != 0;
 	bad |= setenv("PSHARE_RUNTIME_DIR", runtime->dir, 1) != 0;
 	if (args->name)
 		bad |= setenv("PSHARE_NAME", args->name, 1) != 0;
@@ -180,6 +184,7 @@ static int prepare(const struct args *args, struct runtime *runtime, char agent[
 int cmd_run(struct args *args)
 {
 	_cleanup_salt_ struct salt salt = {0};
+	_cleanup_forkable_ struct forkable forkable = {.rams = 0};
 	struct runtime runtime;
 	char program[PATH_MAX], agent[PATH_MAX];
 	int r = salt_read(&salt, args);
@@ -193,14 +198,22 @@ int cmd_run(struct args *args)
 	if (!r)
 		r = prepare(args, &runtime, agent);
 	if (!r)
+		r = forkable_apply(&forkable, args, &runtime);
+	if (!r)
 		r = set_environment(args, &runtime);
 	if (!r)
 		r = set_preload(agent);
 	if (!r)
 		r = pass_salt(&salt);
-	if (r)
+	if (!r)
+		r = forkable_record(&forkable, program, args->operands);
+	if (r) {
+		forkable_undo(&forkable);
 		return r;
+	}
 	warn_of_rights();
 	salt_wipe(&salt);
-	return say_program(program, sys_exec(program, args->operands));
+	r = say_program(program, sys_exec(program, args->operands));
+	forkable_undo(&forkable);
+	return r;
 }

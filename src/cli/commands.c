@@ -9,13 +9,14 @@ const struct command commands[] = {
 	{
 		.name = "run",
 		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
-			 "[--runtime-dir DIR] -- COMMAND...",
+			 "[--forkable] [--dry-run] [--runtime-dir DIR] -- COMMAND...",
 		.summary = "start a VMM whose memory is shared",
 		.details =
 			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
 			"it and its parent. Where no daemon answers, a private one is started; it\n"
 			"ends by itself when its last VM has gone.\n",
-		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_RUNTIME_DIR},
+		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_FORKABLE,
+			    OPT_DRY_RUN, OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = -1,
 		.run = cmd_run,
@@ -41,6 +42,26 @@ const struct command commands[] = {
 		.min_operands = 1,
 		.max_operands = 1,
 		.run = cmd_show,
+	},
+	{
+		.name = "fork",
+		.usage =
+			"P [--name C | --count N] [--template] [--disk-dir D]\n"
+			"       [--personality FILE] [--no-start] [--salt-file F | --salt-env VAR] "
+			"[--json] [--runtime-dir DIR]\n"
+			"       pshare fork --undo P [--json] [--runtime-dir DIR]",
+		.summary = "clones of a running VM that share its memory",
+		.details =
+			"P was started by 'pshare run --forkable'. Its pages are made frames while it\n"
+			"runs; it is stopped for a moment, its device state taken, its disks frozen\n"
+			"(parent and children write to qcow2 deltas of their own); it goes on, and the\n"
+			"children start. What fails leaves the parent as it was.\n",
+		.options = {OPT_NAME, OPT_COUNT, OPT_TEMPLATE, OPT_DISK_DIR, OPT_PERSONALITY,
+			    OPT_NO_START, OPT_UNDO, OPT_SALT_FILE, OPT_SALT_ENV, OPT_JSON,
+			    OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 1,
+		.run = cmd_fork,
 	},
 	{
 		.name = "status",

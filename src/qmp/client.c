@@ -208,6 +208,19 @@ static int send_all(struct qmp *qmp, const char *text, size_t len, int pass, uin
 	return 0;
 }
 
+/* To be freed by free(): what json_dumps() gives is its allocator's, which a program may change. */
+static char *text_of(const json_t *object)
+{
+	size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT);
+	char *text = len ? malloc(len + 1) : NULL;
+
+	if (text) {
+		(void)json_dumpb(object, text, len, JSON_COMPACT);
+		text[len] = '\0';
+	}
+	return text;
+}
+
 /* The text of a command, to be freed; takes arguments. */
 static char *command_text(const char *command, json_t *arguments, uint64_t id)
 {
@@ -221,7 +234,7 @@ static char *command_text(const char *command, json_t *arguments, uint64_t id)
 	if (arguments && !object)
 		json_decref(arguments);
 	if (object)
-		text = json_dumps(object, JSON_COMPACT);
+		text = text_of(object);
 	json_decref(object);
 	return text;
 }

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fork-parent: what is done to the VM that is forked.
+ *
+ *  1. publish   the daemon makes frames of its pages while it runs, until little is left.
+ *  2. stop      its CPUs stand, its devices are drained.
+ *  3. disks     one transaction: every file that it writes to is frozen, and it writes to a delta.
+ *  4. migrate   its device state goes into a file. Its RAM, which QEMU takes for a shared file,
+ *               does not (x-ignore-shared).
+ *  5. freeze    the agent says what each page is; the daemon takes references. After 4, for a
+ *               device may write to memory when its state is saved.
+ *  6. cont      it runs on, or stays as a template.
+ *
+ * Whatever fails before 6 is undone in the opposite order: it runs on, writes to the files that it
+ * had, and the deltas are removed. What another fork left (a crash of this program) is undone by
+ * --undo, from the record in the VM's folder.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/fork.h"
+#include "cli/vm-folder.h"
+#include "sys/file.h"
+#include "sys/launch.h"
+#include "sys/proc.h"
+#include "sys/terminal.h"
+#include "sys/vmproc.h"
+
+#define MS 1000000ull
+#define PUBLISH_MOST_MS 60000u
+#define PUBLISH_LEFT (2ull << 20) /* bytes that are not frames: copied in the pause */
+#define PUBLISH_STALL_MS 1500u	  /* no progress for so long: the rest changes all the time */
+#define PUBLISH_LEAST 256u	  /* KiB of progress that count */
+#define POLL_MS 1u
+#define FREEZE_MOST_MS 30000u
+#define MIGRATE_MOST_MS 60000u
+#define HOST_SPARE (64ull << 20)  /* memory that a fork leaves free */
+#define CHILD_NEEDS (64ull << 20) /* of a QEMU besides its guest's memory */
+
+void fork_progress(const struct fork *f, const char *format, ...)
+{
+	char text[256] = "";
+	va_list list;
+
+	if (f->args->json || !term_is_terminal(2))
+		return;
+	if (format) {
+		va_start(list, format);
+		vsnprintf(text, sizeof(text), format, list);
+		va_end(list);
+	}
+	fprintf(stderr, "\r\033[K%s", text);
+	fflush(stderr);
+}
+
+int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
+	     int fd, json_t **answer)
+{
+	int r = qmp_command_with(qmp, command, args, fd, FORK_QMP_MS, answer);
+
+	if (!r)
+		return 0;
+	fork_progress(f, NULL);
+	return say_error(CLI_FAILED, "%s: QEMU: %s: %s", whose, command,
+			 r == -EREMOTEIO ? qmp_error(qmp) : strerror(-r));
+}
+
+int fork_tell(struct fork *f, const char *what)
+{
+	_cleanup_json_ json_t *body = json_pack("{s:s}", "value", what);
+	_cleanup_json_ json_t *answer = NULL;
+
+	return client_put(f->client, &answer, body, NULL, "/v1/vms/%s/fork", f->parent, NULL);
+}
+
+/* ---- which VM ----------------------------------------------------------------------------- */
+
+/* The value of a name in an environment; NULL: none. */
+static const char *environ_get(const char *text, long length, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = text; at < text + length; at += strlen(at) + 1)
+		if (!strncmp(at, name, n) && at[n] == '=')
+			return at + n + 1;
+	return NULL;
+}
+
+static int find_folder(struct fork *f)
+{
+	const char *folder;
+
+	f->environ_length = sys_process_environ(f->pid, &f->environ);
+	if (f->environ_length < 0)
+		return say_error(CLI_FAILED,
+				 "%s: process %d cannot be looked at: %s; its owner, "
+				 "or root, can fork it",
+				 f->parent, (int)f->pid, strerror((int)-f->environ_length));
+	folder = environ_get(f->environ, f->environ_length, VM_FOLDER_ENV);
+	if (!folder)
+		return say_error(CLI_FAILED,
+				 "%s cannot be forked: it was not started for that; start it by "
+				 "'pshare run --forkable --name %s -- qemu-system-...'",
+				 f->parent, f->parent);
+	snprintf(f->folder, sizeof(f->folder), "%s", folder);
+	snprintf(f->state, sizeof(f->state), "%.4000s/state", folder);
+	f->record = vm_record_read(f->folder);
+	return f->record ? 0 :
+			   say_error(CLI_FAILED, "%s: its record %s/vm.json cannot be read",
+				     f->parent, f->folder);
+}
+
+static int find_vm(struct fork *f)
+{
+	_cleanup_json_ json_t *vm = NULL;
+	const char *why;
+	int r = client_get(f->client, &vm, "/v1/vms/%s", f->parent, NULL);
+
+	if (r)
+		return r;
+	f->pid = (pid_t)ask_number(vm, "pid");
+	why = ask_text(vm, "reason");
+	if (*why && strcmp(why, "large") != 0 && !f->args->undo)
+		return say_error(CLI_FAILED, "%s cannot be forked: its memory is not shared: %s",
+				 f->parent, ask_text(vm, "why"));
+	return 0;
+}
+
+/* ---- can it be forked --------------------------------------------------------------------- */
+
+static int set_capability(struct fork *f)
+{
+	json_t *args = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability",
+				 "x-ignore-shared", "state", 1);
+	int r = qmp_command(f->qmp, "migrate-set-capabilities", args, NULL);
+
+	return r ? say_error(CLI_FAILED,
+			     "%s cannot be forked: this QEMU does not give device state without "
+			     "memory (x-ignore-shared: QEMU 4.0 or newer): %s",
+			     f->parent, r == -EREMOTEIO ? qmp_error(f->qmp) : strerror(-r)) :
+		   0;
+}
+
+/* Devices that cannot migrate say so. */
+static int check_blockers(struct fork *f)
+{
+	_cleanup_json_ json_t *status = NULL;
+	const json_t *reasons;
+	int r = fork_qmp(f, f->qmp, f->parent, "query-migrate", NULL, -1, &status);
+
+	if (r)
+		return r;
+	reasons = json_object_get(status, "blocked-reasons");
+	if (json_array_size(reasons))
+		return say_error(CLI_FAILED, "%s cannot be forked: a device cannot migrate: %s",
+				 f->parent, json_string_value(json_array_get(reasons, 0)));
+	return 0;
+}
+
+static int check_memory(struct fork *f)
+{
+	uint64_t wanted = HOST_SPARE + f->nchildren * CHILD_NEEDS;
+	struct sys_meminfo info;
+
+	if (sys_meminfo(&info) || info.available >= wanted)
+		return 0;
+	return say_error(CLI_FAILED,
+			 "%s cannot be forked: %" PRIu64 " MiB of memory are free, %" PRIu64
+			 " MiB are needed for %u more QEMU, besides what the guests will write",
+			 f->parent, info.available >> 20, wanted >> 20, f->nchildren);
+}
+
+static int look_at_status(struct fork *f)
+{
+	_cleanup_json_ json_t *status = NULL, *fork = NULL;
+	const json_t *template = json_object_get(f->record, "template");
+	int r = fork_qmp(f, f->qmp, f->parent, "query-status", NULL, -1, &status);
+
+	if (r)
+		return r;
+	f->was_running = ask_true(status, "running");
+	if (!template || f->was_running)
+		return 0;
+	r = client_get(f->client, &fork, "/v1/vms/%s/fork", f->parent, NULL);
+	if (r)
+		return r;
+	if (strcmp(ask_text(fork, "state"), "ready") != 0 ||
+	    ask_number(fork, "image") != ask_number(template, "image"))
+		return 0; /* its daemon has gone: it is frozen anew */
+	f->was_template = true;
+	f->image = ask_number(fork, "image");
+	return fork_disks_recall(f, json_object_get(template, "disks"));
+}
+
+static int connect_qmp(struct fork *f)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%.4000s/qmp.sock", f->folder);
+	r = qmp_connect(path, NULL, &f->qmp);
+	return r ? say_error(CLI_FAILED, "%s: its monitor %s: %s%s", f->parent, path, strerror(-r),
+			     r == -ETIMEDOUT ? "; another fork of it may be under way" : "") :
+		   0;
+}
+
+int fork_open(struct fork *f, struct args *args)
+{
+	int r;
+
+	*f = (struct fork){.args = args, .parent = args->operands[0]};
+	f->nchildren = args->undo ? 0 : args->count ? args->count : 1;
+	r = runtime_find_daemon(&f->runtime, args);
+	if (!r)
+		r = client_new(&f->client, &f->runtime);
+	if (!r)
+		r = find_vm(f);
+	if (!r)
+		r = find_folder(f);
+	if (!r)
+		r = personality_read(f);
+	if (!r)
+		r = connect_qmp(f);
+	if (!r)
+		r = look_at_status(f);
+	if (r || args->undo)
+		return r;
+	r = check_memory(f);
+	if (r || f->was_template)
+		return r;
+	r = set_capability(f);
+	if (!r)
+		r = check_blockers(f);
+	if (!r)
+		r = fork_disks_find(f);
+	return r;
+}
+
+/* ---- publish ------------------------------------------------------------------------------ */
+
+static uint64_t bytes_left(const json_t *fork)
+{
+	uint64_t done = ask_number(fork, "zero") + ask_number(fork, "framed");
+	uint64_t grant = ask_number(fork, "grant");
+
+	return grant > done ? grant - done : 0;
+}
+
+int fork_publish(struct fork *f)
+{
+	uint64_t began = sys_now(), best = UINT64_MAX, best_at = began, told = 0;
+
+	if (f->was_template)
+		return 0;
+	f->publishing = true;
+	for (;;) {
+		_cleanup_json_ json_t *fork = NULL;
+		uint64_t now = sys_now(), left;
+		int r = 0;
+
+		if (now - told > 1000 * MS) {
+			r = fork_tell(f, "publish");
+			told = now;
+		}
+		if (!r)
+			r = client_get(f->client, &fork, "/v1/vms/%s/fork", f->parent, NULL);
+		if (r)
+			return r;
+		left = bytes_left(fork);
+		fork_progress(f, "%s: %" PRIu64 " of %" PRIu64 " MiB in frames ...", f->parent,
+			      (ask_number(fork, "grant") - left) >> 20,
+			      ask_number(fork, "grant") >> 20);
+		if (left + (PUBLISH_LEAST << 10) < best) {
+			best = left;
+			best_at = now;
+		}
+		/* at first the agent has not looked anew yet: what it says is of before */
+		if ((left <= PUBLISH_LEFT && now - began > 300 * MS) ||
+		    now - best_at > PUBLISH_STALL_MS * MS || now - began > PUBLISH_MOST_MS * MS)
+			break;
+		sys_sleep_ms(20);
+	}
+	f->publish_ns = sys_now() - began;
+	return 0;
+}
+
+/* ---- the pause ---------------------------------------------------------------------------- */
+
+static int save_state(struct fork *f)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t end = sys_now() + MIGRATE_MOST_MS * MS;
+	int r;
+
+	(void)sys_file_remove(f->state);
+	fd = sys_new_file(f->state);
+	if (fd < 0)
+		return say_error(CLI_FAILED, "cannot make %s: %s", f->state, strerror(-fd));
+	r = fork_qmp(f, f->qmp, f->parent, "getfd", json_pack("{s:s}", "fdname", "pshare-state"),
+		     fd, NULL);
+	if (!r)
+		r = fork_qmp(f, f->qmp, f->parent, "migrate",
+			     json_pack("{s:s}", "uri", "fd:pshare-state"), -1, NULL);
+	while (!r) {
+		_cleanup_json_ json_t *status = NULL;
+		const char *is;
+
+		r = fork_qmp(f, f->qmp, f->parent, "query-migrate", NULL, -1, &status);
+		is = ask_text(status, "status");
+		if (!strcmp(is, "completed"))
+			return 0;
+		if (!strcmp(is, "failed") || !strcmp(is, "cancelled"))
+			return say_error(CLI_FAILED, "%s: QEMU cannot save its device state: %s%s",
+					 f->parent, ask_text(status, "error-desc"),
+					 *ask_text(status, "error-desc") ? "" : is);
+		if (!r && sys_now() > end)
+			return say_error(CLI_FAILED,
+					 "%s: QEMU does not end saving its device "
+					 "state",
+					 f->parent);
+		sys_sleep_ms(POLL_MS);
+	}
+	return r;
+}
+
+/* Until the daemon says that the guest may run, or that the image is whole. */
+static int wait_for_image(struct fork *f, bool whole)
+{
+	uint64_t end = sys_now() + FREEZE_MOST_MS * MS;
+
+	for (;;) {
+		_cleanup_json_ json_t *fork = NULL;
+		int r = client_get(f->client, &fork, "/v1/vms/%s/fork", f->parent, NULL);
+		const char *is = ask_text(fork, "state");
+
+		if (r)
+			return r;
+		if (!strcmp(is, "failed"))
+			return say_error(CLI_FAILED, "%s cannot be forked: %s", f->parent,
+					 ask_text(fork, "why"));
+		if (!strcmp(is, "none"))
+			return say_error(CLI_FAILED,
+					 "%s: the daemon dropped the image, for its "
+					 "domain changed, or another fork began",
+					 f->parent);
+		if (whole ? !strcmp(is, "ready") : ask_true(fork, "running")) {
+			f->image = ask_number(fork, "image");
+			f->pages_frames = ask_number(fork, "pages_frames");
+			f->pages_copied =
+				ask_number(fork, "pages_copied") + ask_number(fork, "pages_found");
+			return 0;
+		}
+		if (sys_now() > end)
+			return say_error(CLI_FAILED, "%s: no image of it within %u s", f->parent,
+					 FREEZE_MOST_MS / 1000);
+		sys_sleep_ms(POLL_MS);
+	}
+}
+
+static int let_run(struct fork *f)
+{
+	int r = 0;
+
+	if (f->stopped && f->was_running)
+		r = fork_qmp(f, f->qmp, f->parent, "cont", NULL, -1, NULL);
+	f->stopped = false;
+	return r;
+}
+
+/* What is to be undone is in the record before it is done: --undo knows it, whatever happens. */
+static int note_pending(struct fork *f, bool pending)
+{
+	if (pending)
+		json_object_set_new(f->record, "pending",
+				    json_pack("{s:b, s:o}", "was_running", (int)f->was_running,
+					      "disks", fork_disks_note(f)));
+	else
+		json_object_del(f->record, "pending");
+	return vm_record_write(f->folder, f->record);
+}
+
+int fork_freeze(struct fork *f)
+{
+	uint64_t began;
+	int r;
+
+	if (f->was_template)
+		return 0;
+	fork_progress(f, "%s: stopping it for a moment ...", f->parent);
+	r = fork_disks_name(f);
+	if (!r)
+		r = note_pending(f, true);
+	began = sys_now();
+	if (!r) {
+		f->stopped = true;
+		r = fork_qmp(f, f->qmp, f->parent, "stop", NULL, -1, NULL);
+	}
+	if (!r)
+		r = fork_disks_freeze(f);
+	if (!r)
+		r = save_state(f);
+	if (!r) {
+		f->frozen = true;
+		r = fork_tell(f, "freeze");
+	}
+	if (!r)
+		r = wait_for_image(f, false);
+	if (!r && !f->args->template)
+		r = let_run(f);
+	f->pause_ns = sys_now() - began;
+	return r ? r : wait_for_image(f, true);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+void fork_undo_parent(struct fork *f)
+{
+	bool done = f->stopped || f->frozen || f->publishing;
+
+	fork_progress(f, NULL);
+	if (f->was_template)
+		return;
+	if (f->frozen || f->publishing)
+		(void)fork_tell(f, "drop");
+	/* it may stand still though the stop was not answered */
+	if (f->was_running && done && f->qmp)
+		(void)qmp_command(f->qmp, "cont", NULL, NULL);
+	(void)fork_disks_merge(f);
+	(void)sys_file_remove(f->state);
+	if (f->record && json_object_get(f->record, "pending"))
+		(void)note_pending(f, false);
+}
+
+static json_t *children_note(const struct fork *f)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < f->nchildren; i++)
+		json_array_append_new(list, child_note(&f->child[i]));
+	return list;
+}
+
+/* What this fork left, for --undo. */
+static void note_fork(struct fork *f)
+{
+	json_t *forks = json_object_get(f->record, "forks");
+
+	if (!forks) {
+		forks = json_array();
+		json_object_set_new(f->record, "forks", forks);
+	}
+	json_array_append_new(forks, json_pack("{s:o, s:o}", "disks", fork_disks_note(f),
+					       "children", children_note(f)));
+}
+
+int fork_close(struct fork *f)
+{
+	int r = 0;
+
+	note_fork(f);
+	json_object_del(f->record, "pending");
+	if (f->args->template || f->was_template) {
+		json_object_set_new(f->record, "template",
+				    json_pack("{s:I, s:o, s:b}", "image", (json_int_t)f->image,
+					      "disks", fork_disks_note(f), "was_running", 1));
+		f->stopped = false;
+	} else {
+		json_object_del(f->record, "template");
+		r = fork_tell(f, "drop");
+		(void)sys_file_remove(f->state);
+	}
+	return r ? r : vm_record_write(f->folder, f->record);
+}
+
+/* ---- --undo ------------------------------------------------------------------------------- */
+
+static int check_children(struct fork *f, const json_t *children)
+{
+	const json_t *child;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)children, i, child)
+	{
+		pid_t pid = (pid_t)ask_number(child, "pid");
+
+		if (pid > 0 && sys_process_lives(pid))
+			return say_error(CLI_FAILED,
+					 "%s: child %s, process %d, still runs: end it first; its "
+					 "disks are made of %s's",
+					 f->parent, ask_text(child, "name"), (int)pid, f->parent);
+	}
+	return 0;
+}
+
+static void remove_children(const json_t *children)
+{
+	const json_t *child, *delta;
+	size_t i, k;
+
+	json_array_foreach((json_t *)(uintptr_t)children, i, child)
+	{
+		json_array_foreach(json_object_get(child, "deltas"), k, delta)(void)
+			sys_file_remove(json_string_value(delta));
+		vm_folder_remove(ask_text(child, "folder"));
+	}
+}
+
+/* The last fork first: its deltas lie on top. */
+static int undo_forks(struct fork *f)
+{
+	json_t *forks = json_object_get(f->record, "forks");
+	int r = 0;
+
+	while (!r && json_array_size(forks)) {
+		size_t last = json_array_size(forks) - 1;
+		const json_t *fork = json_array_get(forks, last);
+
+		r = check_children(f, json_object_get(fork, "children"));
+		if (!r)
+			r = fork_disks_recall(f, json_object_get(fork, "disks"));
+		if (!r)
+			r = fork_disks_merge(f);
+		if (r)
+			break;
+		remove_children(json_object_get(fork, "children"));
+		json_array_remove(forks, last);
+		r = vm_record_write(f->folder, f->record);
+	}
+	return r;
+}
+
+int fork_undo(struct fork *f)
+{
+	const json_t *pending = json_object_get(f->record, "pending");
+	const json_t *template = json_object_get(f->record, "template");
+	bool run = ask_true(pending, "was_running") || ask_true(template, "was_running");
+	int r = fork_tell(f, "drop");
+
+	if (!r && run && !f->was_running)
+		r = fork_qmp(f, f->qmp, f->parent, "cont", NULL, -1, NULL);
+	if (!r && pending) {
+		r = fork_disks_recall(f, json_object_get(pending, "disks"));
+		if (!r)
+			r = fork_disks_merge(f);
+	}
+	if (r)
+		return r;
+	json_object_del(f->record, "pending");
+	json_object_del(f->record, "template");
+	(void)sys_file_remove(f->state);
+	r = vm_record_write(f->folder, f->record);
+	return r ? r : undo_forks(f);
+}
+
+void fork_free(struct fork *f)
+{
+	fork_disks_free(f);
+	free(f->child);
+	free(f->environ);
+	json_decref(f->record);
+	json_decref(f->personality);
+	qmp_free(f->qmp);
+	client_free(f->client);
+}

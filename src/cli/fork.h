@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fork: what the parts of 'pshare fork' share: the parent (fork-parent.c), its disks (fork-disk.c),
+ * the children (fork-child.c), what they become in their guests (fork-personality.c).
+ *
+ * All functions return 0, or an exit code, said.
+ */
+#ifndef PSHARE_CLI_FORK_H
+#define PSHARE_CLI_FORK_H
+
+#include <sys/types.h>
+
+#include "cli/cli.h"
+#include "cli/qemu-words.h"
+#include "qmp/client.h"
+#include "wire/wire.h"
+
+#define FORK_QMP_MS 10000u
+#define FORK_NAMES_MAX 16u /* of one disk: the files of its chain */
+
+/* A disk that the parent writes to. */
+struct fork_disk {
+	char *device;			 /* as block commands name it */
+	char *node;			 /* its node's name */
+	char *names[FORK_NAMES_MAX + 1]; /* of the chain, the top first; ends with NULL */
+	char *top;			 /* the file that is frozen, from the root */
+	char *format;			 /* its format */
+	char *delta;			 /* what the parent writes to from then on */
+	bool frozen;			 /* that is so already */
+};
+
+struct child {
+	char name[PS_NAME_MAX];
+	char folder[PATH_MAX];
+	char **deltas; /* of each disk of the parent */
+	struct qemu_words words;
+	pid_t pid; /* 0: not started */
+	struct qmp *qmp;
+	json_t *changed;		       /* lines: what is not as the parent has it */
+	json_t *guest;			       /* what its guest could do, and what not */
+	uint64_t began, born, loaded, running; /* ns, of sys_now() */
+	uint64_t memory_first;		       /* bytes: PRIV */
+};
+
+struct fork {
+	struct args *args;
+	struct client *client;
+	struct runtime runtime;
+	const char *parent;
+	pid_t pid;
+	char folder[PATH_MAX];
+	json_t *record;
+	json_t *personality; /* or NULL */
+	char *environ;	     /* of the parent: entries with their NULs */
+	long environ_length;
+	struct qmp *qmp;
+	struct fork_disk *disk;
+	size_t ndisks;
+	bool was_running;
+	bool was_template;		  /* it has an image, and stands still */
+	bool stopped, publishing, frozen; /* what is to be undone */
+	uint64_t image;
+	char state[PATH_MAX]; /* file of the device state */
+	uint64_t publish_ns, pause_ns;
+	uint64_t pages_frames, pages_copied;
+	struct child *child;
+	unsigned int nchildren;
+};
+
+/* fork-parent.c */
+int fork_open(struct fork *f, struct args *args);
+/* Its pages become frames while it runs. */
+int fork_publish(struct fork *f);
+/* The pause: device state, disks, image. The parent runs on, if it is to. */
+int fork_freeze(struct fork *f);
+/* All that was done to the parent is undone. */
+void fork_undo_parent(struct fork *f);
+/* A fork is over: the image goes, or is kept for more. */
+int fork_close(struct fork *f);
+void fork_free(struct fork *f);
+/* --undo. */
+int fork_undo(struct fork *f);
+/* A QMP command; what QEMU says against it is said. */
+int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
+	     int fd, json_t **answer);
+/* {"value": what} to the daemon, for the parent. */
+int fork_tell(struct fork *f, const char *what);
+/* "how far": on a terminal, over the line before. NULL: the line is cleared. */
+void fork_progress(const struct fork *f, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* fork-disk.c */
+int fork_disks_find(struct fork *f);
+/* What the parent's deltas will be called. */
+int fork_disks_name(struct fork *f);
+/* One transaction; the guest stands still. */
+int fork_disks_freeze(struct fork *f);
+/* What the parent wrote since goes into the file that it had; its delta is removed. */
+int fork_disks_merge(struct fork *f);
+void fork_disks_free(struct fork *f);
+/* An overlay over the frozen file of a disk. */
+int fork_disk_delta(const struct fork *f, size_t disk, const char *child, char **path);
+json_t *fork_disks_note(const struct fork *f);
+int fork_disks_recall(struct fork *f, const json_t *note);
+
+/* fork-child.c */
+int fork_children(struct fork *f);
+/* Ends them, removes what they had. */
+void fork_undo_children(struct fork *f);
+json_t *child_note(const struct child *c);
+
+/* fork-personality.c */
+int personality_read(struct fork *f);
+/* Another value for a -netdev of a child; NULL: none. */
+char *personality_netdev(const struct fork *f, const struct child *c, const char *id);
+/* Before the guest runs, and when it does. What it cannot do is noted in c->guest. */
+int personality_before(struct fork *f, struct child *c);
+int personality_after(struct fork *f, struct child *c, unsigned int index);
+
+#endif
