@@ -170,6 +170,8 @@ struct salt {
 	size_t length;
 };
 int salt_read(struct salt *salt, const struct args *args);
+/* A random one, for a VM that was given none. */
+int salt_make(struct salt *salt);
 void salt_wipe(struct salt *salt);
 #define _cleanup_salt_ _cleanup_(salt_wipe)
 

@@ -174,11 +174,39 @@ static int prepare(const struct args *args, struct runtime *runtime, char agent[
 
 	if (!r)
 		r = runtime_find_usable(runtime, args);
-	if (!r)
-		r = start_daemon(runtime);
+	if (r || args->dry_run)
+		return r;
+	r = start_daemon(runtime);
 	if (!r)
 		r = client_new(&client, runtime);
 	return r ? r : check_name(client, args->name);
+}
+
+/* A word as a shell would read it back. */
+static void print_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "%+,-./:=@_";
+
+	if (*word && strspn(word, plain) == strlen(word)) {
+		fputs(word, stdout);
+		return;
+	}
+	putchar('\'');
+	for (; *word; word++)
+		printf(*word == '\'' ? "'\\''" : "%c", *word);
+	putchar('\'');
+}
+
+static int print_command(char *const *words)
+{
+	for (size_t i = 0; words[i]; i++) {
+		if (i)
+			putchar(' ');
+		print_word(words[i]);
+	}
+	putchar('\n');
+	return CLI_OK;
 }
 
 int cmd_run(struct args *args)
@@ -199,6 +227,11 @@ int cmd_run(struct args *args)
 		r = prepare(args, &runtime, agent);
 	if (!r)
 		r = forkable_apply(&forkable, args, &runtime);
+	if (!r && args->dry_run)
+		return print_command(args->operands);
+	/* children are in their parent's domain: it needs a salt to hand on */
+	if (!r && args->forkable && !salt.bytes)
+		r = salt_make(&salt);
 	if (!r)
 		r = set_environment(args, &runtime);
 	if (!r)

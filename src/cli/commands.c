@@ -52,7 +52,7 @@ const struct command commands[] = {
 			"       pshare fork --undo P [--json] [--runtime-dir DIR]",
 		.summary = "clones of a running VM that share its memory",
 		.details =
-			"P was started by 'pshare run --forkable'. Its pages are made frames while it\n"
+			"P was started to be forked (see run). Its pages are made frames while it\n"
 			"runs; it is stopped for a moment, its device state taken, its disks frozen\n"
 			"(parent and children write to qcow2 deltas of their own); it goes on, and the\n"
 			"children start. What fails leaves the parent as it was.\n",

@@ -192,7 +192,6 @@ static int start(struct fork *f, struct child *c)
 	char log[PATH_MAX], rams[PATH_MAX];
 	struct sys_vmm vmm = {
 		.path = ask_text(f->record, "program"),
-		.argv = c->words.word,
 		.cwd = ask_text(f->record, "cwd"),
 		.log = log,
 		.keep = salt,
@@ -211,6 +210,7 @@ static int start(struct fork *f, struct child *c)
 	snprintf(log, sizeof(log), "%.4000s/log", c->folder);
 	env = make_environ(f, c, rams, salt, &own);
 	vmm.env = env;
+	vmm.argv = c->words.word;
 	c->began = sys_now();
 	r = env ? sys_vmm_start(&vmm, &c->pid) : -ENOMEM;
 	for (size_t i = 0; i < own; i++)

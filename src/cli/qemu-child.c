@@ -232,6 +232,12 @@ static void drop_all(struct qemu_words *w, const char *name)
 		qw_drop_words(w, i, qw_is_flag(name) ? 1 : 2);
 }
 
+static void add_quietly(const struct qw_change *c, const char *option, const char *value)
+{
+	qw_add_word(c->w, option);
+	qw_add_word(c->w, value);
+}
+
 /* -nographic is: no display, and serial port and monitor on the terminal. */
 static void change_display(const struct qw_change *c)
 {
@@ -253,7 +259,7 @@ static void change_display(const struct qw_change *c)
 	}
 	drop_all(w, "display");
 	if (qw_find_option(w, 0, "vnc") == w->n)
-		qw_add_option(c, "-display", "none");
+		add_quietly(c, "-display", "none");
 }
 
 static void change_name(const struct qw_change *c, const struct qemu_child *child)
@@ -263,7 +269,7 @@ static void change_name(const struct qw_change *c, const struct qemu_child *chil
 	char *plain;
 
 	if (i == w->n) {
-		qw_add_option(c, "-name", "%s", child->name);
+		add_quietly(c, "-name", child->name);
 		return;
 	}
 	plain = qemu_prop(w->word[i + 1], "");

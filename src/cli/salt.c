@@ -11,9 +11,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "sys/entropy.h"
 #include "sys/memfd.h"
 #include "sys/saltfile.h"
 #include "wire/wire.h"
+
+#define SALT_MADE 32u
 
 static int new_bytes(struct salt *salt)
 {
@@ -31,6 +34,16 @@ void salt_wipe(struct salt *salt)
 	if (salt->bytes)
 		sys_secret_free(salt->bytes, PS_SALT_MAX);
 	*salt = (struct salt){0};
+}
+
+int salt_make(struct salt *salt)
+{
+	int r = new_bytes(salt);
+
+	if (!r)
+		r = sys_random(salt->bytes, SALT_MADE);
+	salt->length = SALT_MADE;
+	return r ? say_error(CLI_FAILED, "no random bytes for a salt: %s", strerror(-r)) : 0;
 }
 
 static int from_file(struct salt *salt, const char *path)

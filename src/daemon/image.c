@@ -548,6 +548,8 @@ int image_born(struct vm *vm, const struct ps_msg_child *msg, const char **why)
 
 	if (!birth)
 		return -EPROTO;
+	if (birth->state == VM_BIRTH_BORN && birth->error)
+		return 0; /* what it was told itself */
 	*why = "BORN, but it was given no image";
 	if (birth->state != VM_BIRTH_SAID)
 		return -EPROTO;

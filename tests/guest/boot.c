@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -99,6 +101,16 @@ static int switch_root(void)
 	return chdir("/") < 0 ? failed("cannot enter", "/") : 0;
 }
 
+/* A file of the root, which is read-only, that may be written all the same. */
+static void make_writable(const char *path)
+{
+	char copy[64];
+
+	snprintf(copy, sizeof(copy), "/run/writable-%s", strrchr(path, '/') + 1);
+	if (access(path, F_OK) == 0 && copy_file(path, copy) == 0)
+		(void)mount(copy, path, NULL, MS_BIND, NULL);
+}
+
 int boot_to_root(void)
 {
 	static const char *const types[] = {"proc", "sysfs", "devtmpfs", "tmpfs"};
@@ -118,10 +130,27 @@ int boot_to_root(void)
 	if (r == 0)
 		r = copy_file("/heap.pl", ROOT "/run/heap.pl");
 	if (r == 0)
+		r = copy_file("/pshare-guest", ROOT "/run/pshare-guest");
+	if (r == 0)
 		r = switch_root();
 	for (size_t i = 0; r == 0 && i < sizeof(types) / sizeof(types[0]); i++)
 		r = mount_one(types[i], places[i]);
+	if (r == 0)
+		make_writable("/etc/hostname");
+	if (r == 0)
+		make_writable("/etc/machine-id");
 	return r;
+}
+
+void boot_start_helper(void)
+{
+	glob_t ports;
+	bool none = glob("/sys/class/virtio-ports/*", 0, NULL, &ports) != 0;
+
+	if (none || fork() != 0)
+		return;
+	execl("/usr/bin/perl", "perl", "/run/pshare-guest", NULL);
+	_exit(127);
 }
 
 uint64_t boot_memory(void)

@@ -11,5 +11,7 @@
 int boot_to_root(void);
 /* MemTotal of the guest, in bytes; 0 if it cannot be read. */
 uint64_t boot_memory(void);
+/* Starts contrib/guest's helper, where there is a port for it. */
+void boot_start_helper(void);
 
 #endif

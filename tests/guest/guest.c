@@ -18,6 +18,8 @@
  *	load MS		memory, system calls and disk reads in turns: how many of each a second
  *	read, write	touches what the loads leave alone, page by page: how long it takes, in ns
  *	build MS, database MS	work as people do it: how much of it was done
+ *	random		32 bytes of the kernel's random numbers
+ *	identity	who it is: host name, machine-id, generation, address of eth0, clock
  *	poweroff
  *
  * Between commands it wakes up every second and writes a little, as a machine that is alive.
@@ -30,8 +32,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/reboot.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "area.h"
@@ -198,6 +202,43 @@ static void do_load(const char *tag, const char *command, unsigned int ms, FILE 
 	free(text);
 }
 
+static void do_random(const char *tag, FILE *out)
+{
+	unsigned char bytes[32];
+	ssize_t n = getrandom(bytes, sizeof(bytes), 0);
+
+	fprintf(out, "%s %s bytes=", tag, n == (ssize_t)sizeof(bytes) ? "ok" : "bad");
+	for (ssize_t i = 0; i < n; i++)
+		fprintf(out, "%02x", bytes[i]);
+	fputc('\n', out);
+}
+
+/* KEY=the first word of a file, or "none". */
+static void print_word(FILE *out, const char *key, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char word[128] = "none";
+
+	if (file && fscanf(file, "%127s", word) != 1)
+		strcpy(word, "none");
+	if (file)
+		fclose(file);
+	fprintf(out, " %s=%s", key, word);
+}
+
+static void do_identity(const char *tag, FILE *out)
+{
+	char host[65] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	fprintf(out, "%s ok host=%s time=%lld", tag, host, (long long)time(NULL));
+	print_word(out, "machine_id", "/etc/machine-id");
+	print_word(out, "generation", "/run/pshare/generation");
+	print_word(out, "clone", "/run/pshare/clone");
+	print_word(out, "mac", "/sys/class/net/eth0/address");
+	fputc('\n', out);
+}
+
 static void obey(char *line, FILE *out)
 {
 	char *rest = NULL;
@@ -224,6 +265,10 @@ static void obey(char *line, FILE *out)
 		 !strcmp(command, "write"))
 		do_load(tag, command, argument ? (unsigned int)strtoul(argument, NULL, 10) : 1000,
 			out);
+	else if (!strcmp(command, "random"))
+		do_random(tag, out);
+	else if (!strcmp(command, "identity"))
+		do_identity(tag, out);
 	else if (!strcmp(command, "poweroff"))
 		reboot(RB_POWER_OFF);
 	else
@@ -317,6 +362,7 @@ int main(void)
 		reboot(RB_POWER_OFF);
 		return 1;
 	}
+	boot_start_helper();
 	say(stderr, "ready");
 	serve(commands);
 }
