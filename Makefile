@@ -3,6 +3,7 @@
 
 MESON ?= meson
 MINUTES ?= 60
+CHILDREN ?= 50
 ROUNDS ?= 1000
 ATTACK ?=
 PREFIX ?= /usr/local
@@ -20,7 +21,7 @@ ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=fals
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 .DEFAULT_GOAL := all
-.PHONY: help all check demo torture isolation attack bench lint tsan inject kernels install clean FORCE
+.PHONY: help all check test-fork bench-fork demo torture isolation attack bench lint tsan inject kernels install clean FORCE
 
 help:
 	@echo 'make            build everything into build/'
@@ -30,6 +31,8 @@ help:
 	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
 	@echo 'make attack     Flush+Reload and write times, with one salt and with two; a report'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
+	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'
+	@echo 'make bench-fork measure forks beside snapshot files, savevm and a cold boot'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
@@ -111,6 +114,16 @@ attack:
 	@scripts/bootstrap bench
 	@$(MAKE) $(QUIET) build/built
 	@exec bench/attack/run $(ATTACK)
+
+test-fork:
+	@scripts/bootstrap check
+	@$(MAKE) $(QUIET) build/built
+	@exec tests/guest/fork build $(CHILDREN) 512
+
+bench-fork:
+	@scripts/bootstrap bench
+	@$(MAKE) $(QUIET) build/built
+	@exec bench/fork $(BENCH)
 
 bench:
 	@scripts/bootstrap bench

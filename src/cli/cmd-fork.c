@@ -25,7 +25,7 @@ static uint64_t memory_now(struct fork *f, const struct child *c)
 {
 	_cleanup_json_ json_t *vm = NULL;
 
-	return client_look(f->client, &vm, "/v1/vms/%s", c->name) ? 0 : ask_number(vm, "PRIV");
+	return client_look(f->client, &vm, "/v1/vms/%s", c->name) ? 0 : ask_number(vm, "private");
 }
 
 static json_t *child_object(struct fork *f, struct child *c)

@@ -193,6 +193,35 @@ static void print_reasons(FILE *out, const json_t *vms)
 		fputc('\n', out);
 }
 
+/* "P: forked into P-1, P-2", a line for each parent. */
+static void print_families(FILE *out, const json_t *vms)
+{
+	const json_t *list = json_object_get(vms, "vms"), *vm, *other;
+	size_t i, k;
+
+	json_array_foreach((json_t *)(uintptr_t)list, i, vm)
+	{
+		const char *parent = ask_text(json_object_get(vm, "family"), "parent");
+		bool first = *parent;
+		const char *comma = "";
+
+		json_array_foreach((json_t *)(uintptr_t)list, k, other) if (k < i) first &=
+			strcmp(ask_text(json_object_get(other, "family"), "parent"), parent) != 0;
+		if (!first)
+			continue;
+		fprintf(out, "\n%s: forked into ", parent);
+		json_array_foreach((json_t *)(uintptr_t)list, k, other)
+		{
+			if (strcmp(ask_text(json_object_get(other, "family"), "parent"), parent) !=
+			    0)
+				continue;
+			fprintf(out, "%s%s", comma, ask_text(other, "name"));
+			comma = ", ";
+		}
+		fputc('\n', out);
+	}
+}
+
 static int print_table(FILE *out, const struct look *look, bool bytes)
 {
 	_cleanup_(cleanup_table) struct table *table = table_new(columns, COL_END);
@@ -232,6 +261,7 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 	fputc('\n', out);
 	table_print(table, out);
 	print_reasons(out, look->vms);
+	print_families(out, look->vms);
 	return CLI_OK;
 }
 

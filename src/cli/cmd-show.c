@@ -134,6 +134,26 @@ static void vm_pins(const json_t *vm)
 	printf("%-*s %.1f ms\n", KEY_WIDTH, "longest stall", ask_real(vm, "longest_stall_s") * 1e3);
 }
 
+/* Whose child it is, and with whom it shares what. */
+static void vm_family(struct client *client, const json_t *vm, bool bytes)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	const json_t *family = json_object_get(vm, "family"), *other;
+	char text[CELL_MAX];
+	size_t i;
+
+	if (*ask_text(family, "parent"))
+		line("forked from", ask_text(family, "parent"));
+	if (client_look(client, &answer, "/v1/vms/%s/family", ask_text(vm, "name")))
+		return;
+	json_array_foreach(json_object_get(answer, "shares_with"), i, other)
+	{
+		size_text(text, ask_number(other, "bytes"), bytes);
+		printf("%-*s %s %s with %s\n", KEY_WIDTH, i ? "" : "the same as", text,
+		       size_unit(bytes), ask_text(other, "name"));
+	}
+}
+
 /* One that the daemon does not know, with the agent in it. */
 static int find_unmanaged(json_t **vm, const char *name)
 {
@@ -174,6 +194,7 @@ int cmd_show(struct args *args)
 		line("progress", text);
 	vm_memory(vm, args->bytes);
 	vm_pins(vm);
+	vm_family(client, vm, args->bytes);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");
 	region_lines(vm, args->bytes);
 	return CLI_OK;

@@ -331,7 +331,7 @@ static void note_memory(struct fork *f, struct child *c)
 	_cleanup_json_ json_t *vm = NULL;
 
 	if (!client_look(f->client, &vm, "/v1/vms/%s", c->name))
-		c->memory_first = ask_number(vm, "PRIV");
+		c->memory_first = ask_number(vm, "private");
 }
 
 static int let_run(struct fork *f, struct child *c)

@@ -34,7 +34,9 @@
 #define PUBLISH_MOST_MS 60000u
 #define PUBLISH_LEFT (2ull << 20) /* bytes that are not frames: copied in the pause */
 #define PUBLISH_STALL_MS 1500u	  /* no progress for so long: the rest changes all the time */
-#define PUBLISH_LEAST 256u	  /* KiB of progress that count */
+#define PUBLISH_LOOKS 5u	  /* whole looks of the agent before that counts */
+#define QUARANTINE_LEFT (4ull << 20)
+#define PUBLISH_LEAST 256u /* KiB of progress that count */
 #define POLL_MS 1u
 #define FREEZE_MOST_MS 30000u
 #define MIGRATE_MOST_MS 60000u
@@ -250,18 +252,42 @@ static uint64_t bytes_left(const json_t *fork)
 	return grant > done ? grant - done : 0;
 }
 
+/* How far publishing is. */
+struct publishing {
+	uint64_t began, best, best_at; /* ns; bytes left */
+	uint64_t passes;	       /* when it began */
+	bool enough;		       /* what is left changes all the time, or is little */
+};
+
+/* A page is armed in one look, hashed in the next, and a frame a moment after: before some looks
+ * have been made, that there is no progress means nothing. */
+static bool is_published(struct publishing *p, const json_t *fork, uint64_t now)
+{
+	uint64_t left = bytes_left(fork), looks = ask_number(fork, "passes") - p->passes;
+
+	if (left + (PUBLISH_LEAST << 10) < p->best) {
+		p->best = left;
+		p->best_at = now;
+	}
+	p->enough |= (left <= PUBLISH_LEFT && looks >= 1) ||
+		     (now - p->best_at > PUBLISH_STALL_MS * MS && looks >= PUBLISH_LOOKS);
+	return p->enough;
+}
+
 int fork_publish(struct fork *f)
 {
-	uint64_t began = sys_now(), best = UINT64_MAX, best_at = began, told = 0;
+	struct publishing p = {.began = sys_now(), .best = UINT64_MAX, .passes = UINT64_MAX};
+	uint64_t told = 0, now;
 
 	if (f->was_template)
 		return 0;
 	f->publishing = true;
-	for (;;) {
+	do {
 		_cleanup_json_ json_t *fork = NULL;
-		uint64_t now = sys_now(), left;
+		bool waits;
 		int r = 0;
 
+		now = sys_now();
 		if (now - told > 1000 * MS) {
 			r = fork_tell(f, "publish");
 			told = now;
@@ -270,21 +296,18 @@ int fork_publish(struct fork *f)
 			r = client_get(f->client, &fork, "/v1/vms/%s/fork", f->parent, NULL);
 		if (r)
 			return r;
-		left = bytes_left(fork);
+		if (p.passes == UINT64_MAX)
+			p.passes = ask_number(fork, "passes");
 		fork_progress(f, "%s: %" PRIu64 " of %" PRIu64 " MiB in frames ...", f->parent,
-			      (ask_number(fork, "grant") - left) >> 20,
+			      (ask_number(fork, "grant") - bytes_left(fork)) >> 20,
 			      ask_number(fork, "grant") >> 20);
-		if (left + (PUBLISH_LEAST << 10) < best) {
-			best = left;
-			best_at = now;
-		}
-		/* at first the agent has not looked anew yet: what it says is of before */
-		if ((left <= PUBLISH_LEFT && now - began > 300 * MS) ||
-		    now - best_at > PUBLISH_STALL_MS * MS || now - began > PUBLISH_MOST_MS * MS)
+		/* the quarantine ends in the pause: one that is full would make it long */
+		waits = !f->args->template && ask_number(fork, "quarantined") > QUARANTINE_LEFT;
+		if (is_published(&p, fork, now) && !waits)
 			break;
 		sys_sleep_ms(20);
-	}
-	f->publish_ns = sys_now() - began;
+	} while (now - p.began < PUBLISH_MOST_MS * MS);
+	f->publish_ns = sys_now() - p.began;
 	return 0;
 }
 
@@ -426,9 +449,18 @@ void fork_undo_parent(struct fork *f)
 		return;
 	if (f->frozen || f->publishing)
 		(void)fork_tell(f, "drop");
-	/* it may stand still though the stop was not answered */
-	if (f->was_running && done && f->qmp)
-		(void)qmp_command(f->qmp, "cont", NULL, NULL);
+	/* it may stand still though the stop was not answered; a monitor that stalled is asked
+	 * anew */
+	if (f->was_running && done && qmp_command(f->qmp, "cont", NULL, NULL)) {
+		f->qmp = qmp_free(f->qmp);
+		if (connect_qmp(f) || qmp_command(f->qmp, "cont", NULL, NULL)) {
+			say_error(CLI_FAILED,
+				  "%s may stand still: its monitor does not answer; when it does, "
+				  "'pshare fork --undo %s' lets it run",
+				  f->parent, f->parent);
+			return; /* the record keeps what is to be undone */
+		}
+	}
 	(void)fork_disks_merge(f);
 	(void)sys_file_remove(f->state);
 	if (f->record && json_object_get(f->record, "pending"))

@@ -99,6 +99,33 @@ void api_get_vm_setting(struct api_request *request)
 				json_of_setting((enum setting_id)id, request->api->daemon, vm));
 }
 
+static int append_relative(const char *other, uint64_t bytes, void *list)
+{
+	return json_array_append_new(list, json_pack("{s:s, s:I}", "name", other, "bytes",
+						     (json_int_t)bytes)) ?
+		       -ENOMEM :
+		       0;
+}
+
+void api_get_family(struct api_request *request)
+{
+	json_t *list = json_array();
+	int r = list ? view_family(request->api->daemon, request->path.segment[2], append_relative,
+				   list) :
+		       -ENOMEM;
+
+	if (r == 0) {
+		api_answer_json(request, MHD_HTTP_OK, json_pack("{s:o}", "shares_with", list));
+		return;
+	}
+	json_decref(list);
+	if (r == -ENOENT)
+		api_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no VM named %s",
+				 request->path.segment[2]);
+	else
+		api_answer_json(request, 0, NULL);
+}
+
 void api_get_fork(struct api_request *request)
 {
 	struct view_fork fork;

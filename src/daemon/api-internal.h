@@ -131,6 +131,7 @@ void api_get_settings(struct api_request *request);
 void api_get_setting(struct api_request *request);
 void api_get_vm_settings(struct api_request *request);
 void api_get_vm_setting(struct api_request *request);
+void api_get_family(struct api_request *request);
 void api_get_fork(struct api_request *request);
 void api_put_fork(struct api_request *request);
 void api_get_metrics(struct api_request *request);

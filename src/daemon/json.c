@@ -399,6 +399,8 @@ json_t *json_of_fork(const struct view_fork *fork)
 	add_number(&object, "grant", fork->grant);
 	add_number(&object, "zero", fork->zero);
 	add_number(&object, "framed", fork->framed);
+	add_number(&object, "quarantined", fork->quarantined);
+	add_number(&object, "passes", fork->passes);
 	add_number(&object, "pages_frames", fork->frames);
 	add_number(&object, "pages_copied", fork->copied);
 	add_number(&object, "pages_found", fork->found);

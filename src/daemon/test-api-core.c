@@ -166,6 +166,13 @@ int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t
 	return begin_change(daemon, change, why);
 }
 
+int view_family(struct daemon *daemon, const char *name,
+		int (*each)(const char *other, uint64_t bytes, void *arg), void *arg)
+{
+	(void)daemon;
+	return strcmp(name, "web1") != 0 ? -ENOENT : each("web2", 4096, arg);
+}
+
 int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
 {
 	(void)daemon;

@@ -490,3 +490,28 @@ TEST("a client that leaves while his change is under way harms nobody")
 	CHECK(server.api->conns == NULL || !server.api->conns->next);
 	stop(&server);
 }
+
+TEST("a VM's fork is shown and begun; what is no word of it is refused")
+{
+	struct server server;
+	json_t *json;
+
+	start(&server);
+	CHECK_EQ(get(&server, "/v1/vms/web1/fork"), 200);
+	json = json_body();
+	CHECK_STR(json_string_value(json_object_get(json, "state")), "none");
+	json_decref(json);
+	CHECK_EQ(put(&server, "/v1/vms/web1/fork", "{\"value\": \"publish\"}"), 200);
+	json = json_body();
+	CHECK_STR(json_string_value(json_object_get(json, "state")), "publishing");
+	json_decref(json);
+	CHECK_EQ(put(&server, "/v1/vms/web1/fork", "{\"value\": \"explode\"}"), 400);
+	CHECK_EQ(put(&server, "/v1/vms/web1/fork", "{\"value\": 1}"), 400);
+	CHECK_EQ(get(&server, "/v1/vms/web3/fork"), 404);
+	CHECK_EQ(get(&server, "/v1/vms/web1/family"), 200);
+	json = json_body();
+	CHECK_EQ(json_array_size(json_object_get(json, "shares_with")), 1u);
+	json_decref(json);
+	CHECK_EQ(get(&server, "/v1/vms/web3/family"), 404);
+	stop(&server);
+}

@@ -12,6 +12,8 @@
 #include "daemon/view-vm.h"
 #include "daemon/view.h"
 
+#define FAMILY_LOOKS (1u << 18) /* pages looked at for one answer */
+
 static const char *state_of(const struct vm *vm)
 {
 	static const char *const names[] = {
@@ -40,6 +42,8 @@ int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
 		.size = vm->pages * PS_PAGE_SIZE,
 		.grant = view_claim(vm, stats.grant),
 		.zero = view_claim(vm, stats.zero),
+		.quarantined = view_claim(vm, stats.quarantined),
+		.passes = stats.pass,
 		.framed = vm->member ? vmmap_mapped(vm->member->map) * PS_PAGE_SIZE : 0,
 	};
 	if (!image)
@@ -84,4 +88,48 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 		return refuse(why, -EINVAL, "what: publish, freeze or drop");
 	}
 	return r < 0 ? refuse(why, r, text) : 0;
+}
+
+/* ---- with whom it shares ------------------------------------------------------------------ */
+
+/* Pages that two members have from the same frames at the same place, of every step-th. */
+static uint64_t in_common(const struct member *m, const struct member *other, uint32_t step)
+{
+	struct vmmap_entry entry;
+	uint64_t same = 0;
+
+	for (uint32_t page = 0; vmmap_next(m->map, &page, &entry); page += step) {
+		struct vmmap_entry its = vmmap_get(other->map, page);
+
+		same += entry.state == VMMAP_MAPPED && its.state == VMMAP_MAPPED &&
+			its.frame == entry.frame;
+	}
+	return same * step;
+}
+
+int view_family(struct daemon *daemon, const char *name,
+		int (*each)(const char *other, uint64_t bytes, void *arg), void *arg)
+{
+	const struct vm *vm = vm_by_name(daemon, name);
+	const struct member *m = vm ? vm->member : NULL;
+	uint32_t step = 1;
+	int r = 0;
+
+	if (!vm)
+		return -ENOENT;
+	if (!m)
+		return 0;
+	while (vmmap_mapped(m->map) / step * m->domain->members > FAMILY_LOOKS)
+		step++;
+	for (uint32_t i = 0; r == 0 && i < m->domain->nslots; i++) {
+		const struct member *other = m->domain->slot[i];
+		uint64_t pages;
+
+		if (!other || other == m || !other->vm)
+			continue;
+		pages = in_common(m, other, step);
+		if (pages)
+			r = each(other->vm->name, pages * PS_PAGE_SIZE, arg);
+	}
+	return r;
 }

@@ -89,6 +89,8 @@ struct view_fork {
 	uint64_t image;	   /* 0: none */
 	bool running;	   /* its agent holds still no more: the guest may run */
 	uint64_t size, grant, zero;	       /* bytes, as its agent claims */
+	uint64_t quarantined;		       /* the same */
+	uint64_t passes;		       /* whole looks at its memory, the same */
 	uint64_t framed;		       /* bytes in frames, on the daemon's books */
 	uint64_t frames, copied, found, zeros; /* of the image */
 };
@@ -235,6 +237,11 @@ void view_log_state(struct daemon *daemon, struct view_log_state *out);
 /* 0 or -ENOENT. */
 int view_vm(struct daemon *daemon, const char *name, struct view_vm *out);
 
+/* With whom a VM shares: calls each() with the bytes that it has from the same frames at the same
+ * place as another VM of its domain, until that returns non-zero. Of large families some pages
+ * stand for all. 0, -ENOENT, or what each() returned. */
+int view_family(struct daemon *daemon, const char *name,
+		int (*each)(const char *other, uint64_t bytes, void *arg), void *arg);
 /* 0 or -ENOENT. */
 int view_fork(struct daemon *daemon, const char *name, struct view_fork *out);
 /* what: "publish" (its pages are made frames), "freeze" (its guest stands still: an image of it),

@@ -145,7 +145,7 @@ int boot_to_root(void)
 void boot_start_helper(void)
 {
 	glob_t ports;
-	bool none = glob("/sys/class/virtio-ports/*", 0, NULL, &ports) != 0;
+	bool none = glob("/sys/bus/virtio/drivers/virtio_console/virtio*", 0, NULL, &ports) != 0;
 
 	if (none || fork() != 0)
 		return;

@@ -138,14 +138,19 @@ class Scene:
         os.environ["PSHARE_RUNTIME_DIR"] = str(self.run)
         (self.run / "salt").write_text("salt of these guests\n", encoding="ascii")
         (self.run / "salt").chmod(0o600)
-        with open(self.run / "daemon.log", "wb") as log:
-            self.started.append(subprocess.Popen(
+        self.started.append(self.start_daemon())
+
+    def start_daemon(self):
+        """Another one, after the first has ended."""
+        with open(self.run / "daemon.log", "ab") as log:
+            daemon = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", str(self.build / "src/daemon/pshared"),
                  "--runtime-dir", str(self.run), "--set", "Mem.AllocGuestLargePage=0",
                  "--set", "Mem.ShareScanTime=0", "--set", "Mem.ShareScanGHz=32",
                  "--set", "Mem.ShareRateMax=1000000"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         within(ANSWER_S, "the daemon is there", (self.run / "api.sock").exists)
+        return daemon
 
     def end(self):
         for process in self.started:

@@ -49,6 +49,16 @@ TEST_SECONDS("a guest that shares is migrated, and no byte of it is wrong beside
 	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/migrate"), test_built(".")));
 }
 
+TEST_SECONDS("a guest is forked, its children too, and no byte of anybody is another's", SECONDS)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/fork"), test_built(".")));
+}
+
+TEST_SECONDS("a fork that fails leaves the parent as it was, and nothing behind", SECONDS)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/forkfail"), test_built(".")));
+}
+
 static void pins(const char *way)
 {
 	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/pins"), test_built("."), way));
