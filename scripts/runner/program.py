@@ -104,7 +104,6 @@ class Piece:
         self.child = subprocess.Popen(
             self.program.argv(*self.options), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return self.child.stdout
 
     def age(self):
         return time.monotonic() - self.started
