@@ -210,6 +210,11 @@ static int start_ticks(pid_t pid, uint64_t *ticks)
 	return 0;
 }
 
+int sys_process_ticks(pid_t pid, uint64_t *ticks)
+{
+	return start_ticks(pid, ticks);
+}
+
 int sys_process_started(pid_t pid, int64_t *ns)
 {
 	struct timespec boot, wall;

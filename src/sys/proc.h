@@ -44,6 +44,9 @@ int sys_resident(pid_t pid, uint64_t *bytes);
 /* When a process started, ns of the wall clock, rounded up to the kernel's tick. */
 int sys_process_started(pid_t pid, int64_t *ns);
 
+/* When a process started, in the kernel's ticks since boot: with its number, a name that no other
+ * process gets until the host boots again. */
+int sys_process_ticks(pid_t pid, uint64_t *ticks);
 /* CPU time of this process, user and system, ns. */
 int sys_self_cpu(uint64_t *ns);
 /* Resident anonymous memory of this process, bytes. */
