@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/vmsize.h"
 #include "wire/wire.h"
 
 #define WATCH_DEFAULT_S 2.0
@@ -24,6 +25,7 @@
 #define PID_MAX 4194304
 #define LINES_MAX 1000 /* as many as the daemon answers at once */
 #define COUNT_MAX 1000
+#define CANARY_MAX 1000u
 #define LINE_MAX_BYTES 1024
 
 struct option_row {
@@ -60,6 +62,13 @@ static const struct option_row rows[] = {
 	{OPT_PERSONALITY, "personality", "FILE", "JSON: what each child is to be in its guest"},
 	{OPT_NO_START, "no-start", NULL, "the children are loaded, and stay stopped"},
 	{OPT_UNDO, "undo", NULL, "ends what a fork left: a template runs on, disks are as before"},
+	{OPT_CONFIG, "config", "FILE",
+	 "the fleet (default: $PSHARE_FLEET_CONFIG, /etc/pshare/fleet.conf)"},
+	{OPT_HOST, "host", "PATTERN", "hosts whose name matches, as in a shell: 'web*'"},
+	{OPT_CANARY, "canary", "N", "N hosts first; the others when they have confirmed"},
+	{OPT_TIMEOUT, "timeout", "SECONDS", "how long hosts are waited for (default: 60)"},
+	{OPT_MEMORY, "memory", "SIZE",
+	 "the VM's memory, for the fleet's admission (default: what -m of QEMU says)"},
 	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
@@ -235,6 +244,33 @@ static int take_count(struct args *args, const char *text)
 	return 0;
 }
 
+static int take_canary(struct args *args, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < 1 || n > CANARY_MAX)
+		return say_usage(args->command, "--canary: '%s' is no number of hosts, 1 to %u",
+				 text, CANARY_MAX);
+	args->canary = (unsigned int)n;
+	return 0;
+}
+
+static int take_timeout(struct args *args, const char *text)
+{
+	if (parse_seconds(text, &args->timeout_s))
+		return 0;
+	return say_usage(args->command, "--timeout: '%s' is no number of seconds from %g to %g",
+			 text, WATCH_MIN_S, WATCH_MAX_S);
+}
+
+static int take_memory(struct args *args, const char *text)
+{
+	if (!vm_size_parse(text, &args->memory))
+		return 0;
+	return say_usage(args->command, "--memory: '%s' is no size: give MiB, or 4G, 512M", text);
+}
+
 static int take_name(struct args *args, const char *option, const char *text, const char **out)
 {
 	char name[PS_NAME_MAX] = "";
@@ -308,6 +344,16 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 	case OPT_UNDO:
 		args->undo = true;
 		return 0;
+	case OPT_CONFIG:
+		return take_text(args, "config", text, &args->config);
+	case OPT_HOST:
+		return take_text(args, "host", text, &args->host);
+	case OPT_CANARY:
+		return take_canary(args, text);
+	case OPT_TIMEOUT:
+		return take_timeout(args, text);
+	case OPT_MEMORY:
+		return take_memory(args, text);
 	case OPT_DRY_RUN:
 		args->dry_run = true;
 		return 0;

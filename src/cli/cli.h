@@ -11,13 +11,12 @@
 #ifndef PSHARE_CLI_CLI_H
 #define PSHARE_CLI_CLI_H
 
-#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sys/cleanup.h"
+#include "fleet/json.h"
 
 /* Exit codes. run gives the command's own, or 126 and 127 as a shell does. */
 enum {
@@ -60,6 +59,15 @@ enum option_id {
 };
 
 #define OPTIONS_MAX 14
+	OPT_CONFIG,
+	OPT_HOST,
+	OPT_CANARY,
+	OPT_TIMEOUT,
+	OPT_MEMORY,
+	OPT_DRY_RUN, /* the last */
+};
+
+#define OPTIONS_MAX 10
 
 /* What the command line said. Strings are argv's. */
 struct args {
@@ -78,6 +86,13 @@ struct args {
 	const char *disk_dir, *personality;
 	unsigned int count; /* 0: not given */
 	bool forkable, template, no_start, undo;
+	double settled_s;    /* 0: as long as it takes */
+	int pid;	     /* 0: not given */
+	const char *config;  /* of a fleet */
+	const char *host;    /* pattern of hosts */
+	unsigned int canary; /* 0: not given */
+	double timeout_s;    /* 0: not given */
+	uint64_t memory;     /* bytes; 0: not given */
 	bool json;
 	bool no_share;
 	bool clear_salt;
@@ -116,9 +131,6 @@ int say_error(int code, const char *format, ...) __attribute__((format(printf, 2
 /* Prefixed with the command: "pshare set: ...; see 'pshare set --help'". Returns CLI_USAGE. */
 int say_usage(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-DEFINE_CLEANUP(json_t *, json, json_decref);
-#define _cleanup_json_ _cleanup_(cleanup_json)
 
 /* runtime.c: where the sockets are. */
 struct runtime {
@@ -190,6 +202,7 @@ int cmd_doctor(struct args *args);
 int cmd_audit(struct args *args);
 int cmd_fork(struct args *args);
 int cmd_libvirt(struct args *args);
+int cmd_fleet(struct args *args);
 int cmd_help(struct args *args);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/admission.h"
 #include "cli/agent-path.h"
 #include "cli/cli.h"
 #include "cli/program.h"
@@ -232,6 +233,8 @@ int cmd_run(struct args *args)
 	/* children are in their parent's domain: it needs a salt to hand on */
 	if (!r && args->forkable && !salt.bytes)
 		r = salt_make(&salt);
+	if (!r)
+		r = admission_ask(args, &runtime);
 	if (!r)
 		r = set_environment(args, &runtime);
 	if (!r)

@@ -10,6 +10,7 @@ const struct command commands[] = {
 		.name = "run",
 		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
 			 "[--forkable] [--dry-run] [--runtime-dir DIR] -- COMMAND...",
+			 "[--memory SIZE]\n                  [--runtime-dir DIR] -- COMMAND...",
 		.summary = "start a VMM whose memory is shared",
 		.details =
 			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
@@ -17,6 +18,8 @@ const struct command commands[] = {
 			"ends by itself when its last VM has gone.\n",
 		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_FORKABLE,
 			    OPT_DRY_RUN, OPT_RUNTIME_DIR},
+		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_MEMORY,
+			    OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = -1,
 		.run = cmd_run,
@@ -148,6 +151,32 @@ const struct command commands[] = {
 		.min_operands = 1,
 		.max_operands = 2,
 		.run = cmd_libvirt,
+	},
+	{
+		.name = "fleet",
+		.usage = "hosts [--json] [--config FILE]\n"
+			 "       pshare fleet get [NAME] [--json] [--config FILE]\n"
+			 "       pshare fleet set NAME VALUE [--host PATTERN] [--canary N] "
+			 "[--timeout SECONDS]\n"
+			 "                        [--json] [--config FILE]\n"
+			 "       pshare fleet history [NAME] [--json] [--config FILE]\n"
+			 "       pshare fleet audit [--host PATTERN] [--timeout SECONDS] [--json] "
+			 "[--config FILE]\n"
+			 "       pshare fleet drain HOST --dry-run [--json] [--config FILE]",
+		.summary = "settings of many hosts, and room for their VMs when hosts fail",
+		.details =
+			"hosts    the hosts of the fleet, those that are connected first\n"
+			"get      a setting on each host: in force, desired, where from, since when;\n"
+			"         or a rule of the fleet; without NAME what is desired at all\n"
+			"set      sets it on every host (or those that match); returns when every\n"
+			"         connected host has confirmed, and lists who has not (1 then)\n"
+			"history  each change: when, who, what, before and after\n"
+			"audit    has every connected host audit itself, and gathers what it found\n"
+			"drain    where the VMs of a host would fit\n",
+		.options = {OPT_CONFIG, OPT_HOST, OPT_CANARY, OPT_TIMEOUT, OPT_DRY_RUN, OPT_JSON},
+		.min_operands = 1,
+		.max_operands = 3,
+		.run = cmd_fleet,
 	},
 	{
 		.name = "help",
