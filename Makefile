@@ -90,6 +90,7 @@ QUIET = --no-print-directory NINJA_QUIET=--quiet
 
 check:
 	@scripts/bootstrap check
+	@mkdir -p build; scripts/etcd-unpack build || true # without it, what needs it is skipped
 	@$(MAKE) $(QUIET) TARGETS='for-checks for-system' build/built
 	@$(MAKE) $(QUIET) TARGETS=for-unit build-asan/built
 	@$(MAKE) $(QUIET) TARGETS=for-inject build-inject/built build-unsafe/built
