@@ -109,7 +109,7 @@ torture:
 isolation:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build/built
-	@ISOLATION_ROUNDS=$(ROUNDS) build/tests/test-isolation --timeout 86400 --verbose "random rounds"
+	@ISOLATION_ROUNDS=$(ROUNDS) build/tests/test-isolation --debug "random rounds"
 
 attack:
 	@scripts/bootstrap bench

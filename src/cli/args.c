@@ -71,6 +71,8 @@ static const struct option_row rows[] = {
 	 "the VM's memory, for the fleet's admission (default: what -m of QEMU says)"},
 	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
+	{OPT_HARDENING, "hardening", NULL,
+	 "look for what guides for hardening would call a finding (SECURITY.md)"},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR",
 	 "folder of the daemon's sockets (default: $PSHARE_RUNTIME_DIR, /run/pshare for root, "
 	 "$XDG_RUNTIME_DIR/pshare)"},
@@ -359,6 +361,9 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return 0;
 	case OPT_JSON:
 		args->json = true;
+		return 0;
+	case OPT_HARDENING:
+		args->hardening = true;
 		return 0;
 	case OPT_NO_SHARE:
 		args->no_share = true;

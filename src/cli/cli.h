@@ -43,6 +43,7 @@ enum option_id {
 	OPT_VM,
 	OPT_WAIT_SETTLED,
 	OPT_PID,
+	OPT_HARDENING,
 	OPT_CONNECT,
 	OPT_RESET,
 	OPT_LINES,
@@ -98,6 +99,7 @@ struct args {
 	bool clear_salt;
 	bool bytes;
 	bool dry_run;
+	bool hardening;
 	bool reset;
 	bool follow;
 	bool verify;

@@ -112,10 +112,10 @@ const struct command commands[] = {
 	},
 	{
 		.name = "doctor",
-		.usage = "[--json] [--pid PID] [--runtime-dir DIR]",
+		.usage = "[--json] [--pid PID | --hardening] [--runtime-dir DIR]",
 		.summary = "what this host, or a process, lacks for sharing",
 		.details = "Exits with 0 if nothing is missing, with 1 if something is.\n",
-		.options = {OPT_JSON, OPT_PID, OPT_RUNTIME_DIR},
+		.options = {OPT_JSON, OPT_PID, OPT_HARDENING, OPT_RUNTIME_DIR},
 		.run = cmd_doctor,
 	},
 	{

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* doctor: the two examinations of cmd-doctor.c. */
+/* doctor: the examinations of cmd-doctor.c. */
 #ifndef PSHARE_CLI_DOCTOR_H
 #define PSHARE_CLI_DOCTOR_H
 
@@ -12,6 +12,9 @@
 #define DOCTOR_MAP_COUNT 1048576u
 
 void doctor_host(struct report *report, const struct args *args);
+
+/* What guides for hardening want of this host (SECURITY.md). */
+void doctor_hardening(struct report *report, const struct args *args);
 
 /* The process of args->pid. 0, or an exit code, said: there is none, or it may not be looked at. */
 int doctor_process(struct report *report, const struct args *args);

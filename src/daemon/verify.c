@@ -14,12 +14,13 @@
  * nobody gives back: its memory is not used again for anything while its store lives.
  *
  * Who has it mapped already reads what is there now, and cannot be moved off it: the right content
- * is nowhere else. Or it is: if a single bit has flipped, the hash tells which. Each of the 32768
- * pages with one bit the other way is hashed (some ms); if exactly one has the frame's hash,
- * that bit is written back, and read again. A frame is written only in this case, and only to be
- * what it was. Two pages with one hash and one bit between them can be made on purpose, for XXH3 is
- * no cryptographic hash; then two candidates fit, or the flip is not seen at all. Nobody gains: his
- * own page is all that he could choose.
+ * is nowhere else, but for the time of a quarantine (an agent then finds that its own page and the
+ * frame differ, and gives the guest its own). Or it is: if a single bit has flipped, the hash tells
+ * which. Each of the 32768 pages with one bit the other way is hashed (some ms); if exactly one has
+ * the frame's hash, that bit is written back, and read again. A frame is written only in this case,
+ * and only to be what it was. Two pages with one hash and one bit between them can be made on
+ * purpose, for XXH3 is no cryptographic hash; then two candidates fit, or the flip is not seen at
+ * all. Nobody gains: his own page is all that he could choose.
  * Where it cannot be mended the log and the audit name the VMs, loudly: they run on damaged
  * memory, as on any host without pshare whose memory is worn, and are to be started anew.
  *
