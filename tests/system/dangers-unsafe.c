@@ -71,6 +71,15 @@ WITHOUT("no-map-limit", "18 sharing stops short", "max")
 WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing new",
 	   "PS_MSG_LEAVE")
 
+/* What pshare audit finds of it, from outside. */
+#define AUDIT "tests/test-audit"
+#define ALL_WELL "where VMs of two salts and two users share as they may"
+
+WITHOUT_IN(AUDIT, "one-store", ALL_WELL, "store")
+WITHOUT_IN(AUDIT, "writable-store", ALL_WELL, "can write")
+WITHOUT_IN(AUDIT, "punch-early", ALL_WELL, "books")
+WITHOUT_IN(AUDIT, "any-user", ALL_WELL, "frames in common")
+
 #define BROKEN "tests/test-broken"
 
 WITHOUT_IN(BROKEN, "no-discard", "a broken page that is discarded", "wrong")
