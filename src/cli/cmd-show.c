@@ -255,6 +255,7 @@ int cmd_status(struct args *args)
 	printf("%-*s %.2f s daemon, %.2f s agents\n", KEY_WIDTH, "CPU", ask_real(cpu, "daemon_s"),
 	       ask_real(cpu, "agents_s"));
 	count_lines(json_object_get(host, "pages"), "pages");
+	count_lines(json_object_get(host, "frames"), "frames read again");
 	host_settings(host);
 	return CLI_OK;
 }
