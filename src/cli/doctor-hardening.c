@@ -49,7 +49,7 @@ static void check_verify(struct report *report, const json_t *host)
 	rate = json_object_get(settings, "Mem.ShareVerifyRate");
 	if (rate && !json_integer_value(rate))
 		report_add(report, "Mem.ShareVerifyRate", FINDING_MISSING,
-			   "pshare set Mem.ShareVerifyRate 1024",
+			   "pshare set Mem.ShareVerifyRate 256",
 			   "0: a bit that flips in a shared page is found by nobody");
 	else
 		report_add(report, "Mem.ShareVerifyRate", FINDING_OK, NULL,

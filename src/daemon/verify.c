@@ -40,8 +40,8 @@
 #include "daemon/vm.h"
 #include "sys/memfd.h"
 
-#define SLICE 1024u /* frames in one turn: a millisecond */
-#define SLICE_NS_MIN (5 * MSEC)
+#define SLICE 256u /* frames in one turn: less than a millisecond */
+#define SLICE_NS_MIN (2 * MSEC)
 #define MENDS_A_SLICE 4u /* each takes some ms */
 #define BITS (PS_PAGE_SIZE * 8u)
 

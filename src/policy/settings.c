@@ -105,7 +105,7 @@ static const struct setting settings[SETTING_END] = {
 			.name = "Mem.ShareVerifyRate",
 			.unit = "pages/s",
 			.text = "shared pages read again each second, to find memory that has changed by itself; 0: none",
-			INT_ROW(0, 1048576, 1024),
+			INT_ROW(0, 1048576, 256),
 			.own = true,
 		},
 	[SETTING_PSHARE_ENABLE] =
