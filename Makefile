@@ -9,6 +9,8 @@ ATTACK ?=
 PREFIX ?= /usr/local
 BENCH ?=
 KERNELS ?=
+SECONDS ?= 60
+FUZZ ?=
 
 # build/          release: what is installed, what the demo, the guests and system tests use
 # build-asan/     ASan + UBSan: unit tests. (A sanitized agent cannot be preloaded into a plain QEMU.)
@@ -16,12 +18,13 @@ KERNELS ?=
 # build-unsafe/   fault injection without a sanitizer: every Nth call of the agent fails, and each
 #                 defence is taken out once
 # build-tsan/     TSan: unit tests, the daemon, the agent in a fake VMM
+# build-fuzz/     clang, libFuzzer, ASan + UBSan: harnesses of tests/fuzz
 # build-lint/     clang, warnings are errors: what clang-tidy and cppcheck read
 ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 .DEFAULT_GOAL := all
-.PHONY: help all check test-fork bench-fork demo torture isolation attack bench lint tsan inject kernels install clean FORCE
+.PHONY: help all check test-fork bench-fork demo torture isolation attack bench lint tsan inject kernels install clean fuzz FORCE
 
 help:
 	@echo 'make            build everything into build/'
@@ -33,6 +36,7 @@ help:
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'
 	@echo 'make bench-fork measure forks beside snapshot files, savevm and a cold boot'
+	@echo 'make fuzz       each harness of tests/fuzz for SECONDS=$(SECONDS); FUZZ="names"'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
@@ -80,7 +84,11 @@ build-inject/build.ninja: $(MESON_BUILDS)
 build-unsafe/build.ninja: $(MESON_BUILDS)
 	@$(call configure,--buildtype=release -Dinject=true)
 
-build/built build-asan/built build-tsan/built build-inject/built build-unsafe/built: \
+build-fuzz/build.ninja: export CC = clang-14
+build-fuzz/build.ninja: $(MESON_BUILDS)
+	@$(call configure,$(ASAN) -Dfuzz=true)
+
+build/built build-asan/built build-tsan/built build-inject/built build-unsafe/built build-fuzz/built: \
 	%/built: %/build.ninja FORCE
 	@ninja -C $* $(NINJA_QUIET) $(TARGETS)
 
@@ -131,6 +139,11 @@ bench:
 	@$(MAKE) $(QUIET) build/built
 	@exec bench/run $(BENCH)
 
+fuzz:
+	@scripts/bootstrap fuzz
+	@$(MAKE) $(QUIET) TARGETS=for-fuzz build-fuzz/built
+	@exec scripts/fuzz --seconds $(SECONDS) $(FUZZ)
+
 lint:
 	@scripts/bootstrap lint
 	@scripts/lint
@@ -156,4 +169,4 @@ install:
 	@$(MESON) install -C build --no-rebuild
 
 clean:
-	rm -rf build build-asan build-tsan build-inject build-unsafe build-lint build-lint-gcc
+	rm -rf build build-asan build-tsan build-inject build-unsafe build-fuzz build-lint build-lint-gcc

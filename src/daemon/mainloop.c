@@ -193,6 +193,16 @@ static bool work_slices(struct daemon *d)
 	return more || !list_empty(&d->ready) || !list_empty(&d->unsent);
 }
 
+int daemon_turn(struct daemon *d, bool wait, bool *more)
+{
+	int r = loop_turn(&d->loop, *more || !wait ? 0 : time_to_wait(d), handle, d);
+
+	d->now = sys_now();
+	deadlines(d);
+	*more = work_slices(d);
+	return r;
+}
+
 int daemon_run(struct daemon *d)
 {
 	bool more = false;
@@ -202,12 +212,8 @@ int daemon_run(struct daemon *d)
 		 d->options->runtime_dir);
 	notify_manager("READY=1");
 	check_idle(d);
-	while (!d->stop && r == 0) {
-		r = loop_turn(&d->loop, more ? 0 : time_to_wait(d), handle, d);
-		d->now = sys_now();
-		deadlines(d);
-		more = work_slices(d);
-	}
+	while (!d->stop && r == 0)
+		r = daemon_turn(d, true, &more);
 	if (r < 0)
 		log_error("the event loop: %s", strerror(-r));
 	notify_manager("STOPPING=1");

@@ -266,18 +266,13 @@ static void size_by_limits(struct daemon *d)
 		d->sessions_max = (uint32_t)((files - FDS_SELF) / FDS_PER_SESSION);
 }
 
-int daemon_init(struct daemon *d, const struct options *options)
+int daemon_prepare(struct daemon *d, const struct options *options)
 {
 	int r;
 
-	init_state(d, options);
-	r = isolation_start();
-	if (r < 0)
-		return r;
-	probe_kernel(d);
-	r = isolation_become(options);
-	if (r == 0)
-		r = find_groups(d);
+	if (!d->options)
+		init_state(d, options);
+	r = find_groups(d);
 	if (r == 0)
 		r = read_files(d);
 	if (r == 0)
@@ -296,9 +291,23 @@ int daemon_init(struct daemon *d, const struct options *options)
 	if (r < 0)
 		return fail("cannot set up", "libcrypto", r);
 	r = watch_all(d);
+	return r < 0 ? fail("cannot set up", "the event loop", r) : 0;
+}
+
+int daemon_init(struct daemon *d, const struct options *options)
+{
+	int r;
+
+	init_state(d, options);
+	r = isolation_start();
 	if (r < 0)
-		return fail("cannot set up", "the event loop", r);
-	r = isolation_drop_rights();
+		return r;
+	probe_kernel(d);
+	r = isolation_become(options);
+	if (r == 0)
+		r = daemon_prepare(d, options);
+	if (r == 0)
+		r = isolation_drop_rights();
 	if (r == 0)
 		r = isolation_limit_calls();
 	if (r == 0)
