@@ -413,8 +413,10 @@ void balloon_step(struct balloon *b, const struct balloon_look *look,
 		state = work(b, look, wish, balloon, next);
 	else
 		state = name_state(b, next, wish, balloon);
-	if (look->size != b->size) /* QEMU keeps what is left, we keep the balloon */
+	if (look->size != b->size) { /* QEMU keeps what is left, we keep the balloon ... */
+		b->goal = less(b->goal, next->max); /* ... as far as it may still be so large */
 		next->set |= b->goal != 0;
+	}
 	b->size = look->size;
 	next->state = state;
 	next->goal = b->goal;
