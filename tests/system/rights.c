@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * rights: what the daemon is once it runs, who may do what over its sockets, what stays of what was
+ * set, and what is written down of it. The real daemon and the real command, as root, with users
+ * and groups that are numbers.
+ */
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/harness.h"
+#include "lib/api.h"
+#include "lib/peer.h"
+
+#define PSHARE test_built("src/cli/pshare")
+#define NOBODY 65534u
+#define LOOKER 4001u
+#define OPERATE "4050"
+#define ADMINISTER "4060"
+#define SCAN "Mem.ShareScanTime"
+
+static struct t_daemon d;
+static char out[65536];
+static char conf[160], conf_dir[160], log_dir[160];
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	REQUIRE(file != NULL);
+	fputs(text, file);
+	REQUIRE_EQ(fclose(file), 0);
+	REQUIRE_SYS(chmod(path, 0644));
+}
+
+static const char *const *options(void)
+{
+	static const char *words[16];
+	const char *const all[] = {"--user",	      "nobody", "--config",	 conf,
+				   "--config-dir",    conf_dir, "--log-dir",	 log_dir,
+				   "--operate-group", OPERATE,	"--admin-group", ADMINISTER};
+
+	memcpy(words, all, sizeof(all));
+	return words;
+}
+
+/* A daemon that is nobody's, with files of its own. */
+static void begin(void)
+{
+	t_need_product();
+	t_daemon_init(&d);
+	snprintf(conf, sizeof(conf), "%s/conf", d.dir);
+	snprintf(conf_dir, sizeof(conf_dir), "%s/conf.d", d.dir);
+	snprintf(log_dir, sizeof(log_dir), "%s/audit", d.dir);
+	write_text(conf, SCAN " = 30\n");
+	REQUIRE_SYS(setenv("PSHARE_RUNTIME_DIR", d.dir, 1));
+	t_daemon_start(&d, options(), NULL, NULL);
+}
+
+static void again(int sig)
+{
+	t_daemon_kill(&d, sig);
+	t_daemon_start(&d, options(), NULL, NULL);
+}
+
+#define RUN(...) TEST_RUN(out, sizeof(out), PSHARE, __VA_ARGS__)
+
+static double value_of(const char *setting)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/v1/settings/%s", setting);
+	return t_api_number(&d, path, "value");
+}
+
+static void from(const char *setting, const char *where)
+{
+	REQUIRE_EQ(RUN("get", setting, "--json"), 0);
+	CHECK_IN(where, out);
+}
+
+/* ---- what it is ----------------------------------------------------------------------------- */
+
+static bool status_has(const char *line)
+{
+	char path[64], text[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)d.pid);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	return strstr(text, line) != NULL;
+}
+
+TEST("started by root, it is its own user, with no capability, no group, and a filter; VMs come")
+{
+	struct peer a, b;
+	struct stat st;
+	char path[192];
+
+	begin();
+	CHECK(status_has("\nUid:\t65534\t65534\t65534\t65534\n"));
+	CHECK(status_has("\nGroups:\t \n"));
+	CHECK(status_has("\nCapPrm:\t0000000000000000\n"));
+	CHECK(status_has("\nCapEff:\t0000000000000000\n"));
+	CHECK(status_has("\nCapBnd:\t0000000000000000\n"));
+	CHECK(status_has("\nNoNewPrivs:\t1\n"));
+	CHECK(status_has("\nSeccomp:\t2\n"));
+	peer_join(&a, &d, "a", "salt");
+	peer_join(&b, &d, "b", "salt");
+	CHECK_EQ(a.domain.generation, b.domain.generation);
+	REQUIRE_SYS(fstat(a.store_fd, &st));
+	CHECK_EQ(st.st_uid, NOBODY);
+	CHECK_EQ(fcntl(a.store_fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	peer_close(&a);
+	peer_close(&b);
+	t_daemon_kill(&d, SIGTERM);
+	snprintf(path, sizeof(path), "%s/api.sock", d.dir);
+	CHECK(access(path, F_OK) < 0); /* it could take its sockets away */
+	t_daemon_free(&d);
+}
+
+TEST("a user that there is not, or a group, ends it with one line")
+{
+	const char *const user[] = {"--user", "no-such-user", NULL};
+	const char *const group[] = {"--admin-group", "no-such-group", NULL};
+	int status;
+
+	t_need_product();
+	t_daemon_init(&d);
+	CHECK(!t_daemon_try(&d, user, NULL, NULL, &status));
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	CHECK(!t_daemon_try(&d, group, NULL, NULL, &status));
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	t_daemon_free(&d);
+}
+
+/* ---- who may --------------------------------------------------------------------------------- */
+
+/* pshare as that user, with that group (0: none of ours). Its exit status. */
+static int as(gid_t group, const char *const words[])
+{
+	const char *argv[8] = {PSHARE};
+	int status, pipe_fd[2], n = 1;
+	ssize_t got;
+	size_t have = 0;
+	pid_t pid;
+
+	while (*words)
+		argv[n++] = *words++;
+	REQUIRE_SYS(pipe(pipe_fd));
+	pid = fork();
+	if (pid == 0) {
+		dup2(pipe_fd[1], 1);
+		dup2(pipe_fd[1], 2);
+		REQUIRE_SYS(setgroups(group ? 1 : 0, &group));
+		REQUIRE_SYS(setgid(LOOKER));
+		REQUIRE_SYS(setuid(LOOKER));
+		execv(PSHARE, (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(pipe_fd[1]);
+	while ((got = read(pipe_fd[0], out + have, sizeof(out) - have - 1)) > 0)
+		have += (size_t)got;
+	out[have] = '\0';
+	close(pipe_fd[0]);
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	return WEXITSTATUS(status);
+}
+#define AS(group, ...) as(group, (const char *const[]){__VA_ARGS__, NULL})
+
+TEST("groups give roles: who is in none is not let in, and each does what is his")
+{
+	char path[192];
+	gid_t socket_group = NOBODY + 1;
+
+	begin();
+	CHECK_EQ(AS(0, "status"), 1);
+	CHECK_IN("not for this user", out);
+	/* a group of the socket's own looks */
+	snprintf(path, sizeof(path), "%s/api.sock", d.dir);
+	REQUIRE_SYS(chown(path, (uid_t)-1, socket_group));
+	CHECK_EQ(AS(socket_group, "get", SCAN), 0);
+	CHECK_EQ(AS(socket_group, "log"), 1);
+	CHECK_IN("role 'operate'", out);
+	CHECK_EQ(AS(socket_group, "set", SCAN, "20"), 1);
+	CHECK_IN("role 'administer', and this user's is 'look'", out);
+	CHECK_EQ(AS(4050, "get", SCAN), 0);
+	CHECK_EQ(AS(4050, "log"), 0);
+	CHECK_EQ(AS(4050, "set", SCAN, "20"), 1);
+	CHECK_EQ(value_of(SCAN), 30);
+	CHECK_EQ(AS(4060, "set", SCAN, "20"), 0);
+	CHECK_EQ(value_of(SCAN), 20);
+	/* all of it is written down */
+	REQUIRE_EQ(RUN("log", "--json"), 0);
+	CHECK_IN("\"result\":\"refused\"", out);
+	CHECK_IN("\"uid\":4001", out);
+	CHECK_IN("\"role\":\"administer\"", out);
+	t_daemon_free(&d);
+}
+
+/* ---- what stays ------------------------------------------------------------------------------ */
+
+TEST("what was set is there after a crash, says where it is from, and can be taken back")
+{
+	begin();
+	CHECK_EQ(value_of(SCAN), 30);
+	from(SCAN, "/conf:1\"");
+	REQUIRE_EQ(RUN("set", SCAN, "10"), 0);
+	REQUIRE_EQ(RUN("set", "Mem.ShareZeroOnly", "1"), 0);
+	from(SCAN, "/conf.d/99-set.conf:");
+	again(SIGKILL);
+	CHECK_EQ(value_of(SCAN), 10);
+	CHECK_EQ(value_of("Mem.ShareZeroOnly"), 1);
+	from(SCAN, "/conf.d/99-set.conf:");
+	REQUIRE_EQ(RUN("set", SCAN, "--reset"), 0);
+	CHECK_EQ(value_of(SCAN), 30);
+	from("Mem.ShareRateMax", "\"default\"");
+	again(SIGTERM);
+	CHECK_EQ(value_of(SCAN), 30);
+	CHECK_EQ(value_of("Mem.ShareZeroOnly"), 1);
+	t_daemon_free(&d);
+}
+
+TEST("a later file has the last word, and who sets over it is told")
+{
+	char path[224];
+
+	begin();
+	snprintf(path, sizeof(path), "%s/99-z.conf", conf_dir);
+	write_text(path, SCAN " = 44\n");
+	REQUIRE_EQ(RUN("set", SCAN, "10"), 0);
+	CHECK_IN("99-z.conf:1 says otherwise", out);
+	CHECK_EQ(value_of(SCAN), 10);
+	again(SIGTERM);
+	CHECK_EQ(value_of(SCAN), 44);
+	from(SCAN, "99-z.conf:1");
+	t_daemon_free(&d);
+}
+
+static bool logged(const char *part)
+{
+	return !RUN("log", "--json") && strstr(out, part);
+}
+
+TEST("a file with a mistake is refused whole, with its line; the last good settings stay")
+{
+	int status;
+
+	begin();
+	write_text(conf, "Mem.ShareRateMax = 7\n" SCAN " = soon\n");
+	REQUIRE_SYS(kill(d.pid, SIGHUP));
+	REQUIRE_WITHIN(5000, logged("/conf: line 2: " SCAN " cannot be 'soon'"));
+	CHECK_EQ(value_of(SCAN), 30);
+	CHECK_EQ(value_of("Mem.ShareRateMax"), 1024);
+	/* nothing is set while a file is bad, or the next start would fail */
+	CHECK_EQ(RUN("set", "Mem.ShareZeroOnly", "1"), 1);
+	CHECK_IN("line 2", out);
+	write_text(conf, "Mem.ShareRateMax = 7\n" SCAN " = 8\n");
+	REQUIRE_SYS(kill(d.pid, SIGHUP));
+	REQUIRE_WITHIN(5000, value_of(SCAN) == 8);
+	CHECK_EQ(value_of("Mem.ShareRateMax"), 7);
+	write_text(conf, "nonsense\n");
+	t_daemon_kill(&d, SIGTERM);
+	CHECK(!t_daemon_try(&d, options(), NULL, NULL, &status));
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	CHECK_EQ(TEST_RUN(out, sizeof(out), test_built("src/daemon/pshared"), "--check",
+			  "--runtime-dir", d.dir, "--config", conf),
+		 1);
+	CHECK_IN("/conf: line 1", out);
+	t_daemon_free(&d);
+}
+
+/* ---- what is written down -------------------------------------------------------------------- */
+
+TEST("the log has each change with before and after, goes on after a crash, and shows edits")
+{
+	char path[192], text[16384], *at;
+	int fd;
+
+	begin();
+	REQUIRE_EQ(RUN("set", SCAN, "11"), 0);
+	REQUIRE_EQ(RUN("log", "--json", "--lines", "1"), 0);
+	CHECK_IN("\"what\":\"set\"", out);
+	CHECK_IN("\"setting\":\"" SCAN "\"", out);
+	CHECK_IN("\"asked\":11", out);
+	CHECK_IN("\"before\":30", out);
+	CHECK_IN("\"after\":11", out);
+	CHECK_IN("\"result\":\"done\"", out);
+	CHECK_IN("\"comm\":\"pshare\"", out);
+	again(SIGKILL);
+	REQUIRE_EQ(RUN("set", SCAN, "12"), 0);
+	REQUIRE_EQ(RUN("log"), 0);
+	CHECK_IN("set " SCAN ": 30 -> 11  done", out);
+	CHECK_IN("set " SCAN ": 11 -> 12  done", out);
+	CHECK_EQ(RUN("log", "--verify"), 0);
+	snprintf(path, sizeof(path), "%s/audit.log", log_dir);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	at = strstr(text, "\"after\":11");
+	REQUIRE(at != NULL);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	REQUIRE_SYS(pwrite(fd, "\"after\":10", 10, at - text));
+	close(fd);
+	CHECK_EQ(RUN("log", "--verify", log_dir), 1);
+	CHECK_IN("not the one that was there", out);
+	t_daemon_free(&d);
+}
+
+TEST("a salt is in no log and no file: of it only a fingerprint")
+{
+	static const char salt[] = "a-salt-that-nobody-else-has";
+	char path[192], text[65536], body[128];
+	union peer_msg left = {0};
+	struct peer vm;
+	int status;
+	pid_t pid;
+
+	begin();
+	peer_join(&vm, &d, "web1", NULL);
+	snprintf(body, sizeof(body), "{\"salt\": \"%s\"}", salt);
+	pid = fork();
+	if (pid == 0)
+		_exit(t_vm_setting_put(&d, "web1", "sched.mem.pshare.salt", body) == 200 ? 0 : 1);
+	REQUIRE_EQ(peer_hear(&vm, PS_MSG_LEAVE, PEER_MS), PS_MSG_LEAVE);
+	left.leave.generation = vm.leave;
+	REQUIRE_EQ(peer_say(&vm, PS_MSG_LEFT, &left, NULL, 0), 0);
+	REQUIRE_EQ(peer_hear(&vm, PS_MSG_DOMAIN, PEER_MS), PS_MSG_DOMAIN);
+	REQUIRE_SYS(waitpid(pid, &status, 0));
+	CHECK_EQ(status, 0);
+	peer_close(&vm);
+	snprintf(path, sizeof(path), "%s/audit.log", log_dir);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	CHECK_IN("\"setting\":\"sched.mem.pshare.salt\"", text);
+	CHECK(!strstr(text, salt));
+	snprintf(path, sizeof(path), "%s/log", d.dir);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	CHECK(!strstr(text, salt));
+	t_daemon_free(&d);
+}
