@@ -489,7 +489,7 @@ uint32_t zip_pack(struct zip *z, uint32_t n)
 		class += slot == SLAB_NONE;
 	}
 	pthread_mutex_lock(&z->lock);
-	slab_trim(&z->slabs, n);
+	done += slab_trim(&z->slabs, n);
 	pthread_mutex_unlock(&z->lock);
 	return done;
 }

@@ -85,7 +85,8 @@ uint32_t zip_age(struct zip *zip, uint32_t handle);
 /* Compresses at most n entries that are older than so many seconds, and were put ZIP_SOON, by zstd;
  * each is tried once. */
 uint32_t zip_settle(struct zip *zip, uint32_t older_than, uint32_t n);
-/* Moves at most n slots together, so that pages with few slots in use become free. */
+/* Moves at most n slots together, so that pages with few slots in use become free, and gives the
+ * memory of at most n free ones back. */
 uint32_t zip_pack(struct zip *zip, uint32_t n);
 
 void zip_count(struct zip *zip, struct zip_figures *figures);
