@@ -31,6 +31,7 @@
 #include "agent/birth.h"
 #include "agent/census.h"
 #include "agent/freeze.h"
+#include "agent/large.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
 #include "agent/pins.h"
@@ -79,6 +80,7 @@ struct agent {
 	struct store_set stores;
 	struct quarantine quarantine;
 	struct walk walk;
+	struct large large;
 	struct census census;
 	uint64_t count_at; /* ns: when to look again how much of the tables is memory */
 	struct link link;

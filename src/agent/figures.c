@@ -35,7 +35,10 @@ static void add_region(struct ps_agent_stats *s, const struct region *r)
 		s->zero += b->zero;
 		s->unseen += b->unseen;
 		s->large += b->large;
-		s->cowh += b->twin;
+		if (b->large && !b->split) {
+			s->cowh += block_worth(b);
+			s->large_worth += block_worth(b) >= LARGE_WORTH;
+		}
 		s->shared += b->shared;
 		s->mappings += b->borders;
 		s->broken += b->broken;
@@ -73,7 +76,7 @@ static void figures(struct agent *a)
 	struct ps_agent_stats *s = &a->stats;
 
 	s->size = s->grant = s->zero = s->unseen = s->large = s->cowh = s->shared = s->mappings = 0;
-	s->broken = 0;
+	s->broken = s->large_worth = 0;
 	s->agent_bytes = own_bytes(a) + stack_bytes(a); /* rings: the daemon's */
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)

@@ -81,7 +81,7 @@ static enum ps_cause content_obstacle(struct agent *a, struct region *r, uint32_
 	if (state != PAGE_HINTED && state != PAGE_TWIN && state != PAGE_OLD_HINTED &&
 	    state != PAGE_BROKEN_HINTED)
 		return PS_CAUSE_CHANGED;
-	if (region_block(r, page)->large && (a->link.config.flags & PS_CONFIG_LARGE)) {
+	if (block_is_kept(region_block(r, page), a->link.config.flags)) {
 		page_set(&r->state[page], PAGE_TWIN);
 		return PS_CAUSE_LARGE;
 	}

@@ -56,35 +56,37 @@ void own_flush_zeros(struct visit *v)
 	share_zero(v->a, v->r, v->first / PS_BLOCK_PAGES * PS_BLOCK_PAGES, v->zeros);
 }
 
-/* The page is stable (or part of a huge page): zero, or a hint. */
-static void hash_page(struct visit *v, uint32_t page)
+/* Zero, or a hint. Returns the page's hash, 0 for zeros. */
+static uint64_t judge_content(struct visit *v, uint32_t page)
 {
 	uint8_t *state = &v->r->state[page];
 	const char *content = region_page(v->r, page);
-	bool large = v->b->large && (v->a->link.config.flags & PS_CONFIG_LARGE);
-	bool zero;
+	uint64_t hash;
 
-	if (!visit_may_hash(v, page, &v->a->walk.next_own)) {
-		v->restless = true; /* come back for it */
-		return;
-	}
 	v->a->stats.scanned++;
-	zero = page_is_zero(content);
-	if (zero && !large) {
-		add_zero(v, page);
-		return;
+	if (page_is_zero(content)) {
+		if (block_is_kept(v->b, v->a->link.config.flags))
+			page_set(state, PAGE_TWIN);
+		else
+			add_zero(v, page);
+		return 0;
 	}
-	if (zero) {
-		page_set(state, PAGE_TWIN);
-		return;
+	hash = page_hash(content, v->s->seed);
+	if (!(v->a->link.config.flags & PS_CONFIG_ZERO_ONLY)) {
+		link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, hash);
+		v->a->stats.hinted++;
 	}
-	if (v->a->link.config.flags & PS_CONFIG_ZERO_ONLY) {
-		page_set(state, PAGE_HINTED);
-		return;
-	}
-	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, page_hash(content, v->s->seed));
-	v->a->stats.hinted++;
 	page_set(state, PAGE_HINTED);
+	return hash;
+}
+
+/* The page is stable. */
+static void hash_page(struct visit *v, uint32_t page)
+{
+	if (visit_may_hash(v, page, &v->a->walk.next_own))
+		(void)judge_content(v, page);
+	else
+		v->restless = true; /* come back for it */
 }
 
 /* Found as armed and not written. */
@@ -173,21 +175,30 @@ static void look_large(struct visit *v, uint32_t from, uint32_t to)
 	if (v->b->large_look != look) {
 		v->b->large_look = look;
 		v->b->large_next = 0;
+		v->b->large_twin = v->b->twin;
 	}
 	if (from < block + v->b->large_next)
 		from = block + v->b->large_next;
-	for (uint32_t page = from; page < to && !v->starved; page++) {
-		if (!page_is(&v->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
-			hash_page(v, page);
-		if (!v->starved)
-			v->b->large_next = (uint16_t)(page + 1 - block);
+	for (uint32_t page = from; page < to; page++) {
+		uint64_t hash = 0;
+
+		if (!page_is(&v->r->state[page], PAGE_QUARANTINED | PAGE_UNREF)) {
+			if (!visit_may_hash(v, page, &v->a->walk.next_own)) {
+				v->restless = true;
+				break;
+			}
+			hash = judge_content(v, page);
+		}
+		large_still_add(&v->b->still, page - block, hash);
+		v->b->large_next = (uint16_t)(page + 1 - block);
 	}
 }
 
 /* Huge pages that are not to be kept whole are looked at like any other memory. */
 static bool keep_large(const struct visit *v, uint64_t categories)
 {
-	return (categories & PAGE_IS_HUGE) && (v->a->link.config.flags & PS_CONFIG_LARGE);
+	return (categories & PAGE_IS_HUGE) && !v->b->split &&
+	       (v->a->link.config.flags & PS_CONFIG_LARGE);
 }
 
 /* The kernel's zero page: ours, in place of what was taken out, or of a guest that only read. The
@@ -264,4 +275,23 @@ void own_look(struct visit *v, const struct page_region *range)
 	}
 	if (!(range->categories & PAGE_IS_PFNZERO) && !keep_large(v, range->categories))
 		v->b->unseen += (uint16_t)count_unseen(v, from, to);
+}
+
+void own_hint_all(struct agent *a, struct region *r, uint32_t block)
+{
+	struct visit v = {
+		.a = a,
+		.r = r,
+		.b = &r->block[block],
+		.s = store_current(a),
+		.first = block * PS_BLOCK_PAGES,
+		.end = (block + 1) * PS_BLOCK_PAGES,
+	};
+
+	for (uint32_t page = v.first; page < v.end; page++)
+		if (!page_is(&r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
+			(void)judge_content(&v, page);
+	own_flush_zeros(&v);
+	v.b->twin = v.b->large_twin = 0;
+	v.b->restless = 1;
 }

@@ -13,5 +13,8 @@ void own_flush_zeros(struct visit *v);
 void own_forget_zeros(struct visit *v);
 /* At the end of the visit: is the block one that is written all the time? */
 void own_judge_hot(struct visit *v);
+/* Hashes and hints all pages of a block that was broken this moment; zeros are taken out. There is
+ * room in the ring for them. Under act. */
+void own_hint_all(struct agent *a, struct region *r, uint32_t block);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/page.h"
+#include "policy/large.h"
 #include "wire/wire.h"
 
 #define REGION_MIN_BYTES PS_BLOCK_SIZE /* smaller ones are not worth the tables */
@@ -46,6 +47,9 @@ struct block {
 	uint16_t unseen;     /* present, neither hashed nor found restless yet */
 	uint16_t large_look; /* number of the look that hashes its parts; so far it came to ... */
 	uint16_t large_next; /* ... this page of the block */
+	uint16_t large_twin; /* PAGE_TWIN before that look: until the answers to it have come */
+	uint8_t split;	     /* it was broken: not to be kept whole, whatever is still huge */
+	struct large_still still;
 };
 
 struct region {
@@ -88,6 +92,18 @@ static inline char *region_page(const struct region *r, uint32_t page)
 static inline struct block *region_block(const struct region *r, uint32_t page)
 {
 	return &r->block[page / PS_BLOCK_PAGES];
+}
+
+/* Is the block to be left whole, by the daemon's configuration? */
+static inline bool block_is_kept(const struct block *b, uint32_t config)
+{
+	return b->large && !b->split && (config & PS_CONFIG_LARGE);
+}
+
+/* Parts of a huge page that are known to have a twin, or to be zeros: what breaking it gives. */
+static inline uint32_t block_worth(const struct block *b)
+{
+	return b->twin > b->large_twin ? b->twin : b->large_twin;
 }
 
 /* The region that has this address, and the page in it; NULL. Under act or settle. */

@@ -333,7 +333,7 @@ static enum ps_cause obstacle(const struct batch *b, uint32_t page)
 
 	if (page_is(&b->r->state[page], PAGE_QUARANTINED | PAGE_UNREF))
 		return PS_CAUSE_QUARANTINE;
-	if (block->large && (flags & PS_CONFIG_LARGE))
+	if (block_is_kept(block, flags))
 		return PS_CAUSE_LARGE;
 	if (b->r->nursery && page < b->r->nursery_first)
 		return PS_CAUSE_PINNED;

@@ -13,6 +13,7 @@
  *   quarantine  give back what has waited long enough
  *   references  tell the daemon which frames are not mapped any more
  *   tracking    let the walk see what was unshared
+ *   large       break huge pages for the daemon's target, or make some again
  *   walk        look for what changed, hash, hint
  *   census      count what the guest has, where looks are far apart
  *   figures     what `pshare list` shows
@@ -28,6 +29,7 @@
 #include "agent/bringback.h"
 #include "agent/census.h"
 #include "agent/figures.h"
+#include "agent/large.h"
 #include "agent/nursery.h"
 #include "agent/reshare.h"
 #include "agent/share.h"
@@ -341,6 +343,7 @@ void *worker_main(void *arg)
 		serve_references(a);
 		serve_tracking(a, now, &next_tracking);
 		wait = least(wait, reshare_run(a, now));
+		wait = least(wait, large_step(a, now));
 		wait = least(wait, walk_step(a, now));
 		wait = least(wait, census_step(a, now));
 		figures_serve(a, now, &next_figures);

@@ -429,7 +429,8 @@ struct ps_agent_stats {
 	uint64_t swap_errors;  /* events: pages that could not be written, and stayed */
 	uint64_t cold_error;   /* the errno that keeps pages from being staged; 0: nothing does */
 	uint64_t latency[PS_TIERS][PS_LATENCY_BUCKETS];
-	uint64_t spare[16];
+	uint64_t large_worth; /* huge pages whose breaking is worthwhile for what they share */
+	uint64_t spare[15];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
