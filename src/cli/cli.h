@@ -56,10 +56,6 @@ enum option_id {
 	OPT_PERSONALITY,
 	OPT_NO_START,
 	OPT_UNDO,
-	OPT_DRY_RUN, /* the last */
-};
-
-#define OPTIONS_MAX 14
 	OPT_CONFIG,
 	OPT_HOST,
 	OPT_CANARY,
@@ -68,7 +64,7 @@ enum option_id {
 	OPT_DRY_RUN, /* the last */
 };
 
-#define OPTIONS_MAX 10
+#define OPTIONS_MAX 14
 
 /* What the command line said. Strings are argv's. */
 struct args {
@@ -87,8 +83,6 @@ struct args {
 	const char *disk_dir, *personality;
 	unsigned int count; /* 0: not given */
 	bool forkable, template, no_start, undo;
-	double settled_s;    /* 0: as long as it takes */
-	int pid;	     /* 0: not given */
 	const char *config;  /* of a fleet */
 	const char *host;    /* pattern of hosts */
 	unsigned int canary; /* 0: not given */

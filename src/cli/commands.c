@@ -9,17 +9,15 @@ const struct command commands[] = {
 	{
 		.name = "run",
 		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
-			 "[--forkable] [--dry-run] [--runtime-dir DIR] -- COMMAND...",
-			 "[--memory SIZE]\n                  [--runtime-dir DIR] -- COMMAND...",
+			 "[--forkable] [--dry-run]\n"
+			 "                  [--memory SIZE] [--runtime-dir DIR] -- COMMAND...",
 		.summary = "start a VMM whose memory is shared",
 		.details =
 			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
 			"it and its parent. Where no daemon answers, a private one is started; it\n"
 			"ends by itself when its last VM has gone.\n",
 		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_FORKABLE,
-			    OPT_DRY_RUN, OPT_RUNTIME_DIR},
-		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_MEMORY,
-			    OPT_RUNTIME_DIR},
+			    OPT_DRY_RUN, OPT_MEMORY, OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = -1,
 		.run = cmd_run,
