@@ -145,7 +145,7 @@ lab_stop() {
 lab_ctl() {
 	local user=$1
 	shift
-	ETCDCTL_API=3 "$build/etcd/etcdctl" \
+	ETCDCTL_API=3 "$build/etcd/etcdctl" --command-timeout 30s --dial-timeout 15s \
 		--endpoints "${ENDPOINTS-https://127.0.0.1:$(<"$lab/port")}" \
 		--cacert "$lab/ca.pem" --cert "$lab/client.pem" --key "$lab/client.key" \
 		${user:+--user "$user"} "$@"
@@ -214,7 +214,7 @@ lab_config() {
 		echo "key = $lab/client.key"
 		echo "user = $user"
 		echo "password-file = $lab/$user.password"
-		echo "lease-seconds = ${TTL-5}"
+		echo "lease-seconds = ${TTL-10}"
 		echo "report-seconds = 2"
 		printf '%s\n' "$@"
 	} >"$lab/$host.conf"

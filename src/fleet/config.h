@@ -7,6 +7,7 @@
 
 #include "fleet/keys.h"
 #include "policy/error.h"
+#include "sys/cleanup.h"
 
 #define FLEET_CONFIG_PATH "/etc/pshare/fleet.conf"
 #define FLEET_ENDPOINTS_MAX 16u

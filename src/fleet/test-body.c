@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Keys, and the gateway's JSON: made, read, and read when it is not what it should be. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet/etcd.h"
+#include "fleet/state.h"
+#include "harness/harness.h"
+
+TEST("a key is its fleet, its kind and its names; a prefix is of one kind alone")
+{
+	char key[FLEET_KEY_MAX], end[FLEET_KEY_MAX];
+
+	CHECK_STR(fleet_key(key, "f", FLEET_HOST_SET, "h1", "Mem.X"),
+		  "/pshare/f/v1/host/h1/set/Mem.X");
+	CHECK_STR(fleet_key(key, "f", FLEET_ALIVE, NULL, NULL), "/pshare/f/v1/alive/");
+	CHECK_STR(fleet_range_end(end, key), "/pshare/f/v1/alive0");
+	CHECK_STR(fleet_key(key, "f", FLEET_ADMISSION, NULL, NULL), "/pshare/f/v1/admission");
+	CHECK_STR(fleet_after("/a/b", "/a/"), "b");
+	CHECK(!fleet_after("/ab", "/a/"));
+}
+
+/* One kv as the gateway gives it, from base64 texts. */
+static int read_kv(const char *key, const char *value, struct etcd_kv *kv)
+{
+	_cleanup_json_ json_t *json = json_pack("{s:s, s:s, s:s}", "key", key, "value", value,
+						"mod_revision", "9223372036854775807");
+
+	return etcd_kv(json, kv);
+}
+
+TEST("what is put comes back; int64 are strings; an odd schema or value is none")
+{
+	static const struct {
+		const char *value;
+		bool read;
+	} values[] = {
+		{"eyJzY2hlbWEiOjF9", true},   /* {"schema":1} */
+		{"eyJzY2hlbWEiOjJ9", false},  /* {"schema":2} */
+		{"e30=", false},	      /* {} */
+		{"W10=", false},	      /* [] */
+		{"eyJzY2hlbWEiOjF9*", false}, /* no base64 */
+		{"AAAA", false},	      /* NULs */
+		{"", false},
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		_cleanup_kv_ struct etcd_kv kv;
+
+		REQUIRE_OK(read_kv("L2E=", values[i].value, &kv)); /* /a */
+		CHECK_STR(kv.key, "/a");
+		CHECK_EQ(kv.mod_revision, INT64_MAX);
+		CHECK_EQ(kv.value != NULL, values[i].read);
+	}
+}
+
+TEST("a key that cannot be one of ours is refused")
+{
+	static const char *const keys[] = {"", "*", "L2EK" /* newline */, "IA==" /* blank */,
+					   "w6Q="};
+	struct etcd_kv kv;
+	char longest[2 * FLEET_KEY_MAX];
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		CHECK_EQ(read_kv(keys[i], "e30=", &kv), -EBADMSG);
+	memset(longest, 'A', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	CHECK_EQ(read_kv(longest, "e30=", &kv), -EBADMSG);
+	CHECK_EQ(etcd_kv(NULL, &kv), -EBADMSG);
+}
+
+static void put(struct fleet_state *state, const char *key, const char *value, int64_t revision,
+		int64_t lease)
+{
+	struct etcd_kv kv = {.mod_revision = revision, .lease = lease};
+
+	snprintf(kv.key, sizeof(kv.key), "/pshare/f/v1/%s", key);
+	kv.value = value ? json_loads(value, 0, NULL) : NULL;
+	REQUIRE_OK(fleet_state_take_kv(state, &kv));
+	etcd_kv_free(&kv);
+}
+
+TEST("a host is connected while a lease says so; of two desired values the later holds")
+{
+	_cleanup_state_ struct fleet_state state;
+	_cleanup_free_ size_t *order = NULL;
+	struct fleet_host *host;
+
+	REQUIRE_OK(fleet_state_init(&state, "f"));
+	put(&state, "report/b", "{\"schema\":1,\"at\":5}", 1, 0);
+	put(&state, "alive/c", "{\"schema\":1,\"since\":7}", 2, 99);
+	put(&state, "alive/a", "{\"schema\":1}", 3, 0);
+	put(&state, "alive/../x", "{\"schema\":1}", 3, 1);
+	CHECK_EQ(state.nhosts, 3u);
+	order = fleet_state_order(&state);
+	CHECK_STR(state.hosts[order[0]].name, "c");
+	CHECK_STR(state.hosts[order[1]].name, "a");
+	host = fleet_state_host(&state, "c");
+	REQUIRE(host);
+	CHECK_EQ(host->since, 7);
+	put(&state, "all/set/Mem.X", "{\"schema\":1,\"value\":\"1\"}", 10, 0);
+	put(&state, "host/c/set/Mem.X", "{\"schema\":1,\"value\":\"2\"}", 11, 0);
+	CHECK_STR(json_string_value(
+			  json_object_get(fleet_state_want(&state, host, "Mem.X"), "value")),
+		  "2");
+	put(&state, "all/set/Mem.X", "{\"schema\":1,\"value\":\"3\"}", 12, 0);
+	CHECK_STR(json_string_value(
+			  json_object_get(fleet_state_want(&state, host, "Mem.X"), "value")),
+		  "3");
+	put(&state, "alive/c", NULL, 13, 0);
+	CHECK(!fleet_state_host(&state, "c")->connected);
+}
+
+TEST("a VM that was admitted counts until the report has it, by its pid")
+{
+	_cleanup_state_ struct fleet_state state;
+	struct admission_verdict verdict;
+	char why[FLEET_ERROR_MAX];
+
+	REQUIRE_OK(fleet_state_init(&state, "f"));
+	CHECK_OK(fleetrule_set(&state.rules, FLEETRULE_HOST_RESERVE, "0", NULL));
+	CHECK_OK(fleetrule_set(&state.rules, FLEETRULE_VM_OVERHEAD_MB, "0", NULL));
+	CHECK_OK(fleetrule_set(&state.rules, FLEETRULE_POLICY, "failoverResources", NULL));
+	CHECK_OK(fleetrule_set(&state.rules, FLEETRULE_PERCENT, "50", NULL));
+	put(&state, "alive/a", "{\"schema\":1}", 1, 9);
+	CHECK_EQ(fleet_state_judge(&state, "a", 1, &verdict, why), -ENOENT);
+	put(&state, "report/a", "{\"schema\":1,\"memory\":{\"total\":1000},\"vms\":[]}", 2, 0);
+	put(&state, "pending/a/77", "{\"schema\":1,\"pid\":77,\"size\":300}", 3, 5);
+	REQUIRE_OK(fleet_state_judge(&state, "a", 200, &verdict, why));
+	CHECK_EQ(verdict.answer, ADMISSION_YES);
+	REQUIRE_OK(fleet_state_judge(&state, "a", 201, &verdict, why));
+	CHECK_EQ(verdict.answer, ADMISSION_NO_FAILOVER);
+	put(&state, "report/a",
+	    "{\"schema\":1,\"memory\":{\"total\":1000},"
+	    "\"vms\":[{\"name\":\"v\",\"pid\":77,\"size\":300}]}",
+	    4, 0);
+	REQUIRE_OK(fleet_state_judge(&state, "a", 200, &verdict, why));
+	CHECK_EQ(verdict.used, 500u);
+	put(&state, "pending/a/77", NULL, 5, 0);
+	REQUIRE_OK(fleet_state_judge(&state, "a", 200, &verdict, why));
+	CHECK_EQ(verdict.used, 500u);
+}
