@@ -29,6 +29,7 @@ TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 help:
 	@echo 'make            build everything into build/'
 	@echo 'make demo       boot four guests under QEMU and watch them share'
+	@echo 'make demo-fleet three hosts of a fleet on this machine, with an etcd of their own'
 	@echo 'make check      all tests: unit (ASan+UBSan), checks, system, inject; ends with the count'
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
 	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
@@ -37,6 +38,7 @@ help:
 	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'
 	@echo 'make bench-fork measure forks beside snapshot files, savevm and a cold boot'
 	@echo 'make fuzz       each harness of tests/fuzz for SECONDS=$(SECONDS); FUZZ="names"'
+	@echo 'make bench-fleet 5000 hosts on one etcd; BENCH="hosts VMs"'
 	@echo 'make lint       gcc and clang with -Werror, clang-tidy, cppcheck, clang-format'
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
@@ -108,6 +110,17 @@ demo:
 	@scripts/bootstrap demo
 	@$(MAKE) $(QUIET) build/built
 	@exec demo/run
+
+.PHONY: demo-fleet bench-fleet
+demo-fleet:
+	@scripts/bootstrap demo
+	@$(MAKE) $(QUIET) build/built
+	@exec demo/fleet
+
+bench-fleet:
+	@scripts/bootstrap bench
+	@$(MAKE) $(QUIET) build/built
+	@exec bench/fleet $(BENCH)
 
 torture:
 	@scripts/bootstrap check
