@@ -2,11 +2,12 @@
 /*
  * fleethosts: as many hosts of a fleet as wanted, in one process, on one real etcd.
  *
- *	fleethosts CONFIG N [VMS]
+ *	fleethosts CONFIG N [VMS [RATE]]
  *
  * Each host is a whole node of src/fleet (lease, claim, watch, confirmations, reports) with a
  * connection of its own for its watch; only the daemon behind it is made up: it has VMS virtual
- * machines (default 20) and takes every setting at once. Short requests share idle connections, so
+ * machines (default 20) and takes every setting at once. RATE of them (default 50) begin in each
+ * second: this one process makes the handshakes of all. Short requests share idle connections, so
  * there are fewer of those than with N processes. Prints "connected N" when all are, then a line
  * each second ("here N"), until it is killed.
  */
@@ -184,16 +185,18 @@ static void work(struct host *hosts, unsigned int n, uint64_t now)
 	}
 }
 
-static void run(struct host *hosts, unsigned int n, struct http *http)
+static void run(struct host *hosts, unsigned int n, unsigned int rate, struct http *http)
 {
-	uint64_t look = 0, told = 0;
+	uint64_t look = 0, told = 0, began = sys_now();
 	bool all = false;
 
 	for (;;) {
 		uint64_t now = sys_now();
 
 		if (now >= look) {
-			work(hosts, n, now);
+			uint64_t begun = (now - began) / MS * rate / 1000 + 1;
+
+			work(hosts, begun < n ? (unsigned int)begun : n, now);
 			look = now + LOOK_MS * MS / 2;
 		}
 		if (now >= told + 1000 * MS) {
@@ -219,13 +222,14 @@ int main(int argc, char **argv)
 	struct rlimit limit = {200000, 200000};
 	unsigned int n = argc > 2 ? (unsigned int)atoi(argv[2]) : 0;
 	unsigned int vms = argc > 3 ? (unsigned int)atoi(argv[3]) : 20;
+	unsigned int rate = argc > 4 ? (unsigned int)atoi(argv[4]) : 50;
 	struct fleet_config config;
 	char err[FLEET_ERROR_MAX];
 	struct http *http = NULL;
 	struct host *hosts;
 
-	if (argc < 3 || !n || n > HOSTS_MAX || vms > 1000) {
-		fprintf(stderr, "usage: fleethosts CONFIG N [VMS]\n");
+	if (argc < 3 || !n || n > HOSTS_MAX || vms > 1000 || !rate) {
+		fprintf(stderr, "usage: fleethosts CONFIG N [VMS [RATE]]\n");
 		return 2;
 	}
 	if (setrlimit(RLIMIT_NOFILE, &limit)) {
@@ -242,6 +246,6 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < n; i++)
 		if (start(&hosts[i], http, &config, i, vms))
 			return 1;
-	run(hosts, n, http);
+	run(hosts, n, rate, http);
 	return 1;
 }
