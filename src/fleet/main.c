@@ -103,20 +103,34 @@ static int parse(int argc, char **argv, struct words *words)
 	return 1 + EXIT_FAILURE;
 }
 
-/* May this user do to etcd what a host does? Reads what it watches, and asks for a lease. */
+/* May this user do to etcd what a host does? A transaction that would write each kind of key that
+ * a host writes and reads what it reads, on a condition that is never met: etcd asks the roles
+ * about all of it before it looks at the condition. */
 static int check(struct etcd *etcd, const struct fleet_config *config)
 {
-	_cleanup_json_ json_t *answer = NULL;
+	static const enum fleet_key writes[] = {FLEET_ALIVE, FLEET_REPORT, FLEET_SETTINGS,
+						FLEET_AUDIT, FLEET_DRIFT,  FLEET_PENDING};
+	static const enum fleet_key reads[] = {FLEET_ALL, FLEET_REPORT, FLEET_PENDING, FLEET_ALIVE};
+	json_t *compare = json_array(), *success = json_array();
+	_cleanup_json_ json_t *value = json_pack("{s:i}", "schema", FLEET_SCHEMA);
 	char key[FLEET_KEY_MAX], err[FLEET_ERROR_MAX];
 
-	if (etcd_call(etcd, "/v3/kv/range",
-		      etcd_range_body(fleet_key(key, config->fleet, FLEET_ALL, NULL, NULL)), false,
-		      &answer, err))
-		return fail(err);
-	json_decref(answer);
-	answer = NULL;
-	fleet_key(key, config->fleet, FLEET_SETTINGS, config->host, NULL);
-	if (etcd_call(etcd, "/v3/kv/range", etcd_range_body(key), false, &answer, err))
+	fleet_key(key, config->fleet, FLEET_ALIVE, config->host, NULL);
+	(void)etcd_add_compare(compare, key, INT64_MAX);
+	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
+		fleet_key(key, config->fleet, writes[i], config->host,
+			  writes[i] == FLEET_DRIFT || writes[i] == FLEET_PENDING ? "check" : NULL);
+		(void)etcd_add_op(success, "put", etcd_put_body(key, value, 0));
+	}
+	fleet_key(key, config->fleet, FLEET_ADMISSION, NULL, NULL);
+	(void)etcd_add_op(success, "put", etcd_put_body(key, value, 0));
+	for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+		(void)etcd_add_op(
+			success, "range",
+			etcd_range_body(fleet_key(key, config->fleet, reads[i], NULL, NULL)));
+	fleet_key(key, config->fleet, FLEET_HOST, config->host, NULL);
+	(void)etcd_add_op(success, "range", etcd_range_body(key));
+	if (etcd_call(etcd, "/v3/kv/txn", etcd_txn_body(compare, success, NULL), false, NULL, err))
 		return fail(err);
 	printf("host %s of fleet %s: certificates, etcd and roles are right\n", config->host,
 	       config->fleet);

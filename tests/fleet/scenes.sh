@@ -470,6 +470,10 @@ scene_certificates() {
 	lab_config h1 host
 	out=$("$fleetd" --check --config "$lab/h1.conf" 2>&1) || fail "the right ones are taken"
 	says "are right"
+	[ -z "$(lab_root get --prefix /pshare/)" ] || fail "a check writes nothing"
+	lab_config h1 looker
+	refused "user looker may not do this: its roles do not allow it"
+	lab_config h1 host
 
 	lab_certificate ca named /CN=h1 client
 	use_certificate named
