@@ -81,6 +81,14 @@ int uffd_zeropage(int fd, void *addr, size_t len)
 	return uffd_ioctl(fd, UFFDIO_ZEROPAGE, &arg);
 }
 
+int uffd_copy(int fd, void *dst, const void *src, size_t len)
+{
+	struct uffdio_copy arg = {.dst = (uintptr_t)dst, .src = (uintptr_t)src, .len = len};
+
+	SYS_INJECT();
+	return uffd_ioctl(fd, UFFDIO_COPY, &arg);
+}
+
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode)
 {
 	struct uffdio_move arg = {

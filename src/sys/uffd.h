@@ -29,6 +29,9 @@ int uffd_wake(int fd, void *addr, size_t len);
 int uffd_protect(int fd, void *addr, size_t len, int on);
 /* Zero page at each page of the range; wakes. -EEXIST: something is there. */
 int uffd_zeropage(int fd, void *addr, size_t len);
+/* New pages with those contents; wakes. -EEXIST: something is there; -ENOENT: the range is not
+ * registered. */
+int uffd_copy(int fd, void *dst, const void *src, size_t len);
 /* Moves pages. Returns the bytes moved, which may be fewer than len (then the page behind them is
  * the one that did not want to), or -errno when none was: see primitives 1 for the meaning. */
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode);
