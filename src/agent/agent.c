@@ -14,6 +14,9 @@ static struct agent the_agent = {
 	.guard = -1,
 	.pagemap = -1,
 	.bell = -1,
+	.readers = {.lock = PTHREAD_MUTEX_INITIALIZER,
+		    .more = PTHREAD_COND_INITIALIZER,
+		    .stream_lock = PTHREAD_MUTEX_INITIALIZER},
 	.link = {.sock = -1, .up_bell = -1, .down_bell = -1, .salt_fd = -1, .swap_fd = -1},
 };
 

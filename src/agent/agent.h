@@ -5,18 +5,20 @@
  * Threads
  *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
  *   settler  (settler.c) settles write faults where frames are guarded; else there are none
- *   gatekeeper  (settler.c) fills holes behind a gate that could not be taken off
+ *   readers  (reader.c) bring back what is out when it is touched, fill holes behind gates
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
  * Locks, in this order, never the other way:
  *   act     whoever changes mappings of guest RAM: the worker for one run, a VMM thread for one
  *           call.
+ *   (Readers take neither; see reader.h.)
  *   settle  the settler for one fault; others for moments, while the table of regions, or the
  *           state of a page that may be guarded, changes.
  *
  * Two userfaultfds
  *   tracker  all guest RAM: asynchronous write-protect (what changed?). While a run of pages is
- *            out, that run is registered MISSING too (the gate): an access waits for a wake.
+ *            out, that run is registered MISSING too (the gate): an access waits for a wake; while
+ *            pages are staged, twin, zipped or swapped, their block is.
  *   guard    pages in a store's mapping, while they are closed: synchronous write-protect. A
  *            mapping of frames is registered with nothing otherwise.
  */
@@ -30,14 +32,17 @@
 
 #include "agent/birth.h"
 #include "agent/census.h"
+#include "agent/cold.h"
 #include "agent/freeze.h"
 #include "agent/large.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
 #include "agent/pins.h"
 #include "agent/quarantine.h"
+#include "agent/reader.h"
 #include "agent/region.h"
 #include "agent/reshare.h"
+#include "agent/sample.h"
 #include "agent/spans.h"
 #include "agent/store.h"
 #include "agent/walk.h"
@@ -47,7 +52,12 @@
 
 #define AGENT_STACK_BYTES (256u << 10)
 #define AGENT_STACK_SEEN (128u << 10) /* deeper than any of ours goes */
-enum agent_thread { AGENT_WORKER, AGENT_SETTLER, AGENT_GATEKEEPER, AGENT_THREADS };
+enum agent_thread {
+	AGENT_WORKER,
+	AGENT_SETTLER,
+	AGENT_READER, /* the first of them */
+	AGENT_THREADS = AGENT_READER + READERS
+};
 
 /* MUTE: it cannot share, and says why to whoever asks its daemon; every call passes through. */
 enum agent_life { AGENT_NOT_STARTED, AGENT_RUNS, AGENT_MUTE, AGENT_FAILED };
@@ -82,6 +92,9 @@ struct agent {
 	struct walk walk;
 	struct large large;
 	struct census census;
+	struct cold cold;
+	struct readers readers;
+	struct sample sample;
 	uint64_t count_at; /* ns: when to look again how much of the tables is memory */
 	struct link link;
 	struct budget {
@@ -89,7 +102,7 @@ struct agent {
 		uint64_t baseline; /* mappings of the process that sharing did not make */
 		uint64_t next;	   /* ns: when to count again */
 	} budget;
-	pthread_t worker, settler, gatekeeper;
+	pthread_t worker, settler;
 	char *stack[AGENT_THREADS]; /* of each, where its first frame is; NULL: not begun */
 	struct order sorted[LINK_ORDERS_MAX];
 	struct reshare reshare;

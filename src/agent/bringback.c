@@ -33,13 +33,6 @@
 
 /* ---- states --------------------------------------------------------------------------------- */
 
-static void give_back_reference(struct agent *a, struct region *r, uint32_t page)
-{
-	page_mark(&r->state[page], PAGE_UNREF);
-	__atomic_store_n(&region_block(r, page)->unrefs, 1, __ATOMIC_RELEASE);
-	a->unrefs = true;
-}
-
 void note_broken(struct agent *a, struct region *r, uint32_t page, enum page_state was)
 {
 	if (!page_is_broken(was)) {
@@ -48,7 +41,7 @@ void note_broken(struct agent *a, struct region *r, uint32_t page, enum page_sta
 		atomic_fetch_add(&a->broken, 1);
 	}
 	if (was == PAGE_SHARED)
-		give_back_reference(a, r, page);
+		region_give_back(a, r, page);
 	page_set(&r->state[page], PAGE_BROKEN);
 	region_block(r, page)->restless = 1;
 }
@@ -60,7 +53,7 @@ void note_own(struct agent *a, struct region *r, uint32_t page, enum page_state 
 	if (page_is_broken(was))
 		__atomic_fetch_sub(&b->broken, 1, __ATOMIC_RELAXED);
 	if (was == PAGE_SHARED)
-		give_back_reference(a, r, page);
+		region_give_back(a, r, page);
 	r->frame[page] = PS_FRAME_NONE;
 	page_set(&r->state[page], PAGE_NEW);
 	__atomic_store_n(&b->untracked, 1, __ATOMIC_RELEASE);

@@ -26,6 +26,7 @@
 #include "agent/agent.h"
 #include "agent/bringback.h"
 #include "agent/leftover.h"
+#include "agent/pagein.h"
 #include "sys/cleanup.h"
 #include "sys/mapping.h"
 #include "sys/unsafe.h"
@@ -39,6 +40,7 @@ void child_before(struct agent *a)
 		if (r->life != REGION_MANAGED || !r->forks)
 			continue;
 		pthread_mutex_unlock(&a->settle);
+		pagein_range(a, r, r->first, r->end - r->first, a->cold.act_room);
 		bring_back_all(a, r);
 		pthread_mutex_lock(&a->settle);
 		leftover_note(a, r);

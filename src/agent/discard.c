@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * discard: MADV_DONTNEED and its like, on pages that lie in a store's mapping.
+ * discard: MADV_DONTNEED and its like, on pages that lie in a store's mapping, or are out.
  *
  * The kernel's own discard there drops the guest's copy, if there is one, and shows the frame: old
  * content in place of zeros. So the mapping goes first: the nursery, which is empty, is moved over
  * it. That needs no look at pins: to discard a page takes it away from under a device natively too.
+ *
+ * A page that is out is gone: what it was kept by is given up, and the hole that it leaves reads as
+ * zeros. One that is coming in this moment is waited for: the discard takes it away.
  *
  * Where no mapping is to be had, or the nursery does not reach (what a region took back as broken
  * may lie before its nursery's first page, or come before there is one), zeros are written in
@@ -20,6 +23,7 @@
 #include "agent/bringback.h"
 #include "agent/guard.h"
 #include "agent/nursery.h"
+#include "agent/pagein.h"
 #include "agent/place.h"
 #include "sys/unsafe.h"
 
@@ -93,6 +97,8 @@ int discard_pages(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 
 	if (ps_without(DEFENCE_DISCARD))
 		return 0;
+	if (!ps_without(DEFENCE_DISCARD_OUT))
+		pagein_drop(a, r, page, n);
 	for (uint32_t at = page; at < end; at += run ? run : 1) {
 		run = run_at(r, at, end);
 		if (run)

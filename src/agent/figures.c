@@ -12,6 +12,8 @@
 
 #include "agent/agent.h"
 #include "agent/pins.h"
+#include "agent/swapfile.h"
+#include "agent/zip.h"
 #include "policy/headroom.h"
 #include "sys/cgroup.h"
 #include "sys/mapping.h"
@@ -71,6 +73,52 @@ static size_t own_bytes(const struct agent *a)
 	return map_resident((void *)at, len);
 }
 
+/* What is out, and how it comes back. */
+static void cold_figures(struct agent *a)
+{
+	const struct workset *set = &a->sample.set;
+	struct ps_agent_stats *s = &a->stats;
+	struct cold *c = &a->cold;
+	double pages = (double)(s->grant + c->staged + cold_out(c));
+
+	s->active = (uint64_t)(pages * workset_part(set));
+	s->active_slow = (uint64_t)(pages * set->slow);
+	s->active_fast = (uint64_t)(pages * set->fast);
+	s->active_now = (uint64_t)(pages * set->now);
+	s->staged = c->staged;
+	s->twin = c->twin;
+	s->zipped = c->zipped;
+	s->swapped = c->swapped;
+	s->staged_back = c->staged_back;
+	s->twinins = c->twinins;
+	s->unzips = c->unzips;
+	s->swapins = c->swapins;
+	s->out_discards = c->discards;
+	s->promotions = c->promotions;
+	s->promote_rate = c->promote.rate;
+	s->scanned_in = c->scanned_in;
+	s->slowed = promote_slowed(&c->promote);
+	s->wait_ns = c->wait_ns;
+	s->target_out = a->link.target.out_pages;
+	s->target_flags = a->link.target.flags;
+	for (uint32_t t = 0; t < PS_TIERS; t++)
+		for (uint32_t i = 0; i < PS_LATENCY_BUCKETS; i++)
+			s->latency[t][i] = c->latency[t][i];
+	if (c->zip) {
+		struct zip_figures f;
+
+		zip_count(c->zip, &f);
+		s->zip_bytes = f.held;
+		s->zip_payload = f.payload;
+	}
+	if (c->swap) {
+		struct swapfile_figures f;
+
+		swapfile_count(c->swap, &f);
+		s->swap_bytes = f.used * PS_PAGE_SIZE;
+	}
+}
+
 static void figures(struct agent *a)
 {
 	struct ps_agent_stats *s = &a->stats;
@@ -88,8 +136,10 @@ static void figures(struct agent *a)
 	s->faults = a->faults;
 	s->unshares = a->unshares;
 	s->discards = a->discards;
-	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler) +
-		    sys_thread_cpu_ns(a->gatekeeper);
+	s->cpu_ns = sys_thread_cpu_ns(a->worker) + sys_thread_cpu_ns(a->settler);
+	for (uint32_t i = 0; i < READERS; i++)
+		s->cpu_ns += sys_thread_cpu_ns(a->readers.thread[i]);
+	cold_figures(a);
 	if (a->link.state == LINK_UP)
 		memcpy(&a->link.map->stats, s, sizeof(*s));
 }

@@ -9,6 +9,7 @@
  *  2. One pass over the page tables. A page is
  *       a frame of the present store that did not break: its number;
  *       not there, or all zeros: zero;
+ *       out, and equal to a frame of the present store: its number;
  *       anything else (never shared, broken, pinned, part of a huge page, a frame of an earlier
  *       store): a copy. How many are left for this is what publishing beforehand makes small.
  *  3. Manifest and copies are memfds, sealed before they are sent: the daemon, and every child,
@@ -32,6 +33,7 @@
 #include "agent/agent.h"
 #include "agent/forkram.h"
 #include "agent/hash.h"
+#include "agent/pagein.h"
 #include "agent/say.h"
 #include "sys/cleanup.h"
 #include "sys/mapping.h"
@@ -86,18 +88,36 @@ static bool is_there(uint64_t entry)
 	return entry & (PM_PRESENT | PM_SWAP);
 }
 
+/* A page that is out: the frame that it is equal to, or it comes back, to be copied. */
+static bool is_cold_twin(struct freezing *f, struct region *r, uint32_t page, uint32_t *out)
+{
+	uint32_t frame = r->frame[page];
+
+	if (page_state(&r->state[page]) != PAGE_COLD_TWIN ||
+	    frame >> FRAME_TWIN_SHIFT != f->a->stores.current)
+		return false;
+	*out = frame & (PS_FRAMES_MAX - 1);
+	return true;
+}
+
 static int judge(struct freezing *f, struct region *r, uint32_t page, uint64_t entry)
 {
 	enum page_state state = page_state(&r->state[page]);
 	const char *content = region_page(r, page);
 	uint32_t *out = &f->entry[page - r->first];
+	bool came = false;
 
 	if (state == PAGE_SHARED && !pagemap_is_copied(entry)) {
 		*out = r->frame[page];
 		return 0;
 	}
+	if (state >= PAGE_STAGED) {
+		if (is_cold_twin(f, r, page, out))
+			return 0;
+		came = pagein_range(f->a, r, page, 1, f->a->cold.act_room);
+	}
 	*out = PS_IMAGE_ZERO;
-	if (!page_in_store(state) && !is_there(entry))
+	if (!came && !page_in_store(state) && !is_there(entry))
 		return 0;
 	if (page_is_zero(content))
 		return 0;

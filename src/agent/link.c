@@ -27,6 +27,7 @@
 #include "agent/pace.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
+#include "agent/tier.h"
 #include "agent/uplink.h"
 #include "policy/reason.h"
 #include "sys/cleanup.h"
@@ -78,6 +79,8 @@ static enum ps_cause content_obstacle(struct agent *a, struct region *r, uint32_
 	if (!r || r->life != REGION_MANAGED || page < r->first || page >= r->end)
 		return PS_CAUSE_GONE;
 	state = page_state(&r->state[page]);
+	if (page_is_out(state))
+		return PS_CAUSE_NONE;
 	if (state != PAGE_HINTED && state != PAGE_TWIN && state != PAGE_OLD_HINTED &&
 	    state != PAGE_BROKEN_HINTED)
 		return PS_CAUSE_CHANGED;
@@ -85,6 +88,14 @@ static enum ps_cause content_obstacle(struct agent *a, struct region *r, uint32_
 		page_set(&r->state[page], PAGE_TWIN);
 		return PS_CAUSE_LARGE;
 	}
+	return PS_CAUSE_NONE;
+}
+
+static enum ps_cause give_content(struct agent *a, struct region *r, uint32_t page, uint8_t *out)
+{
+	if (page_is_out(page_state(&r->state[page])))
+		return tier_content(a, r, page, out);
+	memcpy(out, region_page(r, page), PS_PAGE_SIZE);
 	return PS_CAUSE_NONE;
 }
 
@@ -102,10 +113,8 @@ static bool order_want(struct agent *a, const struct ps_entry *e)
 	r = region_of(a, e->page, &page);
 	cause = s ? content_obstacle(a, r, page) : PS_CAUSE_CHANGED;
 	if (!cause) {
-		uint8_t *content = a->link.map->content[e->slot];
-
-		memcpy(content, region_page(r, page), PS_PAGE_SIZE);
-		hash = page_hash(content, s->seed);
+		cause = give_content(a, r, page, a->link.map->content[e->slot]);
+		hash = cause ? 0 : page_hash(a->link.map->content[e->slot], s->seed);
 	}
 	pthread_mutex_unlock(&a->act);
 	return link_up(&a->link, PS_U_CONTENT, (uint8_t)cause, e->slot, e->page, hash);
@@ -345,7 +354,8 @@ static bool no_old(const struct agent *a)
 				return false;
 	}
 	for (uint32_t i = 0; i < STORES_MAX; i++)
-		if (i != a->stores.current && a->stores.store[i].quarantined)
+		if (i != a->stores.current &&
+		    (a->stores.store[i].quarantined || a->stores.store[i].twins))
 			return false;
 	return true;
 }

@@ -32,7 +32,7 @@
 #define MCL_ONFAULT 4
 #endif
 #define KNOWN_FLAGS (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
-#define OURS_MAX (STORES_MAX + 3 * PS_REGIONS_MAX + 3)
+#define OURS_MAX (STORES_MAX + 4 * PS_REGIONS_MAX + 3 + MAP_MADE)
 
 struct range {
 	uintptr_t start, end;
@@ -64,6 +64,8 @@ static void add(struct walk_maps *w, const void *at, size_t len)
 static void note_ours(struct walk_maps *w)
 {
 	const struct agent *a = w->a;
+	void *at;
+	size_t len;
 
 	w->n = 0;
 	for (size_t i = 0; i < STORES_MAX; i++) {
@@ -76,6 +78,9 @@ static void note_ours(struct walk_maps *w)
 
 		add(w, r->state, r->table_bytes);
 		add(w, r->nursery_park, PS_PAGE_SIZE);
+		if (r->shadow)
+			add(w, r->shadow + (size_t)r->first * PS_PAGE_SIZE,
+			    (size_t)(r->end - r->first) * PS_PAGE_SIZE);
 		if (r->nursery)
 			add(w, r->nursery + (size_t)r->nursery_first * PS_PAGE_SIZE,
 			    (size_t)(r->end - r->nursery_first) * PS_PAGE_SIZE);
@@ -83,6 +88,9 @@ static void note_ours(struct walk_maps *w)
 	add(w, a->quarantine.slots, (size_t)QUARANTINE_SLOTS * PS_PAGE_SIZE);
 	add(w, a->quarantine.entry, QUARANTINE_SLOTS * sizeof(struct quarantined));
 	add(w, a->link.map, sizeof(struct ps_ring_map));
+	for (size_t i = 0; i < MAP_MADE; i++) /* the compressed cache, the swap file's buffers */
+		if (map_made(i, &at, &len))
+			add(w, at, len);
 }
 
 /* One mapping, or several of ours and the VMM's that the kernel made one. */

@@ -60,9 +60,7 @@ static int make_seed(struct agent *a, struct region *r, uint32_t page, char **se
 		err = region_gate(a, r, page, gated);
 	if (err)
 		return err;
-	pthread_mutex_lock(&a->settle);
-	page_set(&r->state[page], PAGE_OUT);
-	pthread_mutex_unlock(&a->settle);
+	region_take(r, page);
 	moved = uffd_move(a->tracker, park, addr, PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 	if (moved == (long)PS_PAGE_SIZE)
 		*seed = map_away(addr, PS_PAGE_SIZE);

@@ -3,9 +3,14 @@
  * page: the states of a page of guest RAM, as this agent knows them. One byte a page.
  *
  * Who may change a state: the worker and a thread of the VMM inside an interposed call, holding
- * `act`, change any; the settler, holding `settle` alone, changes SHARED, OLD and OLD_HINTED to
- * NEW, and only where frames are guarded (guard.h). So whoever holds `act` and needs one of those
- * three to stay claims the page first (page_claim, under `settle`).
+ * `act`, change any but COMING; the settler, holding `settle` alone, changes SHARED, OLD and
+ * OLD_HINTED to NEW, and only where frames are guarded (guard.h). So whoever holds `act` and needs
+ * one of those three to stay claims the page first (page_claim, under `settle`).
+ *
+ * A reader (reader.h) holds no lock. It claims a page that is out, or a hole of the guest's own
+ * memory, by making it COMING, in one compare-and-swap, and is alone with it until it has made it
+ * something else. So does whoever holds `act` and wants a page that is out for himself. page_set()
+ * leaves such pages alone, whoever calls it: they change by page_claim() and page_force() only.
  */
 #ifndef PSHARE_AGENT_PAGE_H
 #define PSHARE_AGENT_PAGE_H
@@ -63,10 +68,32 @@ enum page_state {
 	 * its memory was given back. (Where the guest only ever read, the kernel maps the same
 	 * page, and nothing was given back.) Leaves to: NEW (written, discarded). */
 	PAGE_ZERO,
+
+	/* ---- out: nothing is mapped, behind a gate that stays; an access brings it back ---- */
+
+	/* Taken out, whole: in the region's holding area (stage.h). The region's frame table has
+	 * the slot that it is being written to, if it is.
+	 * Leaves to: COMING, COLD_TWIN, ZIPPED, SWAPPED, NEW (discarded, found to be zeros). */
+	PAGE_STAGED,
+	/* Equal to a frame, which is not mapped; the daemon counts a reference. The frame table has
+	 * the frame and its store (FRAME_TWIN). Leaves to: COMING, ZIPPED (the store is left), NEW
+	 * (discarded). */
+	PAGE_COLD_TWIN,
+	/* Compressed; the frame table has its handle (zip.h).
+	 * Leaves to: COMING, COLD_TWIN, SWAPPED, NEW (discarded). */
+	PAGE_ZIPPED,
+	/* In the swap file; the frame table has its slot (swapfile.h).
+	 * Leaves to: COMING, NEW (discarded). */
+	PAGE_SWAPPED,
+	/* Somebody is alone with it: he reads it and puts it into the guest, or fills a hole. What
+	 * it was is known to him only; the frame table still says where it is.
+	 * Leaves to: NEW, or back to what it was. */
+	PAGE_COMING,
 };
 
 #define PAGE_STATE 0x0fu
-/* How often it was found written, 0-3: looked at in every 2^n th pass. */
+/* How often it was found written, 0-3: looked at in every 2^n th pass. Of a staged page: how often
+ * it was found there still, half of the time that it is to be staged for having gone by. */
 #define PAGE_VOLATILE 0x30u
 #define PAGE_VOLATILE_SHIFT 4
 /* A reference of this page is still to be given back to the daemon (UNSHARED). */
@@ -81,6 +108,12 @@ enum page_state {
 /* Of a broken page: its mapping is of a store that nothing new is shared in (its daemon is gone, or
  * the domain was left). It is to be brought back, so that the store can go. */
 #define FRAME_BROKEN_OLD (PS_FRAME_NONE - 2)
+
+/* In a region's frame table, of a page that is a cold twin: the store's index above the frame. */
+#define FRAME_TWIN_SHIFT 28
+#define FRAME_TWIN_STORES 15u /* of an index below that */
+#define FRAME_TWIN(store, frame) ((uint32_t)(store) << FRAME_TWIN_SHIFT | (frame))
+_Static_assert(PS_FRAMES_MAX <= 1u << FRAME_TWIN_SHIFT, "a frame has its place beside its store");
 
 static inline enum page_state page_state(const uint8_t *byte)
 {
@@ -102,14 +135,27 @@ static inline void page_clear(uint8_t *byte, uint8_t flag)
 	__atomic_fetch_and(byte, (uint8_t)~flag, __ATOMIC_ACQ_REL);
 }
 
-/* New state, flags kept. */
-static inline void page_set(uint8_t *byte, enum page_state to)
+/* New state, flags kept, whatever it was. For who is alone with the page. */
+static inline void page_force(uint8_t *byte, enum page_state to)
 {
 	uint8_t was = __atomic_load_n(byte, __ATOMIC_RELAXED);
 
 	while (!__atomic_compare_exchange_n(byte, &was, (uint8_t)((was & ~PAGE_STATE) | to), true,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
+}
+
+/* New state, flags kept; a page that is out, or coming, stays what it is, and false is returned. */
+static inline bool page_set(uint8_t *byte, enum page_state to)
+{
+	uint8_t was = __atomic_load_n(byte, __ATOMIC_RELAXED);
+
+	do {
+		if ((was & PAGE_STATE) >= PAGE_STAGED)
+			return false;
+	} while (!__atomic_compare_exchange_n(byte, &was, (uint8_t)((was & ~PAGE_STATE) | to), true,
+					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return true;
 }
 
 /* From one state to another, flags kept; false if it was not (any more) in the first. */
@@ -141,6 +187,36 @@ static inline void page_found_stable(uint8_t *byte)
 
 	if (v)
 		__atomic_fetch_sub(byte, 1u << PAGE_VOLATILE_SHIFT, __ATOMIC_ACQ_REL);
+}
+
+/* A staged page: how often it was found so. */
+#define PAGE_AGE_RIPE 3u
+
+static inline uint32_t page_age(const uint8_t *byte)
+{
+	return (__atomic_load_n(byte, __ATOMIC_ACQUIRE) & PAGE_VOLATILE) >> PAGE_VOLATILE_SHIFT;
+}
+
+/* Is its content elsewhere than in the guest's mappings? */
+static inline bool page_is_out(enum page_state state)
+{
+	return state >= PAGE_STAGED && state <= PAGE_SWAPPED;
+}
+
+/* Makes a page that is out COMING: the caller is alone with it then, and *was is what it was. False
+ * if it is not out; *was is what it is. */
+static inline bool page_claim_out(uint8_t *byte, enum page_state *was)
+{
+	uint8_t now = __atomic_load_n(byte, __ATOMIC_ACQUIRE);
+
+	do {
+		*was = (enum page_state)(now & PAGE_STATE);
+		if (!page_is_out(*was))
+			return false;
+	} while (!__atomic_compare_exchange_n(byte, &now,
+					      (uint8_t)((now & ~PAGE_STATE) | PAGE_COMING), true,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return true;
 }
 
 /* Is a frame mapped at a page in this state? */

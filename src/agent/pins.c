@@ -40,7 +40,18 @@
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
+#include "sys/self.h"
 #include "sys/unsafe.h"
+
+/* The swap file, which is read past the page cache into memory of ours alone. */
+static bool is_ours(int fd)
+{
+	const struct agent *a = agent_of_process();
+	uint64_t inode;
+
+	return fd == a->cold.swap_fd && a->cold.swap && sys_inode(fd, &inode) == 0 &&
+	       inode == a->cold.swap_inode;
+}
 
 static bool note_worst(const struct sys_fd *fd, void *arg)
 {
@@ -54,7 +65,7 @@ static bool note_worst(const struct sys_fd *fd, void *arg)
 	};
 	enum descriptor_kind kind = descriptor_kind(&d), *worst = arg;
 
-	if (kind > *worst)
+	if (kind > *worst && !is_ours(fd->fd))
 		*worst = kind;
 	return *worst != DESCRIPTOR_UNKNOWN;
 }

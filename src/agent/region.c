@@ -29,6 +29,7 @@
 #include "agent/leftover.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
 #include "sys/vmas.h"
@@ -58,6 +59,11 @@ struct region *region_of(struct agent *a, uint32_t vm_page, uint32_t *page)
 		return r;
 	}
 	return NULL;
+}
+
+void region_set_life(struct region *r, enum region_life life)
+{
+	__atomic_store_n(&r->life, life, __ATOMIC_SEQ_CST);
 }
 
 static bool overlaps(const struct region *r, uintptr_t addr, size_t len)
@@ -233,9 +239,9 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 	for (uint32_t i = 0; i < r->blocks; i++)
 		r->block[i].restless = 1;
 	take_leftovers(a, r);
-	r->life = REGION_MANAGED;
 	r->cause = PS_CAUSE_NONE;
 	r->announced = false;
+	region_set_life(r, REGION_MANAGED);
 }
 
 void region_free(struct agent *a, struct region *r)
@@ -309,17 +315,120 @@ int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 			     UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING);
 }
 
-int region_ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+/* The same for a stretch of one block. */
+static int ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	char *addr = region_page(r, page);
 	size_t len = (size_t)n * PS_PAGE_SIZE;
-	int err;
+	int err = 0;
 
+	if (region_block(r, page)->gated) {
+		uffd_wake(a->tracker, addr, len);
+		return 0;
+	}
 	/* Not a register with fewer modes: kernels up to 6.18 take that for "nothing to do". */
 	err = uffd_unregister(a->tracker, addr, len);
 	if (!err)
 		err = uffd_register(a->tracker, addr, len, UFFDIO_REGISTER_MODE_WP);
-	if (err) /* the settler fills holes behind a gate that stays */
+	if (err) /* readers fill holes behind a gate that stays */
 		uffd_wake(a->tracker, addr, len);
 	return err;
+}
+
+int region_ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint32_t end = page + n, k;
+	int err = 0;
+
+	for (; page < end; page += k) {
+		uint32_t edge = (page / PS_BLOCK_PAGES + 1) * PS_BLOCK_PAGES, e;
+
+		k = (edge < end ? edge : end) - page;
+		e = (uint32_t)-ungate(a, r, page, k);
+		err = e ? -(int)e : err;
+	}
+	return err;
+}
+
+/* ---- the gate of a block --------------------------------------------------------------------- */
+
+/* Calls on each stretch of the block that does not lie in a store's mapping. */
+static int each_own(struct agent *a, struct region *r, uint32_t block,
+		    int (*call)(struct agent *a, char *addr, size_t len))
+{
+	uint32_t end = region_end_of(r, block), n;
+	int err = 0;
+
+	for (uint32_t page = region_first_of(r, block); !err && page < end; page += n ? n : 1) {
+		for (n = 0; page + n < end && !page_in_store(page_state(&r->state[page + n]));)
+			n++;
+		if (n)
+			err = call(a, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
+	}
+	return err;
+}
+
+static int gate_stretch(struct agent *a, char *addr, size_t len)
+{
+	return uffd_register(a->tracker, addr, len,
+			     UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING);
+}
+
+int region_gate_block(struct agent *a, struct region *r, uint32_t block)
+{
+	struct block *b = &r->block[block];
+	int err;
+
+	/* Where pages have come out of a store's mapping meanwhile, theirs is not registered. */
+	if (b->gated && !__atomic_load_n(&b->untracked, __ATOMIC_ACQUIRE))
+		return 0;
+	err = each_own(a, r, block, gate_stretch);
+	if (!err)
+		b->gated = 1;
+	return err;
+}
+
+static int ungate_stretch(struct agent *a, char *addr, size_t len)
+{
+	struct page_region kept[PS_BLOCK_PAGES];
+	uintptr_t at = (uintptr_t)addr, walked;
+	int n = pagemap_present(a->pagemap, at, at + len, kept, PS_BLOCK_PAGES, &walked), err;
+
+	err = uffd_unregister(a->tracker, addr, len);
+	if (!err)
+		err = uffd_register(a->tracker, addr, len, UFFDIO_REGISTER_MODE_WP);
+	/* What was armed is so again. A write between the two is not seen: a hint is wrong then,
+	 * which costs a look, as hints do. */
+	for (int i = 0; !err && i < n; i++)
+		if (!(kept[i].categories & (PAGE_IS_WRITTEN | PAGE_IS_HUGE | PAGE_IS_PFNZERO)))
+			pagemap_arm(a->pagemap, kept[i].start, kept[i].end);
+	return err;
+}
+
+void region_ungate_block(struct agent *a, struct region *r, uint32_t block)
+{
+	struct block *b = &r->block[block];
+
+	if (!b->gated || __atomic_load_n(&b->out, __ATOMIC_ACQUIRE))
+		return;
+	if (!each_own(a, r, block, ungate_stretch))
+		b->gated = 0;
+}
+
+enum page_state region_take(struct region *r, uint32_t page)
+{
+	uint8_t *byte = &r->state[page];
+	enum page_state was;
+
+	while ((was = page_state(byte)) == PAGE_COMING || !page_claim(byte, was, PAGE_OUT))
+		if (was == PAGE_COMING)
+			sys_yield();
+	return was;
+}
+
+void region_give_back(struct agent *a, struct region *r, uint32_t page)
+{
+	page_mark(&r->state[page], PAGE_UNREF);
+	__atomic_store_n(&region_block(r, page)->unrefs, 1, __ATOMIC_RELEASE);
+	a->unrefs = true;
 }

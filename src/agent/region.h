@@ -50,6 +50,23 @@ struct block {
 	uint16_t large_twin; /* PAGE_TWIN before that look: until the answers to it have come */
 	uint8_t split;	     /* it was broken: not to be kept whole, whatever is still huge */
 	struct large_still still;
+	/* Pages that are out, and of them the staged ones. Changed by who has a page to himself,
+	 * with atomic operations. */
+	uint16_t out;
+	uint16_t staged;
+	uint8_t gated; /* all but what lies in a store's mapping is behind the gate. Under act */
+	uint8_t whole; /* enum block_whole: it is staged in one piece, a huge page still */
+	uint8_t whole_slot; /* where the agent remembers which of its parts had twins */
+	uint8_t busy;	    /* how often of late a staged page came back; at most 255 */
+	uint32_t stage_at;  /* ms: when a page was staged last, or came back */
+	uint32_t age_at;    /* ms: when its staged pages were last found older */
+};
+
+/* A huge page that is staged as a whole comes back as a whole. */
+enum block_whole {
+	BLOCK_PARTS,
+	BLOCK_WHOLE,	    /* all its pages are STAGED. Leaves to WHOLE_COMING */
+	BLOCK_WHOLE_COMING, /* somebody is alone with it. Leaves to PARTS */
 };
 
 struct region {
@@ -78,6 +95,7 @@ struct region {
 	uint32_t blocks;
 	char *nursery;		/* counterpart of page 0: see nursery.c; NULL until first needed */
 	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
+	char *shadow;		/* counterpart of page 0 in the holding area; see stage.c */
 	char *nursery_park;	/* a page of the same kind, for one page's moment out */
 	uint32_t quarantined;	/* pages of it that are in quarantine */
 	size_t table_bytes;
@@ -106,6 +124,21 @@ static inline uint32_t block_worth(const struct block *b)
 	return b->twin > b->large_twin ? b->twin : b->large_twin;
 }
 
+/* The pages of a block that are guest RAM: from .. to .. - 1. */
+static inline uint32_t region_first_of(const struct region *r, uint32_t block)
+{
+	uint32_t page = block * PS_BLOCK_PAGES;
+
+	return page < r->first ? r->first : page;
+}
+
+static inline uint32_t region_end_of(const struct region *r, uint32_t block)
+{
+	uint32_t end = (block + 1) * PS_BLOCK_PAGES;
+
+	return end > r->end ? r->end : end;
+}
+
 /* The region that has this address, and the page in it; NULL. Under act or settle. */
 struct region *region_at(struct agent *a, uintptr_t addr, uint32_t *page);
 /* The same by the page's number in the VM. */
@@ -114,6 +147,8 @@ struct region *region_of(struct agent *a, uint32_t vm_page, uint32_t *page);
 /* Notes that the VMM opted in [addr, addr+len). Under act and settle. Returns false if the table
  * is full or the range overlaps a region that is already there. */
 bool region_offer(struct agent *a, uintptr_t addr, size_t len);
+/* Readers look at it without a lock. */
+void region_set_life(struct region *r, enum region_life life);
 /* REFUSED or OFFERED: to be looked at (again). Under act and settle. */
 void region_offer_again(struct agent *a, struct region *r);
 /* OFFERED to MANAGED or REFUSED: makes the tables, registers the tracker. err and what: as
@@ -134,9 +169,23 @@ void region_mark_frames(struct region *r, uint32_t page, uint32_t n);
  * meanwhile? Then the pages are the process's own again, and true is returned. Under act. */
 bool region_reown(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 
+/* Makes the page OUT, its owner holding act; a reader that fills it as a hole is waited for.
+ * Returns what it was. */
+enum page_state region_take(struct region *r, uint32_t page);
+/* The daemon's reference for that page is not needed any more. Any thread. */
+void region_give_back(struct agent *a, struct region *r, uint32_t page);
+
+/* The gate of a whole block, for as long as pages of it are out: all of it that does not lie in a
+ * store's mapping. The pages to be taken out are OUT already, so that none of them becomes part of
+ * a mapping that nobody has registered yet. Under act. 0 or -errno. */
+int region_gate_block(struct agent *a, struct region *r, uint32_t block);
+/* Off again, when no page of it is out. Under act. */
+void region_ungate_block(struct agent *a, struct region *r, uint32_t block);
+
 /* The gate: pages of the range that are not there wait for a wake instead of being filled. */
 int region_gate(struct agent *a, struct region *r, uint32_t page, uint32_t n);
-/* Off again; wakes whoever waits. All of the range must be there, or be meant to be zeros. */
+/* Off again, but in blocks that have one of their own; wakes whoever waits. All of the range must
+ * be there, or be meant to be zeros. */
 int region_ungate(struct agent *a, struct region *r, uint32_t page, uint32_t n);
 
 #endif

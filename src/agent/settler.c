@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * settler: whatever of the guest could wait for a thread of ours.
+ * settler: write faults where frames are guarded.
  *
  * A first write to a frame waits for nobody: the kernel settles it. Threads wait that touch a page
  * which is out, or write to one that is closed; they are woken by the thread that took it out or
- * closed it. What is left here: write faults where frames are guarded (pins.h), and holes behind a
- * gate that stayed.
+ * closed it. What is left here: write faults where frames are guarded (pins.h).
  *
  * Goal: there a writer waits for this thread and for nothing else: no daemon, no memory of the
  * daemon's, no lock that the writer might hold.
  *
- * Two threads, one for each userfaultfd, so that each waits in the read() that tells it:
- *  - the settler has the guard: write faults (guarded.c). One on a page that is closed (OUT) is
- *    left alone. `settle` is held across no wait but for the kernel.
- *  - the gatekeeper has the tracker: faults on pages that are missing. One that is OUT is left
- *    alone: the worker wakes it in a moment. One that has a frame by now is not missing any more.
- *    Any other is a hole behind a gate that could not be taken off (no mapping was to be had): its
- *    content is zeros.
+ * One on a page that is closed (OUT) is left alone. `settle` is held across no wait but for the
+ * kernel. What is missing is the readers' (reader.c).
  *
  * No malloc, no stdio, all signals blocked; it reads guest memory only where a frame is mapped.
  */
@@ -51,30 +45,16 @@ static void settle_write(struct agent *a, uintptr_t addr)
 	pthread_mutex_unlock(&a->settle);
 }
 
-static void settle_missing(struct agent *a, uintptr_t addr)
-{
-	void *at = (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1));
-	enum page_state state;
-	struct region *r;
-	uint32_t page;
-
-	pthread_mutex_lock(&a->settle);
-	r = region_at(a, addr, &page);
-	state = r && r->life == REGION_MANAGED ? page_state(&r->state[page]) : PAGE_NEW;
-	if (page_in_store(state) ||
-	    (state != PAGE_OUT && uffd_zeropage(a->tracker, at, PS_PAGE_SIZE)))
-		uffd_wake(a->tracker, at, PS_PAGE_SIZE);
-	pthread_mutex_unlock(&a->settle);
-}
-
-/* Reads one of the two for ever. The descriptors block: a wait costs one system call, not two. */
-static void serve(struct agent *a, int fd, void (*settle)(struct agent *, uintptr_t))
+/* The descriptor blocks: a wait costs one system call, not two. */
+void *settler_main(void *arg)
 {
 	struct uffd_msg msg[FAULTS_PER_READ];
+	struct agent *a = arg;
 	unsigned int none;
 
+	agent_note_stack(a, AGENT_SETTLER, __builtin_frame_address(0));
 	for (;;) {
-		int n = uffd_read(fd, msg, FAULTS_PER_READ);
+		int n = uffd_read(a->guard, msg, FAULTS_PER_READ);
 
 		if (n < 0) {
 			agent_say("faults cannot be read", -n);
@@ -82,24 +62,7 @@ static void serve(struct agent *a, int fd, void (*settle)(struct agent *, uintpt
 		}
 		for (int i = 0; i < n; i++)
 			if (msg[i].event == UFFD_EVENT_PAGEFAULT)
-				settle(a, (uintptr_t)msg[i].arg.pagefault.address);
+				settle_write(a, (uintptr_t)msg[i].arg.pagefault.address);
 	}
-}
-
-void *settler_main(void *arg)
-{
-	struct agent *a = arg;
-
-	agent_note_stack(a, AGENT_SETTLER, __builtin_frame_address(0));
-	serve(a, a->guard, settle_write);
-	return NULL;
-}
-
-void *gatekeeper_main(void *arg)
-{
-	struct agent *a = arg;
-
-	agent_note_stack(a, AGENT_GATEKEEPER, __builtin_frame_address(0));
-	serve(a, a->tracker, settle_missing);
 	return NULL;
 }

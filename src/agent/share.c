@@ -33,9 +33,11 @@
 #include "agent/hash.h"
 #include "agent/mapbudget.h"
 #include "agent/nursery.h"
+#include "agent/pagein.h"
 #include "agent/place.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
+#include "agent/tier.h"
 #include "agent/uplink.h"
 #include "sys/mapping.h"
 #include "sys/proc.h"
@@ -250,11 +252,9 @@ static uint32_t move_out(struct batch *b, uint32_t page, uint32_t frame, uint32_
 		refuse_all(b, page, frame, n, PS_CAUSE_QUARANTINE);
 		return 0;
 	}
-	/* Under settle: it is not about to fill one of them with zeros for an old fault. */
-	pthread_mutex_lock(&b->a->settle);
+	/* No reader is about to fill one of them with zeros for an old fault. */
 	for (i = page; i < page + n; i++)
-		page_set(&b->r->state[i], PAGE_OUT);
-	pthread_mutex_unlock(&b->a->settle);
+		region_take(b->r, i);
 	for (i = 0; i < n;) {
 		char *to = slot + (size_t)i * PS_PAGE_SIZE;
 		uint32_t now = at_once < n - i ? at_once : n - i;
@@ -390,6 +390,18 @@ static void price(const struct region *r, struct run *run)
 				       runs_side_after(run, last, after));
 }
 
+/* A page that is staged for a while, and not to become a cold twin: shared as any other, after it
+ * has come back. */
+static bool is_back(struct batch *b, uint32_t page)
+{
+	uint8_t *state = &b->r->state[page];
+
+	if (b->a->link.target.flags & PS_TARGET_TWIN || page_state(state) != PAGE_STAGED)
+		return false;
+	return pagein_range(b->a, b->r, page, 1, b->a->cold.act_room) &&
+	       page_claim(state, PAGE_NEW, PAGE_HINTED);
+}
+
 /* Drops what cannot be done now; the rest, in order, into kept. */
 static uint32_t sift(struct batch *b, const struct run_order *orders, uint32_t n,
 		     struct run_order *kept)
@@ -400,6 +412,11 @@ static uint32_t sift(struct batch *b, const struct run_order *orders, uint32_t n
 		uint32_t page = orders[i].page;
 		enum ps_cause cause = obstacle(b, page);
 
+		if (b->s && page_is_out(page_state(&b->r->state[page])) && !is_back(b, page)) {
+			cause = tier_twin(b->a, b->r, page, b->s, orders[i].frame);
+			answer(b, page, orders[i].frame, cause);
+			continue;
+		}
 		if (!cause && page_state(&b->r->state[page]) == PAGE_BROKEN_HINTED) {
 			if (b->a->stats.pins == PS_PINS_GUARDED)
 				refuse_all(b, page, orders[i].frame, 1, PS_CAUSE_PINNED);

@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/child.h"
 #include "agent/identity.h"
+#include "agent/reclaim.h"
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "policy/reason.h"
@@ -45,8 +46,8 @@ static int start_threads(struct agent *a)
 {
 	int err =
 		sys_thread_start(&a->settler, settler_main, a, "pshare-settler", AGENT_STACK_BYTES);
-	if (!err)
-		err = sys_thread_start(&a->gatekeeper, gatekeeper_main, a, "pshare-gate",
+	for (uint32_t i = 0; !err && i < READERS; i++)
+		err = sys_thread_start(&a->readers.thread[i], reader_main, a, "pshare-reader",
 				       AGENT_STACK_BYTES);
 	if (!err)
 		err = sys_thread_start(&a->worker, worker_main, a, "pshare-worker",
@@ -65,6 +66,10 @@ static enum ps_cause prepare(struct agent *a)
 	if (err)
 		return setup_cause(err);
 	err = quarantine_init(a);
+	if (!err)
+		err = readers_init(a);
+	if (!err)
+		err = reclaim_init(a);
 	return err ? setup_cause(err) : PS_CAUSE_NONE;
 }
 

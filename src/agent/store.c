@@ -78,7 +78,7 @@ void store_sweep(struct agent *a)
 	for (uint32_t i = 0; i < STORES_MAX; i++) {
 		struct store *s = &a->stores.store[i];
 
-		if (s->view && i != a->stores.current && !s->quarantined)
+		if (s->view && i != a->stores.current && !s->quarantined && !s->twins)
 			let_go(s);
 	}
 }

@@ -13,6 +13,7 @@
 #ifndef PSHARE_AGENT_STORE_H
 #define PSHARE_AGENT_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +32,8 @@ struct store {
 	uint64_t generation; /* as in PS_MSG_DOMAIN */
 	uint64_t seed;
 	uint32_t frames;
-	uint32_t quarantined; /* pages in quarantine that need it */
+	uint32_t quarantined;	/* pages in quarantine that need it */
+	_Atomic uint32_t twins; /* pages that are out, and equal to a frame of it */
 };
 
 struct store_set {

@@ -19,13 +19,16 @@ static void track_block(struct agent *a, struct region *r, uint32_t block)
 {
 	uint32_t page = block * PS_BLOCK_PAGES, k;
 	uint32_t end = page + PS_BLOCK_PAGES < r->end ? page + PS_BLOCK_PAGES : r->end;
+	uint64_t mode = UFFDIO_REGISTER_MODE_WP;
 
+	if (r->block[block].gated) /* pages of it are out: as its neighbours are */
+		mode |= UFFDIO_REGISTER_MODE_MISSING;
 	r->block[block].restless = 1;
 	for (page = page < r->first ? r->first : page; page < end; page += k ? k : 1) {
 		for (k = 0; page + k < end && is_own(r, page + k);)
 			k++;
 		if (k && uffd_register(a->tracker, region_page(r, page), (size_t)k * PS_PAGE_SIZE,
-				       UFFDIO_REGISTER_MODE_WP)) {
+				       mode)) {
 			/* Out of sight of the walk, never wrong; tried again. */
 			r->block[block].untracked = 1;
 			a->untracked = true;

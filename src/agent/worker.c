@@ -15,6 +15,8 @@
  *   tracking    let the walk see what was unshared
  *   large       break huge pages for the daemon's target, or make some again
  *   walk        look for what changed, hash, hint
+ *   sample      how much of its memory does the guest use?
+ *   reclaim     cold pages go out, what is out comes back where it is told to
  *   census      count what the guest has, where looks are far apart
  *   figures     what `pshare list` shows
  *   tables      give back page tables that hold nothing
@@ -31,8 +33,11 @@
 #include "agent/figures.h"
 #include "agent/large.h"
 #include "agent/nursery.h"
+#include "agent/reclaim.h"
 #include "agent/reshare.h"
+#include "agent/sample.h"
 #include "agent/share.h"
+#include "agent/tier.h"
 #include "agent/track.h"
 #include "agent/uplink.h"
 #include "sys/events.h"
@@ -71,6 +76,7 @@ static void leave_store(struct agent *a)
 
 		if (r->life != REGION_MANAGED)
 			continue;
+		tier_untwin(a, r, true);
 		bring_back_all(a, r);
 		for (uint32_t page = r->first; page < r->end; page++)
 			if (page_is_broken(page_state(&r->state[page])))
@@ -345,6 +351,8 @@ void *worker_main(void *arg)
 		wait = least(wait, reshare_run(a, now));
 		wait = least(wait, large_step(a, now));
 		wait = least(wait, walk_step(a, now));
+		wait = least(wait, sample_step(a, now));
+		wait = least(wait, reclaim_step(a, now));
 		wait = least(wait, census_step(a, now));
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);

@@ -6,8 +6,7 @@
 void *worker_main(void *arg);
 /* The same where nothing can be shared: tells each daemon that comes why (a->cause). */
 void *worker_tell_why(void *arg);
-/* The settler's, and the gatekeeper's. */
+/* The settler's. */
 void *settler_main(void *arg);
-void *gatekeeper_main(void *arg);
 
 #endif

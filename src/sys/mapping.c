@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -65,8 +66,44 @@ static void *own(void *addr, size_t len)
 	return addr;
 }
 
+/* What map_anon() has made anywhere, so that a lock of everything passes it by. */
+static struct {
+	_Atomic uintptr_t start; /* 0: free */
+	_Atomic size_t len;
+} made[MAP_MADE];
+
+static void note_made(void *addr, size_t len)
+{
+	for (size_t i = 0; i < MAP_MADE; i++) {
+		uintptr_t none = 0;
+
+		if (made[i].start || !atomic_compare_exchange_strong(&made[i].start, &none, 1))
+			continue;
+		made[i].len = len;
+		made[i].start = (uintptr_t)addr;
+		return;
+	}
+}
+
+static void forget_made(void *addr)
+{
+	for (size_t i = 0; i < MAP_MADE; i++)
+		if (made[i].start == (uintptr_t)addr) {
+			made[i].len = 0;
+			made[i].start = 0;
+		}
+}
+
+bool map_made(size_t i, void **addr, size_t *len)
+{
+	*len = made[i].len;
+	*addr = (void *)made[i].start;
+	return *len && (uintptr_t)*addr > 1;
+}
+
 void *map_anon(void *addr, size_t len)
 {
+	bool anywhere = !addr;
 	int fixed = addr ? MAP_FIXED : 0;
 
 	addr = own(unlocked_mmap(addr, len, PROT_READ | PROT_WRITE,
@@ -74,6 +111,8 @@ void *map_anon(void *addr, size_t len)
 		   len);
 	if (addr)
 		syscall(SYS_madvise, addr, len, MADV_NOHUGEPAGE);
+	if (addr && anywhere)
+		note_made(addr, len);
 	return addr;
 }
 
@@ -99,8 +138,10 @@ bool map_fits(size_t len)
 
 void map_free(void *addr, size_t len)
 {
-	if (addr)
+	if (addr) {
+		forget_made(addr);
 		syscall(SYS_munmap, addr, len);
+	}
 }
 
 int map_over(void *dst, void *src, size_t len)

@@ -18,6 +18,10 @@ void *map_reserve(size_t len);
 /* Private anonymous memory, all zero, no huge pages, not inherited by fork, not in core dumps;
  * at addr (replacing what is there) or, for NULL, anywhere. NULL on failure. */
 void *map_anon(void *addr, size_t len);
+/* The i-th of what map_anon() made anywhere and that is there still, i below MAP_MADE; false: it is
+ * not one. A mapping too many is not known. */
+#define MAP_MADE 256u
+bool map_made(size_t i, void **addr, size_t *len);
 /* The first len bytes of a file, private, only to be read; not inherited by fork, not in core
  * dumps. NULL on failure. */
 const void *map_readable(int fd, size_t len);

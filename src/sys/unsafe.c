@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define PAUSE_US 3000
+#define SLOW_US 500000
 #define BEYOND_CACHES 4000u /* bytes: more than the C library keeps for a thread */
 #define KEPT_MAX 256u
 
@@ -41,6 +42,11 @@ bool ps_without(enum ps_defence defence)
 void ps_unsafe_pause(void)
 {
 	usleep(PAUSE_US);
+}
+
+void ps_unsafe_slow(void)
+{
+	usleep(SLOW_US);
 }
 
 void ps_unsafe_malloc(void)

@@ -66,10 +66,26 @@
 	  "a write fault waits until the daemon has answered") \
 	X(DEFENCE_REGISTER_LATE, "register-early", "16", "agent", \
 	  "a region is registered for missing pages at once") \
+	X(DEFENCE_DISCARD_OUT, "keep-out", "3", "agent", \
+	  "MADV_DONTNEED leaves what is staged, zipped or swapped where it is") \
+	X(DEFENCE_GATE_COLD, "no-cold-gate", "4", "agent", \
+	  "pages go out of blocks that are not behind the gate") \
+	X(DEFENCE_STAGE_RESTS, "no-stage-rest", "2", "agent", \
+	  "a staged page goes on at once") \
+	X(DEFENCE_TWIN_COMPARE, "twin-unseen", "1", "agent", \
+	  "a page that is out is taken for equal to the frame that it is told of") \
+	X(DEFENCE_STOP_DAMAGED, "show-damaged", "-", "agent", \
+	  "what cannot be read back is shown to the guest as it is") \
+	X(DEFENCE_DISK_APART, "one-reader", "14", "agent", \
+	  "who listens for accesses reads the disk himself") \
+	X(DEFENCE_READER_ASKS_NOBODY, "reader-asks", "14", "agent", \
+	  "an access to a page that is out waits for settle, and until the daemon has answered") \
 	X(DEFENCE_MAP_LIMIT, "no-map-limit", "18", "agent", \
 	  "mappings are counted by nobody") \
 	X(HOOK_GUARD_ALL, "all-guarded", "-", "agent", \
 	  "first writes wait for the settler, as where pins cannot be told") \
+	X(HOOK_SLOW_DISK, "slow-disk", "-", "agent", \
+	  "each read of the swap file takes half a second") \
 	X(HOOK_PAUSE_BATCH, "pause-batch", "-", "agent", \
 	  "time passes between the steps of a batch")
 // clang-format on
@@ -84,6 +100,8 @@ enum ps_defence { PS_DEFENCES(PS_DEFENCE_CONSTANT) PS_DEFENCES_END };
 bool ps_without(enum ps_defence defence);
 /* Some milliseconds: makes a window that a defence closes wide enough to be met. */
 void ps_unsafe_pause(void);
+/* Half a second. */
+void ps_unsafe_slow(void);
 /* malloc() and free() of a block that no cache of the thread serves. */
 void ps_unsafe_malloc(void);
 /* A duplicate of fd. */
@@ -102,6 +120,10 @@ static inline bool ps_without(enum ps_defence defence)
 }
 
 static inline void ps_unsafe_pause(void)
+{
+}
+
+static inline void ps_unsafe_slow(void)
 {
 }
 

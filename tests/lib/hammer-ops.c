@@ -163,7 +163,7 @@ static void op_peek_counter(struct hthread *t)
 
 	for (uint32_t i = 0; i < HAMMER_COUNTERS; i++) {
 		uint64_t got = __atomic_load_n(&w[i * 64], __ATOMIC_RELAXED);
-		uint64_t count = got - key * (2 * (i * 64) + 1);
+		uint64_t count = got - content_word(key, i * 64);
 
 		if (count > t->h->nthreads)
 			t_fail("counter page %u, counter %u: %016lx is %ld visitors of %u", page, i,

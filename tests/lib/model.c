@@ -15,22 +15,47 @@ uint64_t unique_key(uint64_t *rng)
 	return t_rand(rng) | 1;
 }
 
+/* After how many words it begins again: half of the contents never do, the others compress. */
+static uint32_t period(uint64_t key)
+{
+	static const uint32_t words[] = {WORDS, WORDS, 180, 60};
+
+	return words[key >> 1 & 3];
+}
+
+uint64_t content_word(uint64_t key, uint32_t i)
+{
+	return key * (2 * (i % period(key)) + 1);
+}
+
 void content_fill(void *page, uint64_t key)
 {
+	uint32_t n = period(key);
 	uint64_t *w = page;
 	uint64_t v = key;
 
-	for (uint32_t i = 0; i < WORDS; i++, v += 2 * key)
+	for (uint32_t i = 0, k = 0; i < WORDS; i++, k++, v += 2 * key) {
+		if (k == n) {
+			k = 0;
+			v = key;
+		}
 		w[i] = v;
+	}
 }
 
 bool content_is(const void *page, uint64_t key)
 {
+	uint32_t n = period(key);
 	const uint64_t *w = page;
 	uint64_t v = key, diff = 0;
 
-	for (uint32_t i = 0; i < WORDS; i++, v += 2 * key)
+	for (uint32_t i = 0, k = 0; i < WORDS; i++, k++, v += 2 * key) {
+		if (k == n) {
+			k = 0;
+			v = key;
+		}
 		diff |= w[i] ^ v;
+	}
 	return !diff;
 }
 

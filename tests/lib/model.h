@@ -7,7 +7,8 @@
  * pages with such a key have twins everywhere; unique keys have none. A page goes from one to the
  * other for ever: that is what the torture lives on.
  *
- * Content of key k: word i holds k * (2i + 1). So word 0 is the key itself, and a wrong page
+ * Content of key k: word i holds k * (2i + 1), and where k says so, the same again after some
+ * words, so that half of the contents compress. So word 0 is the key itself, and a wrong page
  * says by itself whose content it shows.
  *
  * One thread owns a page and changes it and its model; seq is odd meanwhile. Others may read it
@@ -35,6 +36,8 @@ uint64_t unique_key(uint64_t *rng);
 
 void content_fill(void *page, uint64_t key);
 bool content_is(const void *page, uint64_t key);
+/* One of its words. */
+uint64_t content_word(uint64_t key, uint32_t i);
 
 /* What the page must hold now. */
 void mpage_expect(const struct mpage *m, void *buf);

@@ -89,6 +89,16 @@ WITHOUT_IN(BROKEN, "no-pin-test", "a device writes through its pin into a broken
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was shared again comes", "guest_has")
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", "guest_has")
 
+#define COLD "tests/test-cold"
+
+WITHOUT_IN(COLD, "no-cold-gate", "a staged page comes back", "wrong")
+WITHOUT_IN(COLD, "twin-unseen", "1 a page that is out is compared", "p.shared")
+WITHOUT_IN(COLD, "no-stage-rest", "2 a device writes late into a staged page", "ESRCH")
+WITHOUT_IN(COLD, "keep-out", "3 what is out and discarded", "wrong")
+WITHOUT_IN(COLD, "show-damaged", "a flipped bit in the swap file", "wrong")
+WITHOUT_IN(COLD, "slow-disk,one-reader", "14 nobody waits for another page's disk", "waited")
+WITHOUT_IN(COLD, "reader-asks", "14 nobody waits for a daemon that has stopped", "hangs")
+
 WITHOUT_IN("tests/test-pins", "fork-anyway", "is asked by its descriptors", "FAIL VM a")
 
 /* Long pauses between closing, the test for pins, and mapping. */
@@ -107,6 +117,12 @@ SLOWLY("a fork() in the middle of batches")
 SLOWLY("a _Fork() in the middle of batches")
 SLOWLY("a bare clone() in the middle of batches")
 SLOWLY("a daemon that dies in the middle of batches")
+
+/* The others are served while two wait for the disk. */
+TEST_SECONDS("with a slow disk nobody waits for another page's", 200)
+{
+	must_pass(COLD, "slow-disk", "14 nobody waits for another page's disk");
+}
 
 /* What no test for pins sees, as a plain reference, comes back from the quarantine. */
 TEST_SECONDS("with the pages kept alone a late write into a broken page comes to the guest", 200)

@@ -90,7 +90,7 @@ static double end_time;
 static void page_written(struct guest *g, uint32_t p, uint64_t key)
 {
 	g->page[p] =
-		(struct gpage){key, (uint32_t)key, (uint32_t)(key * (2 * (SECOND_WORD / 8) + 1))};
+		(struct gpage){key, (uint32_t)key, (uint32_t)content_word(key, SECOND_WORD / 8)};
 }
 
 static void host_write(struct guest *g, uint32_t p, uint64_t key)

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cold: pages that are out, in every state, and all that may happen to them.
+ *
+ * The daemon is of paper (lib/paper.h): it says targets, and the test sees what becomes of them, by
+ * the agent's figures and by the kernel's. The VMM keeps a model of every byte.
+ */
+#include "harness/harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/fakevmm.h"
+#include "lib/paper.h"
+#include "policy/memstate.h"
+
+#define PAGES 2048u
+#define QUARTER (PAGES / 4)
+#define STAGE_MS 300u
+#define FEW 64u
+#define OUT_MS 20000
+#define ALL (PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP | PS_TARGET_SWAP)
+#define SWAP_CAP (64ull << 20)
+
+static struct t_daemon d;
+static struct paper p;
+static struct fakevmm v;
+static uint32_t more_flags; /* of the configuration */
+static int said_fd;	    /* what it says; 0: it says it to us */
+
+static void start(int flags)
+{
+	t_need_product();
+	t_daemon_init(&d);
+	paper_start(&p, &d, STAGE_MS);
+	p.config.flags |= more_flags;
+	fv_start(&v, &d, (struct t_vm_opts){.name = "cold", .stderr_fd = said_fd});
+	fv_map(&v, PAGES, flags);
+	paper_meet(&p);
+}
+
+static void finish(void)
+{
+	fv_end(&v);
+	paper_end(&p);
+	t_rmdir(d.dir);
+}
+
+static void swap_on(void)
+{
+	int fd = paper_swap_file();
+
+	paper_swap(&p, fd, SWAP_CAP);
+	close(fd);
+}
+
+static uint32_t present(void)
+{
+	return pm_count(v.pagemap, v.base[0], PAGES).present;
+}
+
+/* All of it staged, and no further. */
+static void stage_all(void)
+{
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.staged >= PAGES * 9 / 10);
+}
+
+/* Contents that compress, each of its own: a word in zeros. */
+static void write_thin(int64_t value)
+{
+	fv_do(&v, FV_ZERO, 0, 0, PAGES, 0, 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 64, value << 20);
+}
+
+static void zip_all(void)
+{
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES * 9 / 10);
+}
+
+static void swap_all(void)
+{
+	swap_on();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= PAGES * 9 / 10);
+}
+
+/* Nothing is out, by the agent's own figures too. */
+static void all_back(void)
+{
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	fv_check(&v, 0);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.twin + s.zipped + s.swapped == 0);
+}
+
+/* Pages in every state. */
+static void every_state(void)
+{
+	p.target.zip_max_pages = 1u << 20;
+	p.shared = 0;
+	write_thin(1);
+	swap_on();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, QUARTER, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= QUARTER - 8);
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, 3 * QUARTER, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.zipped >= 2 * QUARTER - 8);
+	/* some of the zipped become twins of frames that they gave the content for */
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP, 3 * QUARTER,
+		     MEMSTATE_SOFT);
+	for (uint32_t page = 0; page < PAGES && p.shared < QUARTER; page += 16)
+		paper_share(&p, p.base + page, page, 8);
+	CHECK_GE(p.shared, QUARTER / 4);
+	/* and the last stay staged: nothing that keeps them is allowed any more */
+	p.target.zip_max_pages = 1;
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS,
+		   s.twin >= QUARTER / 8 && s.zipped && s.swapped && s.staged >= QUARTER / 8);
+}
+
+TEST("a staged page comes back when it is touched, whole, and a page that is not stays out")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	stage_all();
+	CHECK_LE(present(), PAGES / 10);
+	fv_do(&v, FV_READ, 0, 100, 50, 0, 0);
+	fv_check(&v, 0);
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	PAPER_WAIT(&p, OUT_MS, s.staged_back >= 40);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, 1);
+	fv_check(&v, 0);
+	CHECK_EQ(present(), PAGES);
+	finish();
+}
+
+TEST("a page goes out to the compressed cache and comes back, again and again")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	for (int turn = 0; turn < 3; turn++) {
+		write_thin(turn + 1);
+		zip_all();
+		CHECK_LE(present(), PAGES / 5);
+		all_back();
+		fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, turn);
+		fv_check(&v, 0);
+	}
+	finish();
+}
+
+TEST("a page goes out to the swap file and comes back, with its neighbours")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	swap_all();
+	CHECK_LE(pm_field_kib(v.pid, "status", "RssAnon"), 4096 + PAGES * 4 / 5);
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	fv_do(&v, FV_READ, 0, 1024 + 3, 1, 0, 0);
+	PAPER_WAIT(&p, OUT_MS, s.swapins > 1 && s.promotions == 1);
+	fv_check(&v, 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, 7);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST("pages in every state are read, written and read again")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	all_back();
+	every_state();
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, 7);
+	fv_check(&v, 0);
+	CHECK_EQ(present(), PAGES);
+	finish();
+}
+
+/* From outside, as another process. Returns how long it took. */
+static double read_at(uint32_t page, uint32_t offset, uint64_t *word)
+{
+	struct iovec local = {word, sizeof(*word)};
+	struct iovec remote = {(void *)(uintptr_t)(v.base[0] + (uint64_t)page * T_PAGE + offset),
+			       sizeof(*word)};
+	double start = t_now();
+
+	REQUIRE_EQ(process_vm_readv(v.pid, &local, 1, &remote, 1, 0), (ssize_t)sizeof(*word));
+	return t_now() - start;
+}
+
+/* ---- what is compared, and how long -------------------------------------------------------- */
+
+TEST_SECONDS("1 a page that is out is compared with the frame that it is told of", 60)
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	zip_all();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	CHECK_EQ(paper_share(&p, p.base, 0, 1), 1);
+	p.shared = 0;
+	paper_order(&p, p.base + 1, 0); /* not its content */
+	CHECK_EQ(p.shared, 0);
+	CHECK_EQ(p.cause, PS_CAUSE_CHANGED);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("2 a device writes late into a staged page, and the guest sees it", 60)
+{
+	uint64_t word = 0;
+	uint32_t key = 0;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	p.config.stage_ms = p.config.quarantine_ms = 3000;
+	paper_config(&p);
+	write_thin(1);
+	while ((pool_key(key) >> 1 & 3) != 3) /* one that compresses */
+		key++;
+	fv_pool(&v, 0, 5, 1, key);
+	fv_do(&v, FV_LATE, 0, 5, 1, 0, 0);
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.zipped >= PAGES * 9 / 10);
+	t_sleep(0.5);
+	/* -ESRCH: the page taken out is not in this process any more */
+	REQUIRE_OK(fv_try(&v, (struct fv_cmd){FV_LATE, 0, 5, 1, 0x6c617465, 1}).error);
+	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES * 9 / 10);
+	read_at(5, 128, &word);
+	CHECK_EQ(word, 0x6c617465u);
+	fv_check(&v, 0);
+	finish();
+}
+
+/* ---- what a VMM does to its memory --------------------------------------------------------- */
+
+TEST_SECONDS("3 what is out and discarded reads as zeros, and costs nothing any more", 90)
+{
+	uint64_t rng = test_seed();
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	for (int i = 0; i < 60; i++) {
+		uint32_t page = t_below(&rng, PAGES), n = 1 + t_below(&rng, 60);
+
+		n = n > PAGES - page ? PAGES - page : n;
+		fv_do(&v, FV_DISCARD, 0, page, n, 0, 0);
+		if (i % 3 == 0)
+			fv_do(&v, FV_PATCH, 0, page, n, 64, 0x1234);
+	}
+	fv_check(&v, 0);
+	PAPER_WAIT(&p, OUT_MS, s.out_discards > 0);
+	every_state();
+	fv_do(&v, FV_DISCARD, 0, 0, PAGES, 0, 0);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.twin + s.zipped + s.swapped == 0 && !s.zip_payload);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("6 memory that moves, goes, is locked or withdrawn takes along what is out of it", 120)
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	v.base[0] = fv_do(&v, FV_MOVE, 0, 0, 0, 0, 0);
+	fv_check(&v, 0);
+	PAPER_WAIT(&p, OUT_MS, p.added == 2);
+	all_back();
+	every_state();
+	v.base[0] = fv_do(&v, FV_UNMAP, 0, 0, 0, 0, 1);
+	fv_check(&v, 0);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.twin + s.zipped + s.swapped == 0 && !s.zip_payload);
+	PAPER_WAIT(&p, OUT_MS, p.added == 3);
+	every_state();
+	fv_do(&v, FV_MADVISE, 0, 0, PAGES, 0, MADV_UNMERGEABLE);
+	CHECK_EQ(present(), PAGES);
+	fv_check(&v, 0);
+	fv_do(&v, FV_MADVISE, 0, 0, PAGES, 0, MADV_MERGEABLE);
+	PAPER_WAIT(&p, OUT_MS, p.added == 4);
+	all_back();
+	every_state();
+	if (!fv_try(&v, (struct fv_cmd){.op = FV_LOCK}).error)
+		CHECK_EQ(present(), PAGES);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("6 a forked child has what was out of its parent", 90)
+{
+	start(FV_MAP_NOHUGE);
+	every_state();
+	fv_do(&v, FV_FORK, 0, 0, 0, 0, 0);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("a VM whose daemon dies while it is out goes on, and meets the next one", 120)
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	paper_die(&p);
+	fv_do(&v, FV_READ, 0, 0, PAGES / 2, 0, 0);
+	paper_meet(&p);
+	fv_check(&v, 0);
+	every_state();
+	paper_die(&p);
+	paper_meet(&p);
+	/* twins of the store that has gone are elsewhere soon, so that it can go */
+	PAPER_WAIT(&p, OUT_MS, s.twin == 0);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("a VM that is told to leave its domain has no twin there any more", 60)
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	paper_leave(&p);
+	PAPER_WAIT(&p, OUT_MS, p.left == 1);
+	PAPER_WAIT(&p, OUT_MS, s.twin == 0);
+	fv_check(&v, 0);
+	finish();
+}
+
+/* ---- who waits for what -------------------------------------------------------------------- */
+
+TEST_SECONDS("14 nobody waits for a daemon that has stopped", 60)
+{
+	uint64_t slowest;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	every_state();
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	/* this program is the daemon, and does nothing meanwhile */
+	slowest = fv_do(&v, FV_READ, 0, 0, PAGES, 0, 0);
+	CHECK_LT(slowest, 2000000000ull);
+	fv_check(&v, 0);
+	finish();
+}
+
+/* The first page from `from` on that is not there. */
+static uint32_t first_out(uint32_t from)
+{
+	while (pm_count(v.pagemap, v.base[0] + (uint64_t)from * T_PAGE, 1).present)
+		REQUIRE_LT(++from, PAGES);
+	return from;
+}
+
+/* Pages 0.. are in the swap file, the last ones staged. */
+TEST_SECONDS("14 nobody waits for another page's disk", 60)
+{
+	uint64_t word = 0;
+	uint32_t page;
+	pid_t child;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	swap_on();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, FEW, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= FEW);
+	p.target.zip_max_pages = 1;
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.staged >= PAGES - FEW - 16);
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	page = first_out(0);
+	child = t_sys(fork());
+	if (!child) {
+		read_at(page, 64, &word);
+		_exit(word != (1 << 20) + page);
+	}
+	t_sleep(0.1); /* it waits by now */
+	page = first_out(PAGES - QUARTER);
+	if (read_at(page, 64, &word) > 0.3)
+		FAIL("a staged page waited for the disk of a swapped one");
+	CHECK_EQ(word, (1 << 20) + page);
+	t_wait(child, 30, &(int){0});
+	fv_check(&v, 0);
+	finish();
+}
+
+/* ---- what a disk may do -------------------------------------------------------------------- */
+
+static int swap_file(void)
+{
+	int fd = paper_swap_file();
+
+	paper_swap(&p, fd, SWAP_CAP);
+	return fd;
+}
+
+/* It says why, and ends, when all of it is read. */
+static void must_stop(const char *why)
+{
+	char said[4096] = "";
+	int status = 0;
+
+	fv_send(&v, (struct fv_cmd){FV_CHECK, 0, 0, PAGES, 0, 0});
+	if (t_wait(v.pid, 30, &status))
+		FAIL("the VMM goes on with a page that cannot be read");
+	v.pid = 0;
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	REQUIRE_GE(pread(said_fd, said, sizeof(said) - 1, 0), 0);
+	REQUIRE_IN(why, said);
+}
+
+static void out_to_disk(int *fd)
+{
+	said_fd = t_sys(memfd_create("said", MFD_CLOEXEC));
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	*fd = swap_file();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= PAGES * 9 / 10);
+}
+
+TEST_SECONDS("a flipped bit in the swap file stops the VM before it sees a wrong byte", 60)
+{
+	_Alignas(T_PAGE) uint8_t block[T_PAGE];
+	int fd;
+
+	out_to_disk(&fd);
+	/* whole blocks: the descriptor goes past the page cache by now */
+	for (off_t at = 0; pread(fd, block, T_PAGE, at) == T_PAGE; at += T_PAGE) {
+		block[1000] ^= 4;
+		REQUIRE_EQ(pwrite(fd, block, T_PAGE, at), T_PAGE);
+	}
+	must_stop("damaged");
+	paper_end(&p);
+	t_rmdir(d.dir);
+}
+
+TEST_SECONDS("two blocks that were exchanged in the swap file stop the VM", 60)
+{
+	_Alignas(T_PAGE) uint8_t one[T_PAGE], two[T_PAGE];
+	int fd;
+
+	out_to_disk(&fd);
+	for (off_t at = 0;
+	     pread(fd, one, T_PAGE, at) == T_PAGE && pread(fd, two, T_PAGE, at + T_PAGE) == T_PAGE;
+	     at += 2 * T_PAGE) {
+		REQUIRE_EQ(pwrite(fd, two, T_PAGE, at), T_PAGE);
+		REQUIRE_EQ(pwrite(fd, one, T_PAGE, at + T_PAGE), T_PAGE);
+	}
+	must_stop("damaged");
+	paper_end(&p);
+	t_rmdir(d.dir);
+}
+
+/* ---- everything at once -------------------------------------------------------------------- */
+
+#define SWING_PAGES 6000u
+#define SWING_SECONDS 20.0
+#define SWING_HASHES 4096u
+
+static struct {
+	uint64_t hash;
+	uint32_t frame;
+} known[SWING_HASHES];
+static uint32_t frames_used;
+
+/* What a daemon does with hints, for some of them: equal pages get one frame, mapped or as a cold
+ * twin. */
+static void share_some(uint64_t *rng)
+{
+	for (int i = 0; i < 24; i++) {
+		uint32_t page = t_below(rng, SWING_PAGES), slot;
+		uint64_t hash = p.hash[p.base + page];
+
+		if (!hash)
+			continue;
+		p.hash[p.base + page] = 0;
+		slot = hash % SWING_HASHES;
+		if (known[slot].hash == hash) {
+			paper_order(&p, p.base + page, known[slot].frame);
+		} else if (!known[slot].hash && frames_used < PAPER_FRAMES) {
+			if (!paper_share(&p, p.base + page, frames_used, 1)) {
+				frames_used++; /* its content may be anything: never again */
+				continue;
+			}
+			known[slot].hash = hash;
+			known[slot].frame = frames_used++;
+		}
+	}
+}
+
+static void swing(double seconds)
+{
+	uint64_t rng = test_seed();
+	double end = t_now() + seconds;
+
+	while (t_now() < end) {
+		static const uint32_t part[] = {0, 25, 75, 95, 95};
+		uint32_t out = SWING_PAGES * part[t_below(&rng, 5)] / 100;
+		uint32_t flags = ALL;
+
+		if (t_below(&rng, 2))
+			flags &= ~(t_below(&rng, 3) ? PS_TARGET_ZIP : PS_TARGET_SWAP);
+		if (t_below(&rng, 4) == 0)
+			flags &= ~PS_TARGET_TWIN;
+		if (t_below(&rng, 12) == 0)
+			flags |= t_below(&rng, 2) ? PS_TARGET_SUSPEND : PS_TARGET_RESUME;
+		p.target.zip_max_pages = 200 + t_below(&rng, 2000);
+		p.target.promote_max = t_below(&rng, 2) ? 0 : 5000;
+		paper_target(&p, flags, out, t_below(&rng, MEMSTATE_END));
+		for (double turn = t_now() + 0.001 * (200 + t_below(&rng, 1500)); t_now() < turn;) {
+			paper_hear(&p);
+			share_some(&rng);
+			t_sleep(0.005);
+		}
+	}
+}
+
+static void report(void)
+{
+	struct ps_agent_stats s = paper_stats(&p);
+
+	t_note("%lu stagings, %lu back; %lu twins, %lu back; %lu zips, %lu back; %lu written, %lu "
+	       "read, %lu could not be (errno %lu, %lu held); %lu zeros, %lu discards; CPU %.1f s",
+	       s.stagings, s.staged_back, s.twins, s.twinins, s.zips, s.unzips, s.swapouts,
+	       s.swapins, s.swap_errors, s.swap_error, s.swap_bytes, s.out_zeros, s.out_discards,
+	       (double)s.cpu_ns * 1e-9);
+}
+
+/* The counters of the hammer, its discards and O_DIRECT reads, under targets that swing. */
+TEST_SECONDS("no byte goes wrong while every technique is on and the target swings", 180)
+{
+	struct ps_agent_stats now;
+
+	t_need_product();
+	t_daemon_init(&d);
+	paper_start(&p, &d, STAGE_MS);
+	fv_start(&v, &d, (struct t_vm_opts){.name = "cold"});
+	fv_map(&v, SWING_PAGES, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	paper_meet(&p);
+	swap_on();
+	fv_do(&v, FV_HAMMER, 0, 0, 0, 0, 2);
+	swing(SWING_SECONDS);
+	report();
+	now = paper_stats(&p);
+	/* or it proves nothing */
+	CHECK_GT(now.stagings, SWING_PAGES);
+	CHECK_GT(now.staged_back, 1000);
+	CHECK_GT(now.twins, 10);
+	CHECK_GT(now.zips, 100);
+	CHECK_GT(now.unzips, 50);
+	CHECK_GT(now.swapouts, 100);
+	CHECK_GT(now.swapins, 50);
+	fv_do(&v, FV_STOP, 0, 0, 0, 0, 0);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST("a page that does not compress goes to the swap file, the others to the cache")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	swap_on();
+	paper_target(&p, ALL, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.zipped > PAGES / 4 && s.swapped > PAGES / 4 && s.staged < 64);
+	fv_check(&v, 0);
+	finish();
+}
+
+/* ---- a disk that is full, a file that may not grow, little memory -------------------------- */
+
+/* Reclaim stands still, and the guest goes on. */
+static void no_room(void)
+{
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.staged >= PAGES / 2 && s.swap_error);
+	fv_check(&v, 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, 3);
+	fv_check(&v, 0);
+}
+
+TEST("a swap file that is full costs the reclaim, not the guest")
+{
+	int fd = paper_swap_file();
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	paper_swap(&p, fd, 256 * T_PAGE);
+	close(fd);
+	no_room();
+	finish();
+}
+
+TEST("a disk that is full costs the reclaim, not the guest")
+{
+	int fd = t_sys(open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	/* the process may write no file larger than that: the kernel's answer comes as a full
+	 * disk's does, in the middle of a batch */
+	t_sys(prlimit(v.pid, RLIMIT_FSIZE, &(struct rlimit){100 * T_PAGE + 2048, RLIM_INFINITY},
+		      NULL));
+	paper_swap(&p, fd, SWAP_CAP);
+	close(fd);
+	no_room();
+	finish();
+}
+
+TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
+{
+	more_flags = PS_CONFIG_LARGE;
+	start(FV_MAP_DONTFORK);
+	p.config.sample_pages = 8;
+	p.config.sample_ms = 1000;
+	paper_config(&p);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	if (pm_count(v.pagemap, v.base[0], PAGES).huge < PAGES / 2)
+		SKIP("no huge pages here");
+	PAPER_WAIT(&p, OUT_MS, s.sampled >= 8);
+	PAPER_WAIT(&p, OUT_MS, s.staged >= PS_BLOCK_PAGES);
+	fv_check(&v, 0); /* all of it is touched */
+	PAPER_WAIT(&p, OUT_MS, s.touched >= 1);
+	fv_check(&v, 0);
+	p.config.sample_pages = 0;
+	paper_config(&p);
+	PAPER_WAIT(&p, OUT_MS, s.staged == 0);
+	CHECK_GE(pm_count(v.pagemap, v.base[0], PAGES).huge, PAGES / 2);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("the working set is what is touched", 90)
+{
+	struct ps_agent_stats now;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	p.config.sample_pages = 32;
+	p.config.sample_ms = 1000;
+	paper_config(&p);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	/* a quarter is in use: read again and again */
+	for (double end = t_now() + 9; t_now() < end; t_sleep(0.05))
+		fv_do(&v, FV_READ, 0, 0, QUARTER, 0, 0);
+	now = paper_stats(&p);
+	t_note("%lu of %u pages active: slow %lu, fast %lu", now.active, PAGES, now.active_slow,
+	       now.active_fast);
+	CHECK_GT(now.sampled, 100);
+	CHECK_GT(now.active, PAGES / 10);
+	CHECK_LT(now.active, PAGES * 6 / 10);
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("SUSPEND puts all of it out, RESUME brings it back ahead of use, with progress", 90)
+{
+	struct ps_agent_stats now;
+
+	start(FV_MAP_DONTFORK); /* huge pages too */
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	swap_on();
+	paper_target(&p, ALL | PS_TARGET_SUSPEND, 0, MEMSTATE_HIGH);
+	PAPER_WAIT(&p, OUT_MS, s.moving_total && s.zipped + s.swapped >= PAGES * 95 / 100);
+	PAPER_WAIT(&p, OUT_MS, s.moving_todo == 0);
+	CHECK_LE(present(), PAGES / 20);
+	paper_target(&p, PS_TARGET_RESUME, 0, MEMSTATE_HIGH);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.twin + s.zipped + s.swapped == 0);
+	CHECK_EQ(present(), PAGES);
+	now = paper_stats(&p);
+	CHECK_EQ(now.promotions, 0); /* nobody had to touch it */
+	fv_check(&v, 0);
+	finish();
+}
+
+TEST_SECONDS("who reads all memory brings it in, and it goes out again: no promotion", 90)
+{
+	struct ps_agent_stats now;
+	uint64_t word;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	p.target.promote_max = 100;
+	zip_all();
+	for (uint32_t page = 0; page < PAGES; page++) {
+		read_at(page, 64, &word);
+		REQUIRE_EQ(word, (1u << 20) + page);
+	}
+	PAPER_WAIT(&p, OUT_MS, s.scanned_in >= PAGES * 8 / 10);
+	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES * 9 / 10);
+	now = paper_stats(&p);
+	CHECK_LT(now.promotions, 2 * 64 + PAGES / 10);
+	fv_check(&v, 0);
+	finish();
+}
+
+/* The kernel lets a debugger wait for no userfaultfd. */
+TEST("a debugger reads what is out, or is told that it cannot: it sees no wrong byte")
+{
+	char path[64];
+	int fd;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	zip_all();
+	paper_target(&p, 0, 0, MEMSTATE_HIGH);
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)v.pid);
+	fd = t_sys(open(path, O_RDONLY | O_CLOEXEC));
+	for (uint32_t page = 0; page < PAGES; page++) {
+		off_t at = (off_t)(v.base[0] + (uint64_t)page * T_PAGE + 64);
+		uint64_t word = 0;
+		ssize_t n = pread(fd, &word, sizeof(word), at);
+
+		if (n < 0)
+			REQUIRE_EQ(errno, EIO);
+		else
+			REQUIRE_EQ(word, (1u << 20) + page);
+	}
+	close(fd);
+	fv_check(&v, 0);
+	finish();
+}
