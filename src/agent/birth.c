@@ -20,6 +20,8 @@
  * Where there are more runs than mappings are to be had (vm.max_map_count), the shortest are copied
  * into anonymous memory instead, and their references given back: right, though not shared.
  *
+ * Into another domain the pages come themselves, and are copied: nothing is shared then.
+ *
  * When it fails, some pages are mapped and some are not: BORN says so, and the child, which never
  * ran, is to be ended by whoever started it.
  */
@@ -155,6 +157,32 @@ static bool is_untouched(const struct region *r)
 	return true;
 }
 
+/* Into another domain than the parent's: the pages themselves, copied. Under act. */
+static int bear_copies(struct region *r, const struct birth *birth)
+{
+	uint64_t size = 0, len = (uint64_t)(r->end - r->first) * PS_PAGE_SIZE, from = 0, to = 0;
+	unsigned int seals = 0;
+	const char *map;
+	int err = 0;
+
+	if (sys_memfd_seals(birth->manifest, &seals) ||
+	    (seals & SYS_SEALS_FINAL) != SYS_SEALS_FINAL ||
+	    sys_file_size(birth->manifest, &size, NULL, NULL) || size < len)
+		return -EPROTO;
+	map = map_readable(birth->manifest, len);
+	if (!map)
+		return -ENOMEM;
+	while (!err && to < len) {
+		from = to;
+		err = sys_next_data(birth->manifest, &from, &to);
+		if (!err && from < len)
+			memcpy(region_page(r, r->first) + from, map + from,
+			       (to < len ? to : len) - from);
+	}
+	map_free((void *)(uintptr_t)map, len);
+	return err == -ENXIO ? 0 : err;
+}
+
 /* Under act. */
 static int bear(struct agent *a, struct region *r, const struct birth *birth)
 {
@@ -164,6 +192,8 @@ static int bear(struct agent *a, struct region *r, const struct birth *birth)
 	const void *map;
 	int err;
 
+	if (b.s && !birth->image.generation && is_untouched(r))
+		return bear_copies(r, birth);
 	if (!b.s || b.s->generation != birth->image.generation || !is_untouched(r))
 		return -EBUSY;
 	if (sys_memfd_seals(birth->manifest, &seals) ||

@@ -49,11 +49,15 @@ static int print_fork_json(struct fork *f)
 
 	for (unsigned int i = 0; i < f->nchildren; i++)
 		json_array_append_new(children, child_object(f, &f->child[i]));
-	object = json_pack("{s:s, s:I, s:b, s:f, s:f, s:I, s:I, s:o}", "parent", f->parent, "image",
-			   (json_int_t)f->image, "template", f->args->template || f->was_template,
-			   "publish_s", (double)f->publish_ns / 1e9, "pause_s",
-			   (double)f->pause_ns / 1e9, "pages_frames", (json_int_t)f->pages_frames,
-			   "pages_copied", (json_int_t)f->pages_copied, "children", children);
+	object = json_pack("{s:s, s:I, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:b, s:o}", "parent",
+			   f->parent, "image", (json_int_t)f->image, "template",
+			   f->args->template || f->was_template, "publish_s",
+			   (double)f->publish_ns / 1e9, "pause_s", (double)f->pause_ns / 1e9,
+			   "pause_disks_s", (double)f->disks_ns / 1e9, "pause_state_s",
+			   (double)f->state_ns / 1e9, "pause_image_s", (double)f->image_ns / 1e9,
+			   "pages_frames", (json_int_t)f->pages_frames, "pages_copied",
+			   (json_int_t)f->pages_copied, "copies", f->salt.bytes != NULL, "children",
+			   children);
 	return object ? print_json(object) : say_error(CLI_FAILED, "out of memory");
 }
 
@@ -91,6 +95,9 @@ static int print_fork(struct fork *f)
 		       f->args->template ? ", and stays so, as a template" : "",
 		       (double)f->publish_ns / 1e9, (unsigned long long)f->pages_frames,
 		       (unsigned long long)f->pages_copied);
+	if (f->salt.bytes)
+		printf("Another salt: each child has a copy of all of it (NOW), and shares nothing with %s\n\n",
+		       f->parent);
 	for (unsigned int i = 0; i < f->nchildren; i++) {
 		struct child *c = &f->child[i];
 

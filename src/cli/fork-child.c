@@ -188,7 +188,8 @@ static int write_record(struct fork *f, const struct child *c)
 
 static int start(struct fork *f, struct child *c)
 {
-	_cleanup_close_ int salt = sys_process_salt(f->pid);
+	_cleanup_close_ int salt = f->salt.bytes ? sys_salt_memfd(f->salt.bytes, f->salt.length) :
+						   sys_process_salt(f->pid);
 	char log[PATH_MAX], rams[PATH_MAX];
 	struct sys_vmm vmm = {
 		.path = ask_text(f->record, "program"),
@@ -219,7 +220,14 @@ static int start(struct fork *f, struct child *c)
 	if (r)
 		return say_error(CLI_FAILED, "%s: %s cannot be started: %s", c->name, vmm.path,
 				 strerror(-r));
-	return write_record(f, c);
+	r = write_record(f, c);
+	if (!r && f->salt.bytes) {
+		char what[32];
+
+		snprintf(what, sizeof(what), "copy %d", (int)c->pid);
+		r = fork_tell(f, what);
+	}
+	return r;
 }
 
 /* ---- one step of each --------------------------------------------------------------------- */
@@ -246,7 +254,8 @@ static int say_ended(const struct child *c)
 static const char *birth_error(const char *error)
 {
 	if (!strcmp(error, "EXDEV"))
-		return "its salt is not the parent's any more, so it may not share with it";
+		return "its salt is not the parent's any more, so it may not share with it; "
+		       "give it one by --salt-file, and it gets a copy";
 	if (!strcmp(error, "ENOENT"))
 		return "the image has gone";
 	return error;

@@ -163,9 +163,19 @@ static int check_blockers(struct fork *f)
 	return 0;
 }
 
+/* A child with another salt has a copy of all that the parent has. */
+static uint64_t copy_needs(struct fork *f)
+{
+	_cleanup_json_ json_t *fork = NULL;
+
+	if (!f->salt.bytes || client_look(f->client, &fork, "/v1/vms/%s/fork", f->parent))
+		return 0;
+	return ask_number(fork, "grant") - ask_number(fork, "zero");
+}
+
 static int check_memory(struct fork *f)
 {
-	uint64_t wanted = HOST_SPARE + f->nchildren * CHILD_NEEDS;
+	uint64_t wanted = HOST_SPARE + f->nchildren * (CHILD_NEEDS + copy_needs(f));
 	struct sys_meminfo info;
 
 	if (sys_meminfo(&info) || info.available >= wanted)
@@ -215,6 +225,9 @@ int fork_open(struct fork *f, struct args *args)
 	int r;
 
 	*f = (struct fork){.args = args, .parent = args->operands[0]};
+	r = salt_read(&f->salt, args);
+	if (r)
+		return r;
 	f->nchildren = args->undo ? 0 : args->count ? args->count : 1;
 	r = runtime_find_daemon(&f->runtime, args);
 	if (!r)
@@ -422,16 +435,22 @@ int fork_freeze(struct fork *f)
 		f->stopped = true;
 		r = fork_qmp(f, f->qmp, f->parent, "stop", NULL, -1, NULL);
 	}
+	f->disks_ns = sys_now();
 	if (!r)
 		r = fork_disks_freeze(f);
+	f->state_ns = sys_now();
+	f->disks_ns = f->state_ns - f->disks_ns;
 	if (!r)
 		r = save_state(f);
+	f->image_ns = sys_now();
+	f->state_ns = f->image_ns - f->state_ns;
 	if (!r) {
 		f->frozen = true;
 		r = fork_tell(f, "freeze");
 	}
 	if (!r)
 		r = wait_for_image(f, false);
+	f->image_ns = sys_now() - f->image_ns;
 	if (!r && !f->args->template)
 		r = let_run(f);
 	f->pause_ns = sys_now() - began;
@@ -597,4 +616,5 @@ void fork_free(struct fork *f)
 	json_decref(f->personality);
 	qmp_free(f->qmp);
 	client_free(f->client);
+	salt_wipe(&f->salt);
 }

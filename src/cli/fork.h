@@ -62,6 +62,8 @@ struct fork {
 	uint64_t image;
 	char state[PATH_MAX]; /* file of the device state */
 	uint64_t publish_ns, pause_ns;
+	uint64_t disks_ns, state_ns, image_ns; /* of the pause */
+	struct salt salt;		       /* of children in a domain of their own */
 	uint64_t pages_frames, pages_copied;
 	struct child *child;
 	unsigned int nchildren;

@@ -226,6 +226,14 @@ static bool may_change(struct api_request *request, const struct view_vm *vm, en
 	       api_may(request, needed, "change another user's VM so");
 }
 
+static bool is_publishing(struct api_request *request)
+{
+	struct view_fork fork;
+
+	return !view_fork(request->api->daemon, request->path.segment[2], &fork) &&
+	       !strcmp(fork.state, "publishing");
+}
+
 void api_put_fork(struct api_request *request)
 {
 	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
@@ -236,7 +244,9 @@ void api_put_fork(struct api_request *request)
 
 	if (!vm || !body || !may_change(request, vm, ROLE_OPERATE))
 		return;
-	note_asked(request, json_object_get(body, "value"));
+	/* who publishes says it again and again */
+	if (!what || strcmp(what, "publish") != 0 || !is_publishing(request))
+		note_asked(request, json_object_get(body, "value"));
 	r = view_fork_set(request->api->daemon, request->path.segment[2], what ? what : "",
 			  &request->conn->peer, &why);
 	api_finish_change(request, r, why.text);

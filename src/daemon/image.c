@@ -26,6 +26,10 @@
  * against its books, copies are hashed by us. Another domain's frame cannot be named. What is held
  * for an image is its parent's user's charge.
  *
+ * Into another domain nothing is shared: its frames are another store's. If whoever forks says so,
+ * of that very process (image_copy_for()), a child there gets a copy of the pages, by a memfd, and
+ * has all of its memory for itself. Nobody else can have what is in an image.
+ *
  * An image of a domain that was closed (rehome.c) is dropped: nobody can be born into it.
  *
  * Limits: one image for each VM; a memory of 2^28 pages.
@@ -52,6 +56,7 @@
 #define FROZEN_NS (10 * SEC)  /* an agent has so long to answer */
 #define PUBLISH_NS (10 * SEC) /* whoever forks says it again and again */
 #define REFS_SLICE 16384u     /* references taken, or given back, in a turn */
+#define ASKING_NS (5 * SEC)   /* a child of another domain waits so long for the word that it may */
 #define COPY_SLICE 256u	      /* pages made frames in a turn */
 
 /* ---- its life ----------------------------------------------------------------------------- */
@@ -487,6 +492,19 @@ static struct vm_birth *birth_of(struct vm *vm, const struct ps_msg_child *msg, 
 	return msg->ram < PS_FORK_RAMS_MAX ? &vm->birth[msg->ram] : NULL;
 }
 
+void image_copy_for(struct image *image, pid_t pid)
+{
+	image->copy_for[image->ncopy_for++ % IMAGE_COPIES] = pid;
+}
+
+static bool may_copy(const struct image *image, const struct vm *vm)
+{
+	for (uint32_t i = 0; i < IMAGE_COPIES; i++)
+		if (image->copy_for[i] == vm->pid && vm->pid > 0)
+			return true;
+	return false;
+}
+
 static void say_birth(struct vm *vm, struct vm_birth *birth, int error)
 {
 	birth->error = error;
@@ -503,8 +521,7 @@ static int child_error(const struct vm *vm, const struct image *image,
 {
 	if (!image || image->state != IMAGE_READY)
 		return ENOENT;
-	if (!vm->member || vm->member->state != MEMBER_ACTIVE ||
-	    vm->member->domain != image->domain)
+	if (!vm->member || vm->member->state != MEMBER_ACTIVE)
 		return EXDEV;
 	if (msg->ram >= image->rams || msg->npages != image->npages[msg->ram])
 		return EMSGSIZE;
@@ -525,6 +542,7 @@ int image_child(struct vm *vm, const struct ps_msg_child *msg, const char **why)
 	    !vm_has_page(vm, (uint32_t)last) || birth->state != VM_BIRTH_NONE)
 		return -EPROTO;
 	*birth = (struct vm_birth){
+		.pages = -1,
 		.state = VM_BIRTH_TAKING,
 		.image = msg->id,
 		.page = msg->page,
@@ -537,6 +555,11 @@ int image_child(struct vm *vm, const struct ps_msg_child *msg, const char **why)
 	}
 	for (uint32_t i = 0; i < msg->ram; i++)
 		birth->offset += image->npages[i];
+	if (vm->member->domain != image->domain) {
+		birth->state = VM_BIRTH_ASKING;
+		birth->until = vm->daemon->now + ASKING_NS;
+		daemon_wake_at(vm->daemon, birth->until);
+	}
 	memcpy(vm->parent, image->parent_name, sizeof(vm->parent));
 	vm->parent_image = image->id;
 	return 0;
@@ -574,12 +597,62 @@ static int take_page(struct member *m, uint32_t page, uint32_t frame)
 	return 0;
 }
 
+/* A child of another domain waits until whoever forks has said that it may have a copy. */
+static void ask_copy(struct vm *vm, struct vm_birth *birth)
+{
+	const struct image *image = image_find(vm->daemon, birth->image);
+
+	if (image && image->state == IMAGE_READY && may_copy(image, vm)) {
+		birth->copies = true;
+		birth->state = VM_BIRTH_TAKING;
+		birth->pages = sys_memfd_new("pshare-copy", (uint64_t)birth->npages * PS_PAGE_SIZE);
+		if (birth->pages < 0)
+			say_birth(vm, birth, -birth->pages);
+	} else if (!image || vm->daemon->now >= birth->until) {
+		say_birth(vm, birth, EXDEV);
+	} else {
+		daemon_wake_at(vm->daemon, birth->until);
+	}
+}
+
+static int copy_page(const struct image *image, const struct vm_birth *birth, uint32_t i)
+{
+	uint32_t frame = image->entry[birth->offset + i];
+	uint8_t page[PS_PAGE_SIZE];
+	int r;
+
+	if (frame == PS_IMAGE_ZERO)
+		return 0;
+	r = sys_pread_full(image->domain->store, page, PS_PAGE_SIZE,
+			   (uint64_t)frame * PS_PAGE_SIZE);
+	return r < 0 ? r :
+		       sys_pwrite_full(birth->pages, page, PS_PAGE_SIZE,
+				       (uint64_t)i * PS_PAGE_SIZE);
+}
+
+static bool work_copying(struct vm *vm, struct vm_birth *birth, const struct image *image)
+{
+	uint32_t end = birth->next + COPY_SLICE;
+	int r = image ? 0 : -ENOENT;
+
+	end = end < birth->npages ? end : birth->npages;
+	for (; r == 0 && birth->next < end; birth->next++)
+		r = copy_page(image, birth, birth->next);
+	if (r == 0 && birth->next == birth->npages)
+		r = sys_memfd_seal(birth->pages, SYS_SEALS_FINAL);
+	if (r < 0 || birth->next == birth->npages)
+		say_birth(vm, birth, -r);
+	return r == 0 && birth->next < birth->npages;
+}
+
 static bool work_birth(struct vm *vm, struct vm_birth *birth)
 {
 	struct image *image = image_find(vm->daemon, birth->image);
 	uint32_t end = birth->next + REFS_SLICE;
 	int error = 0;
 
+	if (birth->copies)
+		return work_copying(vm, birth, image);
 	if (!image || image->state != IMAGE_READY || !vm->member ||
 	    vm->member->domain != image->domain || vm->member->state != MEMBER_ACTIVE) {
 		say_birth(vm, birth, ENOENT);
@@ -603,9 +676,12 @@ static bool work_births(struct vm *vm)
 {
 	bool more = false;
 
-	for (uint32_t i = 0; i < PS_FORK_RAMS_MAX; i++)
+	for (uint32_t i = 0; i < PS_FORK_RAMS_MAX; i++) {
+		if (vm->birth[i].state == VM_BIRTH_ASKING)
+			ask_copy(vm, &vm->birth[i]);
 		if (vm->birth[i].state == VM_BIRTH_TAKING)
 			more |= work_birth(vm, &vm->birth[i]);
+	}
 	return more;
 }
 

@@ -33,6 +33,7 @@ enum image_state {
 };
 
 #define IMAGE_WHY 160u
+#define IMAGE_COPIES 64u /* the latest so many */
 
 struct image {
 	struct list link; /* daemon->images */
@@ -60,6 +61,8 @@ struct image {
 	int copies;
 	uint64_t frames, zeros, copied, found; /* pages; found: copies that had a frame already */
 	uint64_t until;			       /* ns: FROZEN is due */
+	pid_t copy_for[IMAGE_COPIES];	       /* processes of other domains that may have a copy */
+	uint32_t ncopy_for;
 };
 
 /* The VM, whose guest stands still, is asked for what it has. 0 and vm->image; or -errno and *why.
@@ -75,6 +78,9 @@ void image_drop(struct image *image);
 /* The VM's session, or all of it, has ended. */
 void image_parent_silent(struct vm *vm);
 void image_parent_gone(struct vm *vm);
+
+/* That process may have a copy, whatever its domain: who forks says so. */
+void image_copy_for(struct image *image, pid_t pid);
 
 struct image *image_find(struct daemon *d, uint64_t id);
 

@@ -156,15 +156,17 @@ static int say_one_image(struct session *s, uint32_t ram, struct vm_birth *birth
 		.npages = birth->npages,
 		.error = image ? birth->error : ENOENT,
 		.offset = birth->offset,
-		.generation = image ? image->domain->generation : 0,
+		.generation = image && !birth->copies ? image->domain->generation : 0,
 	};
-	int r = send_message(s, &msg, sizeof(msg), image ? &image->manifest : NULL,
-			     msg.error ? 0 : 1);
+	const int *fd = birth->copies ? &birth->pages : image ? &image->manifest : NULL;
+	int r = send_message(s, &msg, sizeof(msg), fd, msg.error ? 0 : 1);
 
 	if (r == 0)
 		birth->state = msg.error ? VM_BIRTH_BORN : VM_BIRTH_SAID;
-	if (r == 0)
+	if (r == 0) {
 		birth->error = msg.error;
+		close_fd(&birth->pages);
+	}
 	return r;
 }
 

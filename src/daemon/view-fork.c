@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/image.h"
@@ -80,12 +81,16 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 		image_publish(vm, true);
 	} else if (!strcmp(what, "freeze")) {
 		r = image_begin(vm, &text);
+	} else if (!strncmp(what, "copy ", 5)) {
+		if (!vm->image || atoi(what + 5) <= 0)
+			return refuse(why, -EINVAL, "it has no image that PID could copy");
+		image_copy_for(vm->image, atoi(what + 5));
 	} else if (!strcmp(what, "drop")) {
 		image_publish(vm, false);
 		if (vm->image)
 			image_drop(vm->image);
 	} else {
-		return refuse(why, -EINVAL, "what: publish, freeze or drop");
+		return refuse(why, -EINVAL, "what: publish, freeze, copy PID or drop");
 	}
 	return r < 0 ? refuse(why, r, text) : 0;
 }

@@ -245,7 +245,8 @@ int view_family(struct daemon *daemon, const char *name,
 /* 0 or -ENOENT. */
 int view_fork(struct daemon *daemon, const char *name, struct view_fork *out);
 /* what: "publish" (its pages are made frames), "freeze" (its guest stands still: an image of it),
- * "drop" (of both: no more). 0; -EINVAL, -ENOENT, -EPERM, or what failed: *why. */
+ * "copy PID" (that process, of another domain, may have a copy), "drop" (no more of all that). 0;
+ * -EINVAL, -ENOENT, -EPERM, or what failed: *why. */
 int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 		  const struct view_peer *peer, struct view_reason *why);
 

@@ -133,6 +133,9 @@ void vm_free(struct vm *vm)
 {
 	list_del(&vm->gone);
 	close_fd(&vm->pidfd);
+	for (uint32_t i = 0; i < PS_FORK_RAMS_MAX; i++)
+		if (vm->birth[i].copies)
+			close_fd(&vm->birth[i].pages);
 	vm->user->bytes -= VM_BYTES;
 	vm->daemon->bytes -= VM_BYTES;
 	user_release(vm->daemon, vm->user);

@@ -225,6 +225,9 @@ struct ps_msg_plain { /* OLD_GONE, REHINT */
  *   agent  -> CHILD          a region of a RAM file, untouched, is to begin as an image
  *   daemon -> IMAGE          a reference is on the child's books for each page with a frame
  *   agent  -> BORN           mapped, or not (error)
+ *
+ * Into another domain an image is copied, if whoever forks said so: then IMAGE has generation 0,
+ * and its descriptor is a sealed memfd of the pages themselves, in place of a manifest.
  */
 #define PS_FORK_RAMS_MAX 8u
 #define PS_IMAGE_ZERO PS_FRAME_NONE
@@ -259,7 +262,7 @@ struct ps_msg_child { /* CHILD, IMAGE, BORN */
 	int32_t error;	 /* IMAGE, BORN: positive errno; IMAGE: then no descriptor comes along */
 	uint32_t offset; /* IMAGE: where its entries begin in the manifest */
 	uint32_t reserved;
-	uint64_t generation; /* IMAGE: of the store whose frames they are */
+	uint64_t generation; /* IMAGE: of the store whose frames they are; 0: pages */
 };
 
 /* Why a page, a region or a VM is not shared. Names as JSON shows them: see ps_cause_name(); what

@@ -48,6 +48,7 @@ int files_read(const char *root, struct files *files)
 	XXH3_state_t hash;
 	uint64_t count = 0, bytes = 0;
 	const FTSENT *entry;
+	dev_t device = 0;
 
 	if (!tree)
 		return -errno;
@@ -55,7 +56,11 @@ int files_read(const char *root, struct files *files)
 	while (bytes < files->budget && (entry = fts_read(tree))) {
 		int r;
 
-		if (entry->fts_info != FTS_F || !entry->fts_statp->st_size)
+		if (entry->fts_level == FTS_ROOTLEVEL)
+			device = entry->fts_statp->st_dev;
+		/* what is mounted over a file is not the root's */
+		if (entry->fts_info != FTS_F || !entry->fts_statp->st_size ||
+		    entry->fts_statp->st_dev != device)
 			continue;
 		r = read_one(entry->fts_path, &hash, &bytes);
 		if (r < 0)
