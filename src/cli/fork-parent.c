@@ -195,6 +195,7 @@ static int look_at_status(struct fork *f)
 	if (r)
 		return r;
 	f->was_running = ask_true(status, "running");
+	f->has_helper = personality_port_open(f->qmp);
 	if (!template || f->was_running)
 		return 0;
 	r = client_get(f->client, &fork, "/v1/vms/%s/fork", f->parent, NULL);

@@ -36,6 +36,8 @@
 
 #define ASK_MS 10000u
 #define FIRST_MS 20000u /* a guest under emulation, on a busy host */
+#define OPEN_MS 5000u
+#define OPEN_POLL_MS 5u
 #define SLOW_MS 120000u /* keys are made */
 #define PORT "pshare-guest"
 #define NO_HELPER "nobody answers in the guest: pshare-guest (contrib/guest) does not run there"
@@ -313,18 +315,28 @@ static int ask_all(struct fork *f, struct guest_channel *g, struct child *c)
 	return r;
 }
 
-/* Has a program in the guest the port open? */
-static bool is_open(struct child *c)
+bool personality_port_open(struct qmp *qmp)
 {
 	_cleanup_json_ json_t *devices = NULL;
 	const json_t *device;
 	size_t i;
 
-	if (qmp_command(c->qmp, "query-chardev", NULL, &devices))
+	if (qmp_command(qmp, "query-chardev", NULL, &devices))
 		return false;
 	json_array_foreach(devices, i, device) if (!strcmp(ask_text(device, "label"),
 							   PORT)) return ask_true(device,
 										  "frontend-open");
+	return false;
+}
+
+/* A child's port is open a moment after it runs, where its parent's was. */
+static bool wait_open(const struct fork *f, const struct child *c)
+{
+	for (unsigned int ms = 0; f->has_helper && ms < OPEN_MS; ms += OPEN_POLL_MS) {
+		if (personality_port_open(c->qmp))
+			return true;
+		sys_sleep_ms(OPEN_POLL_MS);
+	}
 	return false;
 }
 
@@ -360,7 +372,7 @@ int personality_after(struct fork *f, struct child *c, unsigned int index)
 	fork_progress(f, "%s: %s becomes itself (%u of %u) ...", f->parent, c->name, index + 1,
 		      f->nchildren);
 	snprintf(path, sizeof(path), "%.4000s/guest.sock", c->folder);
-	if (is_open(c))
+	if (wait_open(f, c))
 		r = guest_open(&g, path);
 	if (!r)
 		r = ask_all(f, &g, c);

@@ -58,6 +58,7 @@ struct fork {
 	size_t ndisks;
 	bool was_running;
 	bool was_template;		  /* it has an image, and stands still */
+	bool has_helper;		  /* somebody in its guest has the port open */
 	bool stopped, publishing, frozen; /* what is to be undone */
 	uint64_t image;
 	char state[PATH_MAX]; /* file of the device state */
@@ -115,6 +116,8 @@ json_t *child_note(const struct child *c);
 int personality_read(struct fork *f);
 /* Another value for a -netdev of a child; NULL: none. */
 char *personality_netdev(const struct fork *f, const struct child *c, const char *id);
+/* Has a program in a guest the helper's port open? */
+bool personality_port_open(struct qmp *qmp);
 /* Before the guest runs, and when it does. What it cannot do is noted in c->guest. */
 int personality_before(struct fork *f, struct child *c);
 int personality_after(struct fork *f, struct child *c, unsigned int index);

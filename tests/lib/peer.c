@@ -57,6 +57,11 @@ int peer_send(struct peer *p, const void *buf, size_t len, const int *fds, unsig
 static size_t size_of(unsigned int type)
 {
 	switch (type) {
+	case PS_MSG_FROZEN:
+		return sizeof(struct ps_msg_frozen);
+	case PS_MSG_CHILD:
+	case PS_MSG_BORN:
+		return sizeof(struct ps_msg_child);
 	case PS_MSG_HELLO:
 		return sizeof(struct ps_msg_hello);
 	case PS_MSG_LEAVE:
@@ -147,6 +152,17 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 	case PS_MSG_TARGET:
 		p->target = m->target;
 		break;
+	case PS_MSG_FORK:
+		p->fork = m->fork;
+		break;
+	case PS_MSG_IMAGE:
+		if (nfds != (m->child.error ? 0u : 1u))
+			t_fail("IMAGE with %u descriptors", nfds);
+		p->image = m->child;
+		p->image_fd = -1;
+		if (nfds)
+			keep(&p->image_fd, fds[0]);
+		return;
 	case PS_MSG_SWAP:
 		if (nfds != 1)
 			t_fail("SWAP with %u descriptors", nfds);

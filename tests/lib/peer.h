@@ -20,6 +20,9 @@ struct peer {
 	int swap_fd;  /* -1 before SWAP */
 	struct ps_msg_swap swap;
 	struct ps_msg_target target; /* the latest */
+	struct ps_msg_fork fork;     /* the latest */
+	struct ps_msg_child image;   /* the latest IMAGE; its descriptor: */
+	int image_fd;		     /* -1: none came */
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
 	uint64_t leave;	      /* generation of a LEAVE that was received and not answered */
@@ -40,6 +43,9 @@ union peer_msg {
 	struct ps_msg_region region;
 	struct ps_msg_target target;
 	struct ps_msg_swap swap;
+	struct ps_msg_fork fork;
+	struct ps_msg_frozen frozen;
+	struct ps_msg_child child;
 	uint8_t bytes[4096];
 };
 
