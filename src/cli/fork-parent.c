@@ -427,6 +427,7 @@ int fork_freeze(struct fork *f)
 
 	if (f->was_template)
 		return 0;
+	f->has_helper = personality_port_open(f->qmp); /* by now: it may be booting */
 	fork_progress(f, "%s: stopping it for a moment ...", f->parent);
 	r = fork_disks_name(f);
 	if (!r)
