@@ -11,11 +11,13 @@
 
 #include "agent/agent.h"
 #include "agent/child.h"
+#include "agent/device.h"
 #include "agent/identity.h"
 #include "agent/reclaim.h"
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "policy/reason.h"
+#include "sys/cleanup.h"
 #include "sys/events.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
@@ -25,14 +27,30 @@
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* By this process's own right, or else by the device that the daemon gives away. */
+static int open_uffd(struct agent *a, int *device, uint64_t features)
+{
+	int fd = *device < 0 ? uffd_open(features) : -EPERM;
+
+	if (fd != -EPERM)
+		return fd;
+	if (*device < 0)
+		*device = device_ask(a->link.path);
+	return *device < 0 ? -EPERM : uffd_open_by(*device, features);
+}
+
 static int open_fds(struct agent *a)
 {
+	_cleanup_close_ int device = -1;
+
 	/* WP_UNPOPULATED is what makes anonymous memory trackable at all; no hole is ever armed. */
-	a->tracker = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
-			       UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	a->tracker = open_uffd(a, &device,
+			       UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+				       UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	if (a->tracker < 0)
 		return a->tracker;
-	a->guard = uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	a->guard = open_uffd(a, &device,
+			     UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
 	if (a->guard < 0)
 		return a->guard;
 	a->pagemap = pagemap_open();

@@ -121,7 +121,22 @@ static bool cannot_try(struct report *report, const char *check, const struct wh
 	return true; /* unknown is not missing */
 }
 
-static bool check_device(struct report *report, const struct who *who)
+/* Would the daemon give it the device? (uffd.sock beside the agent's own socket) */
+static bool from_daemon(struct report *report, const struct who *who, const struct doctor_env *env)
+{
+	const char *folder = env->runtime_dir ? env->runtime_dir : "/run/pshare";
+	char path[PATH_MAX];
+	int result = 0;
+
+	snprintf(path, sizeof(path), "%.4000s/uffd.sock", folder);
+	if (sys_try_as(&who->creds, path, SYS_TRY_CONNECT, &result) || result)
+		return false;
+	report_add(report, "userfaultfd", FINDING_OK, NULL,
+		   "user %s has the device from the daemon, by %s", who->user, path);
+	return true;
+}
+
+static bool check_device(struct report *report, const struct who *who, const struct doctor_env *env)
 {
 	int result = 0;
 
@@ -138,6 +153,8 @@ static bool check_device(struct report *report, const struct who *who)
 			   who->user);
 		return true;
 	}
+	if (from_daemon(report, who, env))
+		return true;
 	report_add(report, "userfaultfd", FINDING_MISSING,
 		   who->is_libvirt   ? LIBVIRT_MEND :
 		   result == -ENOENT ? "bind " DEVICE " into its /dev" :
@@ -276,7 +293,7 @@ bool doctor_rights(struct report *report, pid_t pid, const struct doctor_env *en
 	if (look(&who, pid))
 		return true;
 	say_who(report, &who);
-	fine &= check_device(report, &who);
+	fine &= check_device(report, &who, env);
 	fine &= check_cgroup(report, &who);
 	fine &= check_label(report, &who);
 	return check_environment(report, &who, env) && fine;

@@ -88,6 +88,8 @@ struct daemon {
 	const struct options *options;
 	struct loop loop;
 	struct loop_source signal, listen, http;
+	struct loop_source device_source;
+	int device, device_sock; /* device.h; -1: none */
 	int lock_fd, signal_fd, agent_fd, api_fd;
 	struct api *api;
 

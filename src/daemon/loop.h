@@ -18,6 +18,7 @@ enum loop_kind {
 	LOOP_API,     /* the HTTP side has work */
 	LOOP_SESSION, /* control message, or end of a session */
 	LOOP_BELL,    /* an agent rang: its ring has entries */
+	LOOP_DEVICE,  /* an agent wants the device of userfaultfds */
 	LOOP_PROCESS, /* a VM's process ended */
 };
 

@@ -19,6 +19,7 @@
 #include "daemon/accept.h"
 #include "daemon/api.h"
 #include "daemon/change.h"
+#include "daemon/device.h"
 #include "daemon/grant.h"
 #include "daemon/holes.h"
 #include "daemon/host.h"
@@ -138,6 +139,9 @@ static void handle(void *arg, struct loop_source *source, unsigned int events)
 		break;
 	case LOOP_API:
 		api_dispatch(d->api);
+		break;
+	case LOOP_DEVICE:
+		device_hand_out(d);
 		break;
 	case LOOP_SESSION:
 		session_event(list_entry(source, struct session, source), events);

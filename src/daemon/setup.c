@@ -17,6 +17,7 @@
 #include "daemon/auditlog.h"
 #include "daemon/change.h"
 #include "daemon/conffile.h"
+#include "daemon/device.h"
 #include "daemon/host.h"
 #include "daemon/image.h"
 #include "daemon/isolation.h"
@@ -224,6 +225,8 @@ static int watch_all(struct daemon *d)
 		r = api_new(&d->api, d, d->api_fd, &d->groups);
 	if (r == 0)
 		r = loop_watch(&d->loop, &d->http, LOOP_API, api_fd(d->api), LOOP_READ);
+	if (r == 0 && d->device_sock >= 0)
+		r = loop_watch(&d->loop, &d->device_source, LOOP_DEVICE, d->device_sock, LOOP_READ);
 	return r;
 }
 
@@ -235,6 +238,9 @@ static void init_state(struct daemon *d, const struct options *options)
 		.signal.fd = -1,
 		.listen.fd = -1,
 		.http.fd = -1,
+		.device_source.fd = -1,
+		.device = -1,
+		.device_sock = -1,
 		.lock_fd = -1,
 		.signal_fd = -1,
 		.agent_fd = -1,
@@ -283,6 +289,8 @@ int daemon_prepare(struct daemon *d, const struct options *options)
 		r = bind_socket(d, "agent.sock", SYS_SOCK_SEQPACKET, AGENT_MODE, &d->agent_fd);
 	if (r == 0)
 		r = bind_socket(d, "api.sock", SYS_SOCK_STREAM, API_MODE, &d->api_fd);
+	if (r == 0 && d->device >= 0)
+		r = bind_socket(d, "uffd.sock", SYS_SOCK_STREAM, API_MODE, &d->device_sock);
 	if (r < 0)
 		return r;
 	host_read_facts(d);
@@ -303,6 +311,7 @@ int daemon_init(struct daemon *d, const struct options *options)
 	if (r < 0)
 		return r;
 	probe_kernel(d);
+	device_open(d);
 	r = isolation_become(options);
 	if (r == 0)
 		r = daemon_prepare(d, options);
@@ -317,10 +326,10 @@ int daemon_init(struct daemon *d, const struct options *options)
 
 static void remove_sockets(struct daemon *d)
 {
-	static const char *const names[] = {"agent.sock", "api.sock"};
+	static const char *const names[] = {"agent.sock", "api.sock", "uffd.sock"};
 	char path[OPTIONS_PATH_MAX + 16];
 
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "%s/%s", d->options->runtime_dir, names[i]);
 		(void)sys_remove_socket(path);
 	}
@@ -348,6 +357,7 @@ void daemon_deinit(struct daemon *d)
 	d->log = auditlog_free(d->log);
 	free(d->conf);
 	d->conf = NULL;
+	device_close(d);
 	loop_deinit(&d->loop);
 	close_fd(&d->api_fd);
 	close_fd(&d->agent_fd);

@@ -16,27 +16,47 @@ static int uffd_ioctl(int fd, unsigned long request, void *arg)
 	return syscall(SYS_ioctl, fd, request, arg) < 0 ? -errno : 0;
 }
 
-int uffd_open(uint64_t features)
+int uffd_device(void)
+{
+	int fd;
+
+	SYS_INJECT();
+	fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Takes fd. */
+static int set_up(int fd, uint64_t features)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = features};
-	_cleanup_close_ int fd = -1;
-	int r;
+	_cleanup_close_ int uffd = fd;
+	int r = uffd_ioctl(uffd, UFFDIO_API, &api);
+
+	return r ? r : TAKE_FD(uffd);
+}
+
+int uffd_open_by(int device, uint64_t features)
+{
+	int fd;
+
+	SYS_INJECT();
+	fd = (int)syscall(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+	return fd < 0 ? -errno : set_up(fd, features);
+}
+
+int uffd_open(uint64_t features)
+{
+	_cleanup_close_ int device = -1;
+	int fd;
 
 	SYS_INJECT();
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (fd < 0 && errno == EPERM) {
-		_cleanup_close_ int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-
-		if (dev < 0)
-			return -EPERM;
-		fd = (int)syscall(SYS_ioctl, dev, USERFAULTFD_IOC_NEW, O_CLOEXEC);
-	}
-	if (fd < 0)
+	if (fd >= 0)
+		return set_up(fd, features);
+	if (errno != EPERM)
 		return -errno;
-	r = uffd_ioctl(fd, UFFDIO_API, &api);
-	if (r)
-		return r;
-	return TAKE_FD(fd);
+	device = uffd_device();
+	return device < 0 ? -EPERM : uffd_open_by(device, features);
 }
 
 int uffd_register(int fd, void *addr, size_t len, uint64_t modes)

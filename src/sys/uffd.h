@@ -17,6 +17,9 @@
  * or else by /dev/userfaultfd. Reads block; close-on-exec. Returns the fd; -EPERM where
  * neither way is allowed, -EINVAL where the kernel lacks a feature. */
 int uffd_open(uint64_t features);
+/* The device by which others may make them, and a userfaultfd by that. */
+int uffd_device(void);
+int uffd_open_by(int device, uint64_t features);
 
 /* Registers with UFFDIO_REGISTER_MODE_* modes. Modes only ever add up on a range: to drop one,
  * unregister first (seen on 6.18: a register with fewer modes changes nothing). */

@@ -141,11 +141,19 @@ TEST("a user that there is not, or a group, ends it with one line")
 
 /* ---- who may --------------------------------------------------------------------------------- */
 
+static void become(gid_t group)
+{
+	REQUIRE_SYS(setgroups(group ? 1 : 0, &group));
+	REQUIRE_SYS(setgid(LOOKER));
+	REQUIRE_SYS(setuid(LOOKER));
+}
+
 /* pshare as that user, with that group (0: none of ours). Its exit status. */
 static int as(gid_t group, const char *const words[])
 {
-	const char *argv[8] = {PSHARE};
-	int status, pipe_fd[2], n = 1;
+	/* opened now: the build folder may be private */
+	int program = open(PSHARE, O_PATH | O_CLOEXEC), status, pipe_fd[2], n = 1;
+	const char *argv[8] = {"pshare"};
 	ssize_t got;
 	size_t have = 0;
 	pid_t pid;
@@ -157,12 +165,11 @@ static int as(gid_t group, const char *const words[])
 	if (pid == 0) {
 		dup2(pipe_fd[1], 1);
 		dup2(pipe_fd[1], 2);
-		REQUIRE_SYS(setgroups(group ? 1 : 0, &group));
-		REQUIRE_SYS(setgid(LOOKER));
-		REQUIRE_SYS(setuid(LOOKER));
-		execv(PSHARE, (char *const *)(uintptr_t)argv);
+		become(group);
+		fexecve(program, (char *const *)(uintptr_t)argv, environ);
 		_exit(127);
 	}
+	close(program);
 	close(pipe_fd[1]);
 	while ((got = read(pipe_fd[0], out + have, sizeof(out) - have - 1)) > 0)
 		have += (size_t)got;
@@ -200,6 +207,64 @@ TEST("groups give roles: who is in none is not let in, and each does what is his
 	CHECK_IN("\"result\":\"refused\"", out);
 	CHECK_IN("\"uid\":4001", out);
 	CHECK_IN("\"role\":\"administer\"", out);
+	t_daemon_free(&d);
+}
+
+/* A VM of that user, until its standard input ends. */
+static pid_t start_vm(gid_t group, const char *agent, int input)
+{
+	int program = open(test_built("tests/system/offer"), O_PATH | O_CLOEXEC);
+	char *const argv[] = {(char *)(uintptr_t) "offer", NULL};
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		become(group);
+		dup2(input, 0);
+		setenv("LD_PRELOAD", agent, 1);
+		setenv("PSHARE_NAME", "vm", 1);
+		fexecve(program, argv, environ);
+		_exit(127);
+	}
+	close(program);
+	return pid;
+}
+
+static double shared(void)
+{
+	return t_api_number(&d, "/v1/vms/vm", "SHRD");
+}
+
+TEST("an agent that may open no device has it from the daemon, if its user is in the group")
+{
+	static const gid_t groups[] = {NOBODY + 1, NOBODY + 2};
+	char path[192], agent[192];
+	struct stat st;
+	pid_t pid;
+
+	if (stat("/dev/userfaultfd", &st) < 0 || (st.st_mode & 0006))
+		SKIP("everybody may open /dev/userfaultfd here, or nobody");
+	begin();
+	t_daemon_full_speed(&d);
+	snprintf(path, sizeof(path), "%s/uffd.sock", d.dir);
+	REQUIRE_SYS(chown(path, (uid_t)-1, groups[0]));
+	snprintf(agent, sizeof(agent), "%s/agent.so", d.dir);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "cp", test_built("src/agent/libpshare-agent.so"),
+			    agent),
+		   0);
+	for (int i = 0; i < 2; i++) {
+		int pipe_fd[2];
+
+		REQUIRE_SYS(pipe2(pipe_fd, O_CLOEXEC));
+		pid = start_vm(groups[i], agent, pipe_fd[0]);
+		close(pipe_fd[0]);
+		if (i == 0)
+			REQUIRE_WITHIN(20000, shared() > 0);
+		else
+			REQUIRE_WITHIN(20000, !RUN("show", "vm") && strstr(out, "userfaultfd"));
+		close(pipe_fd[1]);
+		REQUIRE_SYS(waitpid(pid, NULL, 0));
+		REQUIRE_WITHIN(10000, t_api_number(&d, "/v1/status", "vms") == 0);
+	}
 	t_daemon_free(&d);
 }
 
