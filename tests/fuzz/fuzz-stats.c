@@ -68,7 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size >= sizeof(report)) {
 		memcpy(&report, data, sizeof(report));
-		(void)ps_balloon_check(&report, sizeof(report), report.head.type);
+		(void)ps_balloon_check(data, (uint32_t)size, PS_BALLOON_START);
+		(void)ps_balloon_check(data, (uint32_t)size, PS_BALLOON_ORDER);
+		(void)ps_balloon_check(data, (uint32_t)size, PS_BALLOON_REPORT);
 		if (ps_balloon_report_check(&report) == 0) {
 			fuzz_check(report.state < PS_BALLOON_STATE_END);
 			fuzz_check(memchr(report.text, 0, sizeof(report.text)));
