@@ -32,6 +32,16 @@ struct api_conn {
 	bool served;	/* MHD owns it */
 };
 
+/* Changes that one user without a role of his own may still make (of his VMs). */
+#define API_CHANGES_BURST 60u
+#define API_CHANGE_NS 10000000000ull /* and then one in so long */
+#define API_USERS 64u
+
+struct api_ration {
+	uint32_t left;
+	uint64_t at; /* 0: never used */
+};
+
 struct api {
 	struct daemon *daemon;
 	struct MHD_Daemon *mhd;
@@ -42,6 +52,7 @@ struct api {
 	int timer;
 	struct role_groups groups;
 	uint64_t last_request;
+	struct api_ration ration[API_USERS]; /* by uid, which no peer chooses */
 	bool stopping;
 };
 

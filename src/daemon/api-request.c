@@ -302,8 +302,36 @@ static void take_body(struct api_request *request, const char *data, size_t leng
 	explicit_bzero((char *)(uintptr_t)data, length);
 }
 
+/* Each change is a record of the audit log. Whoever may only change what is his could fill it, and
+ * push the others' records out: so such changes are rationed, not the records. */
+static bool may_change_now(struct api_request *request)
+{
+	const struct view_peer *peer = &request->conn->peer;
+	struct api_ration *ration = &request->api->ration[peer->uid % API_USERS];
+	uint64_t now = sys_now(), more;
+
+	if (peer->role >= ROLE_OPERATE)
+		return true;
+	if (!ration->at)
+		*ration = (struct api_ration){API_CHANGES_BURST, now};
+	more = (now - ration->at) / API_CHANGE_NS;
+	ration->at += more * API_CHANGE_NS;
+	ration->left = ration->left + more > API_CHANGES_BURST ? API_CHANGES_BURST :
+								 ration->left + (uint32_t)more;
+	if (ration->left) {
+		ration->left--;
+		return true;
+	}
+	api_answer_error(request, MHD_HTTP_TOO_MANY_REQUESTS,
+			 "uid %u changes things too often: once in %u s for long", peer->uid,
+			 (unsigned int)(API_CHANGE_NS / 1000000000));
+	return false;
+}
+
 static void change(struct api_request *request)
 {
+	if (!may_change_now(request))
+		return;
 	peer_look(&request->conn->peer);
 	request->before = api_value(request);
 	request->route->put(request);

@@ -129,6 +129,32 @@ TEST("a VM's owner changes his VM, its salt too, with no role but to look")
 	stop(&server);
 }
 
+static void change_often(struct server *server)
+{
+	unsigned int done = 0;
+
+	for (int i = 0; i < 100; i++)
+		done += put(server, "/v1/vms/web1/settings/sched.mem.pshare.enable",
+			    "{\"value\": false}") == 200;
+	CHECK(done >= API_CHANGES_BURST && done <= API_CHANGES_BURST + 3);
+	CHECK_EQ(put(server, SALT_PATH, "{\"salt\": \"x\"}"), 429);
+	check_error("4001");
+	CHECK_EQ(server->daemon.records, done);
+	CHECK_EQ(get(server, "/v1/status"), 200);
+}
+
+TEST("who may only change what is his cannot fill the log: his changes are rationed, not records")
+{
+	struct server server;
+
+	if (sys_self_uid())
+		SKIP("needs root: another user has to connect");
+	start(&server);
+	server.daemon.owner = 4001;
+	as_user(&server, 4001, 0, change_often);
+	stop(&server);
+}
+
 TEST("a change is recorded once, with what it was, what was asked and what it is")
 {
 	struct server server;
