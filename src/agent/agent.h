@@ -37,6 +37,7 @@
 #include "agent/large.h"
 #include "agent/leftover.h"
 #include "agent/link.h"
+#include "agent/monitor.h"
 #include "agent/pins.h"
 #include "agent/quarantine.h"
 #include "agent/reader.h"
@@ -97,6 +98,7 @@ struct agent {
 	struct sample sample;
 	uint64_t count_at; /* ns: when to look again how much of the tables is memory */
 	struct link link;
+	struct monitor monitor;
 	struct budget {
 		uint64_t limit;	   /* vm.max_map_count */
 		uint64_t baseline; /* mappings of the process that sharing did not make */

@@ -7,6 +7,7 @@
  *   PSHARE_SALT_FD, PSHARE_SALT_FROM  a sealed memfd that holds the salt (pshare run; saltpass.c)
  *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
  *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
+ *   PSHARE_QMP          socket of the VMM's monitor, for the balloon (monitor.c)
  *
  * The salt is handed to the daemon as a descriptor: a sealed memfd, so that the daemon takes
  * nothing that could change or make it wait, and so that no core dump and no reader of this

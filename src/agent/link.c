@@ -24,6 +24,7 @@
 #include "agent/agent.h"
 #include "agent/hash.h"
 #include "agent/identity.h"
+#include "agent/monitor.h"
 #include "agent/pace.h"
 #include "agent/reshare.h"
 #include "agent/say.h"
@@ -46,6 +47,7 @@ union message {
 	struct ps_msg_config config;
 	struct ps_msg_domain domain;
 	struct ps_msg_leave leave;
+	struct ps_msg_qmp qmp;
 	struct ps_msg_fork fork;
 	struct ps_msg_child image;
 	struct ps_msg_target target;
@@ -301,6 +303,10 @@ static int take_message(struct agent *a, union message *m, size_t len, int *fds,
 		return take_target(a, &m->target);
 	case PS_MSG_SWAP:
 		return take_swap(a, &m->swap, fds, n);
+	case PS_MSG_QMP_WANT:
+		return a->link.state == LINK_UP ? monitor_offer(a) : -EPROTO;
+	case PS_MSG_HELD:
+		return monitor_take_held(a, &m->qmp);
 	case PS_MSG_REFUSE:
 		m->refuse.reason[PS_REASON_MAX - 1] = '\0';
 		agent_say(m->refuse.reason, m->refuse.error);
@@ -384,7 +390,8 @@ static int greet(struct agent *a)
 
 	l->holds_old = !link_no_old(a);
 	m.flags = (nfds ? PS_HELLO_SALT : 0) | (a->no_share ? PS_HELLO_NO_SHARE : 0) |
-		  (l->holds_old ? PS_HELLO_HOLDS_OLD : 0);
+		  (l->holds_old ? PS_HELLO_HOLDS_OLD : 0) |
+		  (a->monitor.path[0] ? PS_HELLO_QMP : 0) | (a->monitor.held ? PS_HELLO_HELD : 0);
 	memcpy(m.uuid, l->uuid, sizeof(m.uuid));
 	memcpy(m.name, l->name, sizeof(m.name));
 	return sys_send_fds(l->sock, &m, sizeof(m), &l->salt_fd, nfds);
@@ -462,6 +469,7 @@ void link_drop(struct agent *a, const char *why)
 		pthread_mutex_unlock(&a->act);
 		map_free(l->map, sizeof(struct ps_ring_map));
 		l->map = NULL;
+		monitor_orphaned(a, sys_now());
 	}
 	close_fd(&l->sock);
 	close_fd(&l->up_bell);
@@ -502,8 +510,14 @@ static void look_for_room(struct agent *a, uint64_t now)
 	link_drop(a, "there is room for a store by now");
 }
 
+static uint64_t least(uint64_t x, uint64_t y)
+{
+	return x < y ? x : y;
+}
+
 uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 {
+	uint64_t monitor = monitor_service(a, now);
 	struct link *l = &a->link;
 	int err;
 
@@ -511,7 +525,7 @@ uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 		if (now >= l->next_try)
 			connect_daemon(a, now);
 		if (l->state == LINK_DOWN)
-			return l->next_try > now ? l->next_try - now : 0;
+			return least(monitor, l->next_try > now ? l->next_try - now : 0);
 	}
 	err = listen_now(a, now, heard);
 	if (err) {
@@ -526,5 +540,5 @@ uint64_t link_service(struct agent *a, uint64_t now, bool heard, bool rung)
 		if (!take_orders(a))
 			link_drop(a, "the daemon gave an impossible order");
 	}
-	return UINT64_MAX;
+	return monitor;
 }

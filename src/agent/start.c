@@ -13,6 +13,7 @@
 #include "agent/child.h"
 #include "agent/device.h"
 #include "agent/identity.h"
+#include "agent/monitor.h"
 #include "agent/reclaim.h"
 #include "agent/say.h"
 #include "agent/worker.h"
@@ -98,6 +99,7 @@ static int start(struct agent *a)
 	int err;
 
 	link_init(a);
+	monitor_init(a);
 	a->locks_future = map_future_is_locked();
 	a->cause = prepare(a);
 	if (a->cause) {

@@ -70,6 +70,11 @@ static const struct option_row rows[] = {
 	{OPT_MEMORY, "memory", "SIZE",
 	 "the VM's memory, for the fleet's admission (default: what -m of QEMU says)"},
 	{OPT_DRY_RUN, "dry-run", NULL, "only say what would be changed"},
+	{OPT_QMP, "qmp", "PATH",
+	 "QMP socket for the balloon: a path; find: the command line's own; add: one more (default); "
+	 "none"},
+	{OPT_BALLOON, "balloon", NULL, "add a virtio-balloon if the command line has none"},
+	{OPT_FORCE, "force", NULL, "below what the guest needs too"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_HARDENING, "hardening", NULL,
 	 "look for what guides for hardening would call a finding (SECURITY.md)"},
@@ -356,6 +361,14 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_timeout(args, text);
 	case OPT_MEMORY:
 		return take_memory(args, text);
+	case OPT_QMP:
+		return take_text(args, "qmp", text, &args->qmp);
+	case OPT_BALLOON:
+		args->balloon = true;
+		return 0;
+	case OPT_FORCE:
+		args->force = true;
+		return 0;
 	case OPT_DRY_RUN:
 		args->dry_run = true;
 		return 0;

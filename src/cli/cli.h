@@ -61,6 +61,9 @@ enum option_id {
 	OPT_CANARY,
 	OPT_TIMEOUT,
 	OPT_MEMORY,
+	OPT_QMP,
+	OPT_BALLOON,
+	OPT_FORCE,
 	OPT_DRY_RUN, /* the last */
 };
 
@@ -88,6 +91,9 @@ struct args {
 	unsigned int canary; /* 0: not given */
 	double timeout_s;    /* 0: not given */
 	uint64_t memory;     /* bytes; 0: not given */
+	const char *qmp;
+	bool balloon;
+	bool force;
 	bool json;
 	bool no_share;
 	bool clear_salt;
@@ -189,6 +195,7 @@ int wait_settled(struct client *client, double seconds);
 
 int cmd_run(struct args *args);
 int cmd_list(struct args *args);
+int cmd_balloon(struct args *args);
 int cmd_show(struct args *args);
 int cmd_status(struct args *args);
 int cmd_get(struct args *args);

@@ -21,6 +21,7 @@
 #include "cli/agent-path.h"
 #include "cli/cli.h"
 #include "cli/program.h"
+#include "cli/qmp-option.h"
 #include "cli/run-forkable.h"
 #include "cli/start-daemon.h"
 #include "sys/launch.h"
@@ -115,7 +116,7 @@ static int set_preload(const char *agent)
 }
 
 /* What another run or a libvirt wrapper left in the environment is not for this VM. */
-static int set_environment(const struct args *args, const struct runtime *runtime)
+static int set_environment(const struct args *args, const struct runtime *runtime, const char *qmp)
 {
 	bool bad = false;
 
@@ -127,11 +128,14 @@ static int set_environment(const struct args *args, const struct runtime *runtim
 	bad |= unsetenv("PSHARE_VM_DIR") != 0;
 	bad |= unsetenv("PSHARE_FORK_RAM") != 0;
 	bad |= unsetenv("PSHARE_FORK_IMAGE") != 0;
+	bad |= unsetenv("PSHARE_QMP") != 0;
 	bad |= setenv("PSHARE_RUNTIME_DIR", runtime->dir, 1) != 0;
 	if (args->name)
 		bad |= setenv("PSHARE_NAME", args->name, 1) != 0;
 	if (args->no_share)
 		bad |= setenv("PSHARE_NO_SHARE", "1", 1) != 0;
+	if (*qmp)
+		bad |= setenv("PSHARE_QMP", qmp, 1) != 0;
 	return bad ? say_error(CLI_FAILED, "out of memory") : 0;
 }
 
@@ -210,10 +214,27 @@ static int print_command(char *const *words)
 	return CLI_OK;
 }
 
+/* All that the VMM finds when it is executed. 0, or an exit code, said. */
+static int hand_over(const struct args *args, const struct runtime *runtime, const char *agent,
+		     const struct salt *salt, struct qmp_option *qmp, struct forkable *forkable,
+		     const char *program)
+{
+	int r = set_environment(args, runtime, qmp->path);
+
+	if (!r)
+		r = set_preload(agent);
+	if (!r)
+		r = pass_salt(salt);
+	if (!r)
+		r = forkable_record(forkable, program, qmp->lasting);
+	return r;
+}
+
 int cmd_run(struct args *args)
 {
 	_cleanup_salt_ struct salt salt = {0};
 	_cleanup_forkable_ struct forkable forkable = {.rams = 0};
+	_cleanup_qmp_option_ struct qmp_option qmp = {.words = NULL};
 	struct runtime runtime;
 	char program[PATH_MAX], agent[PATH_MAX];
 	int r = salt_read(&salt, args);
@@ -228,28 +249,22 @@ int cmd_run(struct args *args)
 		r = prepare(args, &runtime, agent);
 	if (!r)
 		r = forkable_apply(&forkable, args, &runtime);
+	if (!r)
+		r = qmp_option_apply(&qmp, args, &runtime);
 	if (!r && args->dry_run)
-		return print_command(args->operands);
+		return print_command(qmp.words);
 	/* children are in their parent's domain: it needs a salt to hand on */
 	if (!r && args->forkable && !salt.bytes)
 		r = salt_make(&salt);
 	if (!r)
 		r = admission_ask(args, &runtime);
 	if (!r)
-		r = set_environment(args, &runtime);
-	if (!r)
-		r = set_preload(agent);
-	if (!r)
-		r = pass_salt(&salt);
-	if (!r)
-		r = forkable_record(&forkable, program, args->operands);
-	if (r) {
-		forkable_undo(&forkable);
-		return r;
+		r = hand_over(args, &runtime, agent, &salt, &qmp, &forkable, program);
+	if (!r) {
+		warn_of_rights();
+		salt_wipe(&salt);
+		r = say_program(program, sys_exec(program, qmp.words));
 	}
-	warn_of_rights();
-	salt_wipe(&salt);
-	r = say_program(program, sys_exec(program, args->operands));
 	forkable_undo(&forkable);
 	return r;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/balloon-lines.h"
 #include "cli/cli.h"
 #include "cli/format.h"
 #include "cli/outlook.h"
@@ -195,6 +196,7 @@ int cmd_show(struct args *args)
 	vm_memory(vm, args->bytes);
 	vm_pins(vm);
 	vm_family(client, vm, args->bytes);
+	balloon_lines(json_object_get(vm, "balloon"), args->bytes);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");
 	region_lines(vm, args->bytes);
 	return CLI_OK;

@@ -9,15 +9,17 @@ const struct command commands[] = {
 	{
 		.name = "run",
 		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
-			 "[--forkable] [--dry-run]\n"
+			 "[--forkable] [--qmp PATH] [--balloon] [--dry-run]\n"
 			 "                  [--memory SIZE] [--runtime-dir DIR] -- COMMAND...",
 		.summary = "start a VMM whose memory is shared",
 		.details =
 			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
 			"it and its parent. Where no daemon answers, a private one is started; it\n"
-			"ends by itself when its last VM has gone.\n",
+			"ends by itself when its last VM has gone. A QEMU gets a QMP monitor of its\n"
+			"own, in a folder of yours, by which its balloon is driven; what is added to\n"
+			"its command line is said.\n",
 		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_FORKABLE,
-			    OPT_DRY_RUN, OPT_MEMORY, OPT_RUNTIME_DIR},
+			    OPT_QMP, OPT_BALLOON, OPT_DRY_RUN, OPT_MEMORY, OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = -1,
 		.run = cmd_run,
@@ -63,6 +65,21 @@ const struct command commands[] = {
 		.min_operands = 1,
 		.max_operands = 1,
 		.run = cmd_fork,
+	},
+	{
+		.name = "balloon",
+		.usage = "VM [SIZE | none] [--force] [--json] [--runtime-dir DIR]",
+		.summary = "a VM's balloon, or how large it is to be at least",
+		.details =
+			"SIZE in MiB, or with K, M, G or T; none gives back what was taken so. The\n"
+			"balloon grows step by step, never below what the guest needs and a reserve\n"
+			"(but for --force, with which it is not given back either when the guest runs\n"
+			"short), and not beyond Mem.CtlMaxPercent. Returns at once; look with\n"
+			"'pshare show'.\n",
+		.options = {OPT_FORCE, OPT_JSON, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 2,
+		.run = cmd_balloon,
 	},
 	{
 		.name = "status",

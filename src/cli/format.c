@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MIB (1024.0 * 1024.0)
+#define SIZE_LARGEST (1ull << 50)
 #define GAP 2 /* spaces between columns */
 
 #define TO_TOP "\033[H"
@@ -20,6 +21,30 @@ void size_text(char text[CELL_MAX], uint64_t bytes, bool in_bytes)
 		snprintf(text, CELL_MAX, "%" PRIu64, bytes);
 	else
 		snprintf(text, CELL_MAX, "%.1f", (double)bytes / MIB);
+}
+
+int size_parse(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMGT";
+	unsigned long long n;
+	unsigned int shift = 20;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end) {
+		const char *unit = strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end);
+
+		if (!unit || end[1])
+			return -EINVAL;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (errno || n > SIZE_LARGEST >> shift)
+		return -EINVAL;
+	*bytes = (uint64_t)n << shift;
+	return 0;
 }
 
 const char *size_unit(bool in_bytes)

@@ -12,6 +12,8 @@
 
 /* "512.0" MiB, or "536870912" bytes. */
 void size_text(char text[CELL_MAX], uint64_t bytes, bool in_bytes);
+/* "256", "256M", "1G" in bytes; a number alone is MiB, as QEMU's -m has it. 0 or -EINVAL. */
+int size_parse(const char *text, uint64_t *bytes);
 const char *size_unit(bool in_bytes); /* "MiB" or "bytes" */
 
 struct column {

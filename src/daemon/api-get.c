@@ -89,6 +89,14 @@ void api_get_vm_settings(struct api_request *request)
 		api_answer_json(request, MHD_HTTP_OK, json_of_settings(request->api->daemon, vm));
 }
 
+void api_get_vm_balloon(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+
+	if (vm)
+		api_answer_json(request, MHD_HTTP_OK, json_of_balloon(&vm->balloon));
+}
+
 void api_get_vm_setting(struct api_request *request)
 {
 	_cleanup_free_ struct view_vm *vm = api_find_vm(request);

@@ -151,5 +151,7 @@ void api_get_audit(struct api_request *request);
 void api_get_audit_frames(struct api_request *request);
 void api_put_setting(struct api_request *request);
 void api_put_vm_setting(struct api_request *request);
+void api_get_vm_balloon(struct api_request *request);
+void api_put_vm_balloon(struct api_request *request);
 
 #endif

@@ -52,8 +52,8 @@ static void note_asked(struct api_request *request, const json_t *value)
 	request->asked[sizeof(request->asked) - 1] = '\0';
 }
 
-/* The body's one member, named key or other; else NULL, and the answer says what a body is. */
-static json_t *parse_body(struct api_request *request, const char *key, const char *other)
+/* The body, if it is an object of JSON; else NULL, and the answer says why not. */
+static json_t *parse_object(struct api_request *request)
 {
 	json_error_t error;
 	json_t *body;
@@ -65,15 +65,20 @@ static json_t *parse_body(struct api_request *request, const char *key, const ch
 	}
 	body = json_loadb(request->body ? request->body : "", request->length,
 			  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (!body) {
-		/* the parser's own text may quote the body */
+	if (!body) /* the parser's own text may quote the body */
 		api_answer_error(request, MHD_HTTP_BAD_REQUEST,
 				 "the body is not JSON: line %d, column %d", error.line,
 				 error.column);
-		return NULL;
-	}
-	if (json_object_size(body) == 1 &&
-	    (json_object_get(body, key) || (other && json_object_get(body, other))))
+	return body;
+}
+
+/* The body's one member, named key or other; else NULL, and the answer says what a body is. */
+static json_t *parse_body(struct api_request *request, const char *key, const char *other)
+{
+	json_t *body = parse_object(request);
+
+	if (!body || (json_object_size(body) == 1 &&
+		      (json_object_get(body, key) || (other && json_object_get(body, other)))))
 		return body;
 	api_answer_error(request, MHD_HTTP_BAD_REQUEST, "the body must be {\"%s\": ...}", key);
 	json_decref(body);
@@ -274,4 +279,42 @@ void api_put_vm_setting(struct api_request *request)
 				  setting_get((enum setting_id)id)->name, text, &change, &why),
 		      &why);
 	}
+}
+
+/* ---- a VM's balloon ------------------------------------------------------------------------- */
+
+static int read_balloon(struct api_request *request, uint64_t *bytes, bool *force)
+{
+	_cleanup_json_ json_t *body = parse_object(request);
+	const json_t *target = json_object_get(body, "target");
+	const json_t *by_force = json_object_get(body, "force");
+
+	if (!body)
+		return -EINVAL;
+	if (json_object_size(body) != (by_force ? 2u : 1u) ||
+	    (!json_is_integer(target) && !json_is_null(target)) || json_integer_value(target) < 0 ||
+	    (by_force && !json_is_boolean(by_force))) {
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+				 "the body must be {\"target\": bytes or null}, and may have "
+				 "\"force\": true");
+		return -EINVAL;
+	}
+	note_asked(request, body);
+	*bytes = (uint64_t)json_integer_value(target);
+	*force = json_is_true(by_force);
+	return 0;
+}
+
+void api_put_vm_balloon(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+	struct view_reason why = {""};
+	uint64_t bytes;
+	bool force;
+	int r;
+
+	if (!vm || !may_change(request, vm, ROLE_OPERATE) || read_balloon(request, &bytes, &force))
+		return;
+	r = view_vm_balloon(request->api->daemon, request->path.segment[2], bytes, force, &why);
+	api_finish_change(request, r, why.text);
 }

@@ -33,6 +33,8 @@ static const struct api_route routes[] = {
 	{"v1/vms", api_get_vms, NULL},
 	{"v1/vms/*", api_get_vm, NULL},
 	{"v1/vms/*/settings", api_get_vm_settings, NULL},
+	{"v1/vms/*/balloon", api_get_vm_balloon, api_put_vm_balloon, .change = ROLE_OPERATE,
+	 .owner = true},
 	{"v1/vms/*/settings/*", api_get_vm_setting, api_put_vm_setting, .owner = true},
 	{"v1/vms/*/family", api_get_family, NULL},
 	{"v1/vms/*/fork", api_get_fork, api_put_fork, .change = ROLE_OPERATE, .owner = true},

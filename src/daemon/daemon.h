@@ -87,10 +87,11 @@ struct agent_sum {
 struct daemon {
 	const struct options *options;
 	struct loop loop;
-	struct loop_source signal, listen, http;
+	struct loop_source signal, listen, http, balloon;
 	struct loop_source device_source;
 	int device, device_sock; /* device.h; -1: none */
 	int lock_fd, signal_fd, agent_fd, api_fd;
+	int balloon_fd; /* to pshare-balloon; -1: it could not be started */
 	struct api *api;
 
 	struct host_settings settings; /* in force */

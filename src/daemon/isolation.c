@@ -189,8 +189,9 @@ static const int allowed[] = {
 	/* sockets of agents and of the API, and the service manager's */
 	SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
 	SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-	SCMP_SYS(shutdown), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(socket),
-	SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(sendfile), SCMP_SYS(fcntl), SCMP_SYS(ioctl),
+	SCMP_SYS(shutdown), SCMP_SYS(socketpair), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+	SCMP_SYS(socket), SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(sendfile), SCMP_SYS(fcntl),
+	SCMP_SYS(ioctl),
 	/* stores, rings and salts */
 	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(fchmod), SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64), SCMP_SYS(fallocate), SCMP_SYS(fstat), SCMP_SYS(newfstatat),

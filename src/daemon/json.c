@@ -361,6 +361,65 @@ static json_t *family_object(const struct view_vm *vm)
 	return object;
 }
 
+/* A figure that may not be known: null then. */
+static void add_figure(json_t **object, const char *key, uint64_t figure)
+{
+	if (figure == UINT64_MAX)
+		add(object, key, json_null());
+	else
+		add_number(object, key, figure);
+}
+
+static json_t *guest_object(const struct view_balloon *balloon)
+{
+	json_t *object = json_object();
+
+	add_figure(&object, "total", balloon->total);
+	add_figure(&object, "available", balloon->available);
+	add_figure(&object, "free", balloon->free);
+	add_figure(&object, "swap_in_per_s", balloon->swap_in);
+	add_figure(&object, "major_faults_per_s", balloon->major_faults);
+	add_figure(&object, "stalls_per_s", balloon->stalls);
+	if (balloon->age_ns == UINT64_MAX)
+		add(&object, "age_s", json_null());
+	else
+		add_seconds(&object, "age_s", balloon->age_ns);
+	add(&object, "fresh", json_boolean(balloon->fresh));
+	add(&object, "short", json_boolean(balloon->guest_short));
+	return object;
+}
+
+json_t *json_of_balloon(const struct view_balloon *balloon)
+{
+	json_t *object = json_object();
+
+	add_text(&object, "state", balloon->state);
+	add_text(&object, "why", balloon->why);
+	if (balloon->mend)
+		add_text(&object, "mend", balloon->mend);
+	if (*balloon->says)
+		add_text(&object, "says", balloon->says);
+	add(&object, "usable", json_boolean(balloon->usable));
+	add_number(&object, "MCTLSZ", balloon->size);
+	add_number(&object, "MCTLTGT", balloon->target);
+	add_number(&object, "MCTLMAX", balloon->max);
+	add_number(&object, "by_hand", balloon->by_hand);
+	if (!balloon->known)
+		return object;
+	add_number(&object, "memory", balloon->memory);
+	add(&object, "held", json_boolean(balloon->held));
+	add(&object, "paused", json_boolean(balloon->paused));
+	add(&object, "device", json_boolean(balloon->device));
+	if (!balloon->device)
+		return object;
+	add_number(&object, "goal", balloon->goal);
+	add_number(&object, "most", balloon->most);
+	add(&object, "deflate_on_oom", json_boolean(balloon->oom));
+	add(&object, "free_page_reporting", json_boolean(balloon->reporting));
+	add(&object, "guest", guest_object(balloon));
+	return object;
+}
+
 json_t *json_of_vm(const struct view_vm *vm)
 {
 	json_t *object = json_object();
@@ -379,6 +438,7 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_text(&object, "pins", vm->pins);
 	add_seconds(&object, "longest_stall_s", vm->stall_max_ns);
 	add(&object, "progress", progress_object(&vm->progress));
+	add(&object, "balloon", json_of_balloon(&vm->balloon));
 	add(&object, "hints", hints_object(vm));
 	add(&object, "family", family_object(vm));
 	add(&object, "counters", counters_object(vm));

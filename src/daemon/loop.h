@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 enum loop_kind {
-	LOOP_SIGNAL,  /* a signal of the service manager or the terminal */
-	LOOP_LISTEN,  /* an agent connects */
-	LOOP_API,     /* the HTTP side has work */
-	LOOP_SESSION, /* control message, or end of a session */
-	LOOP_BELL,    /* an agent rang: its ring has entries */
-	LOOP_DEVICE,  /* an agent wants the device of userfaultfds */
-	LOOP_PROCESS, /* a VM's process ended */
+	LOOP_SIGNAL,	 /* a signal of the service manager or the terminal */
+	LOOP_LISTEN,	 /* an agent connects */
+	LOOP_API,	 /* the HTTP side has work */
+	LOOP_SESSION,	 /* control message, or end of a session */
+	LOOP_BELL,	 /* an agent rang: its ring has entries */
+	LOOP_DEVICE,	 /* an agent wants the device of userfaultfds */
+	LOOP_PROCESS,	 /* a VM's process ended */
+	LOOP_BALLOON,	 /* pshare-balloon ended */
+	LOOP_BALLOON_VM, /* what a VM's balloon worker reports, or its end */
 };
 
 struct loop_source {

@@ -18,6 +18,7 @@
 
 #include "daemon/accept.h"
 #include "daemon/api.h"
+#include "daemon/balloon.h"
 #include "daemon/change.h"
 #include "daemon/device.h"
 #include "daemon/grant.h"
@@ -111,6 +112,7 @@ static void deadlines(struct daemon *d)
 	rehint_tick(d);
 	verify_tick(d);
 	users_tick(d);
+	balloon_tick(d);
 	check_idle(d);
 }
 
@@ -151,6 +153,12 @@ static void handle(void *arg, struct loop_source *source, unsigned int events)
 		break;
 	case LOOP_PROCESS:
 		process_ended(list_entry(source, struct vm, process));
+		break;
+	case LOOP_BALLOON:
+		balloon_keeper_event(d);
+		break;
+	case LOOP_BALLOON_VM:
+		balloon_event(list_entry(source, struct vm, balloon.source));
 		break;
 	}
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "daemon/balloon.h"
 #include "daemon/image.h"
 #include "daemon/match.h"
 #include "daemon/member.h"
@@ -20,6 +21,7 @@
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
 #include "sys/events.h"
+#include "sys/self.h"
 #include "sys/sock.h"
 
 #define RING_SLICE 512u	     /* entries of one session in a turn */
@@ -32,6 +34,7 @@ union message {
 	struct ps_msg_hello hello;
 	struct ps_msg_leave leave;
 	struct ps_msg_region region;
+	struct ps_msg_qmp qmp;
 	struct ps_msg_frozen frozen;
 	struct ps_msg_child child;
 	uint8_t bytes[512];
@@ -68,6 +71,16 @@ static void fork_message(struct session *s, const union message *msg, const int 
 		session_refuse(s, -r, "%s", why);
 }
 
+/* The descriptor stays the caller's. */
+static void qmp_message(struct session *s, const struct ps_msg_qmp *msg, const int *fds,
+			unsigned int nfds)
+{
+	if (nfds != (msg->error ? 0u : 1u))
+		session_refuse(s, EPROTO, "QMP: one descriptor, or an error");
+	else
+		balloon_connected(s->vm, msg->error, nfds ? sys_duplicate(fds[0]) : -1);
+}
+
 static void running_message(struct session *s, const union message *msg, const int *fds,
 			    unsigned int nfds)
 {
@@ -85,6 +98,9 @@ static void running_message(struct session *s, const union message *msg, const i
 	case PS_MSG_CHILD:
 	case PS_MSG_BORN:
 		fork_message(s, msg, fds, nfds);
+		break;
+	case PS_MSG_QMP:
+		qmp_message(s, &msg->qmp, fds, nfds);
 		break;
 	case PS_MSG_OLD_GONE:
 		rehome_old_gone(s->vm);
@@ -109,7 +125,7 @@ static void message(struct session *s, const union message *msg, size_t len, con
 		session_hello(s, &msg->hello, fds, nfds);
 	else if (s->state == SESSION_HALF_OPEN)
 		session_refuse(s, EPROTO, "the first message must be HELLO");
-	else if (nfds && type != PS_MSG_FROZEN)
+	else if (nfds && type != PS_MSG_FROZEN && type != PS_MSG_QMP)
 		session_refuse(s, EPROTO, "only HELLO and FROZEN may carry a descriptor");
 	else
 		running_message(s, msg, fds, nfds);

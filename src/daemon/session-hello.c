@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/balloon.h"
 #include "daemon/member.h"
 #include "daemon/rehome.h"
 #include "daemon/secret.h"
@@ -119,6 +120,8 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	log_info("%s: process %d (%s) of user %u is here%s%s", vm->name, (int)vm->pid, vm->comm,
 		 s->user->uid, vm->cause ? ", and cannot share: " : "", reason_text(vm->cause));
 	sessions_configure_soon(d);
+	if (hello->flags & PS_HELLO_QMP)
+		balloon_offered(vm, hello->flags & PS_HELLO_HELD);
 	rehome_vm(vm);
 }
 

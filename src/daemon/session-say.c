@@ -190,6 +190,22 @@ static int say_leave(struct session *s)
 	return send_message(s, &msg, sizeof(msg), NULL, 0);
 }
 
+static int say_qmp(struct session *s)
+{
+	struct ps_msg_plain msg = {.head = session_head(PS_MSG_QMP_WANT)};
+
+	return send_message(s, &msg, sizeof(msg), NULL, 0);
+}
+
+static int say_held(struct session *s)
+{
+	struct ps_msg_qmp msg = {.head = session_head(PS_MSG_HELD)};
+
+	if (s->vm->balloon.told_held)
+		msg.held = s->daemon->balloon_fd < 0 ? PS_QMP_LET_GO : PS_QMP_HELD;
+	return send_message(s, &msg, sizeof(msg), NULL, 0);
+}
+
 void session_flush(struct session *s)
 {
 	static const struct {
@@ -201,6 +217,8 @@ void session_flush(struct session *s)
 		{offsetof(struct session, say_leave), say_leave},
 		{offsetof(struct session, say_domain), say_domain},
 		{offsetof(struct session, say_rehint), say_rehint},
+		{offsetof(struct session, say_qmp), say_qmp},
+		{offsetof(struct session, say_held), say_held},
 		{offsetof(struct session, say_fork), say_fork},
 		{offsetof(struct session, say_image), say_image},
 	};

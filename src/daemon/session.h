@@ -38,7 +38,8 @@ struct session {
 	uint64_t deadline; /* HALF_OPEN: HELLO is due */
 
 	/* what is still to be said: state, not a queue, so who does not read costs nothing */
-	bool say_welcome, say_config, say_domain, say_leave, say_rehint, say_fork, say_image;
+	bool say_welcome, say_config, say_domain, say_leave, say_rehint, say_qmp, say_held,
+		say_fork, say_image;
 	enum ps_fork_op fork_op;
 	uint64_t fork_image;
 	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */

@@ -15,6 +15,7 @@
 
 #include "daemon/api.h"
 #include "daemon/auditlog.h"
+#include "daemon/balloon.h"
 #include "daemon/change.h"
 #include "daemon/conffile.h"
 #include "daemon/device.h"
@@ -45,7 +46,7 @@
 #define FOLDER_MODE 0755
 #define GROUP_NAME "pshare"
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
-#define FDS_PER_SESSION 6u /* socket, two bells, pidfd, and two of passage */
+#define FDS_PER_SESSION 8u /* socket, two bells, pidfd, balloon, and three of passage */
 #define SESSIONS_MAX 4000u
 
 static int fail(const char *what, const char *path, int error)
@@ -245,6 +246,8 @@ static void init_state(struct daemon *d, const struct options *options)
 		.signal_fd = -1,
 		.agent_fd = -1,
 		.api_fd = -1,
+		.balloon.fd = -1,
+		.balloon_fd = -1,
 		.now = sys_now(),
 	};
 	d->started = d->idle_since = d->now;
@@ -318,6 +321,8 @@ int daemon_init(struct daemon *d, const struct options *options)
 	if (r == 0)
 		r = isolation_drop_rights();
 	if (r == 0)
+		balloon_start(d);
+	if (r == 0)
 		r = isolation_limit_calls();
 	if (r == 0)
 		record(d, "start");
@@ -341,6 +346,7 @@ void daemon_deinit(struct daemon *d)
 	changes_abort(d);
 	if (d->agent_fd >= 0)
 		remove_sockets(d);
+	balloon_stop(d);
 	loop_unwatch(&d->loop, &d->http);
 	d->api = api_free(d->api);
 	list_for_each(s, &d->sessions, struct session, link)

@@ -17,6 +17,7 @@ static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
 	vm->size = 512ull << 20;
 	vm->shrd = 300ull << 20;
 	vm->refused[PS_CAUSE_PINNED] = 7;
+	vm->balloon = (struct view_balloon){.state = "none", .why = "none"};
 	vm->nregions = 1;
 	vm->regions[0].size = vm->size;
 }
@@ -144,6 +145,14 @@ int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const c
 {
 	(void)vm, (void)name, (void)value;
 	return begin_change(daemon, change, why);
+}
+
+int view_vm_balloon(struct daemon *daemon, const char *vm, uint64_t bytes, bool force,
+		    struct view_reason *why)
+{
+	(void)vm, (void)bytes, (void)force;
+	snprintf(why->text, sizeof(why->text), "the core does not want to");
+	return daemon->refuse;
 }
 
 int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t length,

@@ -17,6 +17,7 @@
 #include "daemon/member.h"
 #include "daemon/saved.h"
 #include "daemon/session.h"
+#include "daemon/view-balloon.h"
 #include "daemon/view.h"
 #include "policy/firstpass.h"
 #include "policy/progress.h"
@@ -218,6 +219,7 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 	fill_sizes(&stats, vm, out);
 	fill_counts(&stats, vm, out);
 	fill_progress(&stats, vm, out);
+	view_balloon_fill(vm, &out->balloon);
 	for (uint32_t i = 0; i < vm->nregions; i++)
 		out->regions[i] = (struct view_region){
 			.base = vm->region[i].base,

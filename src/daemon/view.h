@@ -40,6 +40,25 @@ struct view_progress {
 	bool first; /* the first pass is under way */
 };
 
+/* A VM's balloon, by QEMU's and the guest's word; bytes, rates a second; UINT64_MAX: not known. */
+struct view_balloon {
+	const char *state; /* ps_balloon_state_name() */
+	const char *why;   /* what it means */
+	const char *mend;  /* what would do; NULL */
+	char says[128];	   /* QEMU's own words, or "" */
+	bool usable;	   /* it does what it is asked */
+	bool known;	   /* QEMU has answered */
+	bool device;	   /* it has a virtio-balloon */
+	bool oom, reporting, fresh, guest_short;
+	bool hold, held, paused; /* to stand still; it does by our order; by another's */
+	uint64_t memory;	 /* the guest's, what was plugged in too */
+	uint64_t size, target;	 /* MCTLSZ, MCTLTGT */
+	uint64_t by_hand;	 /* of target, what an administrator asked for */
+	uint64_t goal, max,
+		most; /* of this step; MCTLMAX; what it can be without hurting the guest */
+	uint64_t total, available, free, swap_in, major_faults, stalls, age_ns;
+};
+
 struct view_vm {
 	char name[PS_NAME_MAX];
 	char comm[16];
@@ -74,6 +93,7 @@ struct view_vm {
 	/* hints in its domain's index */
 	uint64_t hints, hints_quota, hints_evicted, hints_lost, rehints;
 	struct view_progress progress;
+	struct view_balloon balloon;
 	char parent[PS_NAME_MAX]; /* the VM that it was forked from; empty: none */
 	uint64_t image;		  /* the image that it began with; 0: none */
 	const char *birth;	  /* "waiting", "born", "failed"; NULL: it is nobody's child */
@@ -273,6 +293,11 @@ int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const c
 /* salt NULL: absent; length 0: the empty salt. The bytes are copied at once or not at all. */
 int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t length,
 		 const struct view_change *change, struct view_reason *why);
+
+/* A balloon of at least so many bytes from now on; 0: what was asked so is taken back. force: below
+ * what the guest needs too. 0, -ENOENT, -EINVAL (there is no balloon). */
+int view_vm_balloon(struct daemon *daemon, const char *vm, uint64_t bytes, bool force,
+		    struct view_reason *why);
 
 /* Forgets a change's done(); the change itself goes on. */
 void view_cancel(struct daemon *daemon, const void *arg);

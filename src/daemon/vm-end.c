@@ -16,6 +16,7 @@
 
 #include "daemon/vm-end.h"
 
+#include "daemon/balloon.h"
 #include "daemon/change.h"
 #include "daemon/image.h"
 #include "daemon/member.h"
@@ -102,6 +103,7 @@ void vm_remove(struct vm *vm)
 		return;
 	add_ended(&d->ended, &vm->last_stats);
 	loop_unwatch(&d->loop, &vm->process);
+	balloon_vm_gone(vm);
 	list_del(&vm->link);
 	vm->user->vms--;
 	d->nvms--;

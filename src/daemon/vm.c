@@ -99,6 +99,7 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 	vm->pid = pid;
 	vm->pidfd = *pidfd;
 	vm->process.fd = -1;
+	vm_balloon_init(&vm->balloon);
 	memcpy(vm->uuid, hello->uuid, sizeof(vm->uuid));
 	r = sys_random(vm->own_id, sizeof(vm->own_id));
 	if (r < 0)

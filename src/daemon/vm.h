@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "daemon/secret.h"
 #include "daemon/user.h"
+#include "daemon/vm-balloon.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
@@ -83,6 +84,8 @@ struct vm {
 	char parent[PS_NAME_MAX]; /* empty: it is nobody's child */
 	uint64_t parent_image;	  /* 0: the same */
 	struct vm_birth birth[PS_FORK_RAMS_MAX];
+
+	struct vm_balloon balloon;
 
 	struct counters count;
 	struct ps_agent_stats last_stats; /* of the session that ended */

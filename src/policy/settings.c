@@ -108,6 +108,21 @@ static const struct setting settings[SETTING_END] = {
 			INT_ROW(0, 1048576, 256),
 			.own = true,
 		},
+	[SETTING_CTL_MAX_PERCENT] =
+		{
+			.name = "Mem.CtlMaxPercent",
+			.unit = "percent",
+			.text = "part of a VM's memory that its balloon may take; 0: no balloon is used",
+			INT_ROW(0, 99, 65),
+		},
+	[SETTING_CTL_UP_TIME] =
+		{
+			.name = "Mem.CtlUpTime",
+			.unit = "s",
+			.text = "how long a guest's balloon driver has to answer before its balloon grows",
+			INT_ROW(0, 3600, 30),
+			.own = true,
+		},
 	[SETTING_PSHARE_ENABLE] =
 		{
 			.name = "sched.mem.pshare.enable",

@@ -25,6 +25,8 @@ enum setting_id {
 	SETTING_SHARE_ZERO_ONLY,	/* Mem.ShareZeroOnly; pshare's own */
 	SETTING_SHARE_MAP_RESERVE,	/* Mem.ShareMapReserve, percent; pshare's own */
 	SETTING_SHARE_VERIFY_RATE,	/* Mem.ShareVerifyRate, pages/s; pshare's own */
+	SETTING_CTL_MAX_PERCENT,	/* Mem.CtlMaxPercent */
+	SETTING_CTL_UP_TIME,		/* Mem.CtlUpTime, s; pshare's own */
 	SETTING_HOST_END,
 	/* VM */
 	SETTING_PSHARE_ENABLE = SETTING_HOST_END, /* sched.mem.pshare.enable */

@@ -23,4 +23,18 @@ int sys_raise_fsize(void);
 /* Raises the soft limit of open files to the hard one; *limit (may be NULL): what it is now. */
 int sys_raise_nofile(unsigned long *limit);
 
+/* fork(): the child's number, 0 in the child. Only for processes of one thread. */
+int sys_fork(void);
+_Noreturn void sys_exit_child(int status);
+/* No more memory of its own than that (RLIMIT_DATA). */
+int sys_limit_data(unsigned long bytes);
+/* Closes all descriptors but standard input, output and error, and those of the n kept. */
+void sys_close_others(const int *kept, unsigned int n);
+
+/* Starts a process that keeps a program running for as long as this one lives: started anew, a
+ * second later, whenever it ends with another status than 0. The program gets fd as as_fd (fd is
+ * closed here), standard input from /dev/null, output and errors of this process, and no other
+ * descriptor. Only for processes of one thread. *pid: of the one that keeps. */
+int sys_keep_running(const char *path, const char *const argv[], int fd, int as_fd, pid_t *pid);
+
 #endif

@@ -81,10 +81,11 @@ struct ps_balloon_start {
 
 #define PS_BALLOON_HOLD 1u  /* the VM is to stand still (QMP stop) */
 #define PS_BALLOON_FORCE 2u /* below the floor too, and not given back when the guest is short */
+#define PS_BALLOON_KEEP 4u  /* target is not known yet: the balloon stays as it is */
 
 struct ps_balloon_order {
 	struct ps_balloon_head head;
-	uint32_t flags;	      /* PS_BALLOON_HOLD, _FORCE */
+	uint32_t flags;	      /* PS_BALLOON_HOLD, _FORCE, _KEEP */
 	uint32_t max_percent; /* Mem.CtlMaxPercent: of the VM's size; 0: no ballooning */
 	uint32_t up_s;	      /* Mem.CtlUpTime: seconds that a guest has to be up before */
 	uint32_t reserved;

@@ -31,6 +31,10 @@
  *                                    changes the cap alone
  *   daemon -> REHINT                 hints were lost for want of room, and there is room now: every
  *                                    page is to be hinted anew, as after DOMAIN
+ *   daemon -> QMP_WANT               where HELLO said that there is a monitor: a connection to it
+ *                                    is wanted; again when the last one is lost
+ *   agent  -> QMP                    (+ fd: the connection, or an errno)
+ *   daemon -> HELD                   before and after it has the VM stand still
  *   either side closes. The agent keeps every mapping it has: frames stay valid, because a
  *   daemon never punches a frame of a VM whose process lives, and a memfd outlives its daemon.
  *
@@ -89,6 +93,9 @@ enum ps_msg_type {
 	PS_MSG_BORN,	 /* agent: it is mapped */
 	PS_MSG_TARGET,	 /* daemon: what is to be out */
 	PS_MSG_SWAP,	 /* daemon: where to; comes with a descriptor */
+	PS_MSG_QMP_WANT, /* daemon: connect to the VMM's monitor for me */
+	PS_MSG_QMP,	 /* agent: here it is (+ fd), or why not */
+	PS_MSG_HELD,	 /* daemon: the VM stands still by my order, or does not any more */
 	PS_MSG_TYPE_END
 };
 
@@ -102,6 +109,8 @@ struct ps_msg_head {
 #define PS_HELLO_SALT 1u      /* the salt memfd comes along (sealed; may be empty: "empty salt") */
 #define PS_HELLO_NO_SHARE 2u  /* sched.mem.pshare.enable = FALSE from the start */
 #define PS_HELLO_HOLDS_OLD 4u /* this process still maps frames of an earlier session */
+#define PS_HELLO_QMP 8u	      /* it can hand over a connection to the VMM's monitor (QMP) */
+#define PS_HELLO_HELD 16u     /* the VM stood still by an earlier daemon's order: let it go */
 
 struct ps_msg_hello {
 	struct ps_msg_head head;
@@ -206,7 +215,20 @@ struct ps_msg_swap { /* with one descriptor: a regular file, readable and writab
 	uint64_t cap; /* bytes that it may grow to */
 };
 
-struct ps_msg_plain { /* OLD_GONE, REHINT */
+/* HELD: who has to know, for the case that all who could let the VM go are killed at once. */
+enum ps_qmp_held {
+	PS_QMP_FREE,
+	PS_QMP_HELD,   /* if the daemon goes, let the VM go (QMP "cont") */
+	PS_QMP_LET_GO, /* the daemon cannot: let it go now */
+};
+
+struct ps_msg_qmp { /* QMP, HELD */
+	struct ps_msg_head head;
+	int32_t error; /* QMP: positive errno, and no descriptor comes along */
+	uint32_t held; /* HELD: enum ps_qmp_held */
+};
+
+struct ps_msg_plain { /* OLD_GONE, REHINT, QMP_WANT */
 	struct ps_msg_head head;
 };
 

@@ -38,7 +38,8 @@ static int load_module(const char *path)
 
 	if (fd < 0)
 		return failed("cannot open module", path);
-	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
+	/* EPERM: kept out by module_blacklist= on the kernel's command line */
+	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST && errno != EPERM)
 		return failed("cannot load module", path);
 	return 0;
 }
