@@ -469,8 +469,8 @@ void link_drop(struct agent *a, const char *why)
 		pthread_mutex_unlock(&a->act);
 		map_free(l->map, sizeof(struct ps_ring_map));
 		l->map = NULL;
-		monitor_orphaned(a, sys_now());
 	}
+	monitor_orphaned(a, sys_now());
 	close_fd(&l->sock);
 	close_fd(&l->up_bell);
 	close_fd(&l->down_bell);

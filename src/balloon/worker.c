@@ -255,6 +255,8 @@ static int look_at_balloon(struct worker *w)
 	look.size = w->guest.base + w->guest.counted;
 	wish = wish_of(w, &look);
 	balloon_step(&w->policy, &look, &wish, &next);
+	if (w->ordered) /* what is kept may be more */
+		next.max = balloon_max_of(look.size, w->order.max, w->order.max_percent);
 	fill_report(w, &look, &next);
 	return do_next(w, &next);
 }

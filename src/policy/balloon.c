@@ -81,6 +81,11 @@ uint64_t balloon_reserve(uint64_t size)
 	return more(RESERVE_MIN, size / RESERVE_PART);
 }
 
+uint64_t balloon_max_of(uint64_t size, uint64_t max, uint32_t max_percent)
+{
+	return less(max, size / 100 * less(max_percent, 100));
+}
+
 bool balloon_usable(enum ps_balloon_state state)
 {
 	return state >= PS_BALLOON_READY && state < PS_BALLOON_STATE_END;
@@ -352,7 +357,7 @@ static void set_limits(struct balloon *b, const struct balloon_look *look,
 {
 	uint64_t has = available(b, look->actual);
 
-	next->max = less(wish->max, look->size / 100 * less(wish->max_percent, 100));
+	next->max = balloon_max_of(look->size, wish->max, wish->max_percent);
 	next->most = next->max;
 	if (wish->force)
 		return;

@@ -86,6 +86,8 @@ void balloon_step(struct balloon *b, const struct balloon_look *look,
 /* QEMU refused what the last step said. */
 void balloon_refused(struct balloon *b, uint64_t now_ms);
 
+/* MCTLMAX: how large the balloon of a guest of that size may be. */
+uint64_t balloon_max_of(uint64_t size, uint64_t max, uint32_t max_percent);
 /* What a guest of that size keeps free beyond what it uses: 64 MiB, or a 16th. */
 uint64_t balloon_reserve(uint64_t size);
 /* Is a balloon in this state of use? If not, another technique has to take its part. */

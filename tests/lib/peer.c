@@ -77,6 +77,8 @@ static size_t size_of(unsigned int type)
 		return sizeof(struct ps_msg_refuse);
 	case PS_MSG_CONFIG:
 		return sizeof(struct ps_msg_config);
+	case PS_MSG_QMP:
+		return sizeof(struct ps_msg_qmp);
 	case PS_MSG_DOMAIN:
 		return sizeof(struct ps_msg_domain);
 	default:
@@ -148,6 +150,12 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 		break;
 	case PS_MSG_REHINT:
 		p->rehints++;
+		break;
+	case PS_MSG_QMP_WANT:
+		p->qmp_wants++;
+		break;
+	case PS_MSG_HELD:
+		p->held = m->qmp.held;
 		break;
 	case PS_MSG_TARGET:
 		p->target = m->target;

@@ -25,8 +25,10 @@ struct peer {
 	int image_fd;		     /* -1: none came */
 	struct ps_msg_domain domain;
 	struct ps_msg_config config;
-	uint64_t leave;	      /* generation of a LEAVE that was received and not answered */
-	unsigned int rehints; /* REHINTs received */
+	uint64_t leave;		/* generation of a LEAVE that was received and not answered */
+	unsigned int rehints;	/* REHINTs received */
+	unsigned int qmp_wants; /* QMP_WANTs received */
+	uint32_t held;		/* as HELD said last */
 	uint8_t uuid[16];
 	bool over;		     /* the daemon closed the connection */
 	struct ps_msg_refuse refuse; /* what it said before, if type is set */
@@ -41,6 +43,7 @@ union peer_msg {
 	struct ps_msg_domain domain;
 	struct ps_msg_leave leave;
 	struct ps_msg_region region;
+	struct ps_msg_qmp qmp;
 	struct ps_msg_target target;
 	struct ps_msg_swap swap;
 	struct ps_msg_fork fork;
