@@ -14,6 +14,7 @@
  *	reread		drops the page cache, reads the files from the disk again, compares
  *	work ROUND	writes half of memory, tmpfs and heaps anew
  *	flip		turns one bit of its memory over, for a test that verify sees it
+ *	eat MIB		takes so much more memory, until it is told another amount
  *	stats		where the guest's memory is
  *	load MS		memory, system calls and disk reads in turns: how many of each a second
  *	read, write	touches what the loads leave alone, page by page: how long it takes, in ns
@@ -32,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
 #include <termios.h>
@@ -153,6 +155,25 @@ static void do_flip(const char *tag, FILE *out)
 	fprintf(out, "%s ok\n", tag);
 }
 
+/* Takes so much memory, and keeps it until it is asked for another amount. */
+static void do_eat(const char *tag, size_t mib, FILE *out)
+{
+	static char *eaten;
+	static size_t bytes;
+
+	if (bytes)
+		munmap(eaten, bytes);
+	bytes = mib << 20;
+	if (bytes)
+		eaten = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
+	if (bytes && eaten == MAP_FAILED)
+		bytes = 0;
+	for (size_t i = 0; i < bytes; i += MODEL_PAGE)
+		memcpy(eaten + i, &i, sizeof(i));
+	fprintf(out, "%s %s bytes=%zu\n", tag, bytes == mib << 20 ? "ok" : "bad", bytes);
+}
+
 static void do_stats(const char *tag, FILE *out)
 {
 	FILE *info = fopen("/proc/meminfo", "re");
@@ -258,6 +279,8 @@ static void obey(char *line, FILE *out)
 		do_work(tag, argument ? (uint32_t)strtoul(argument, NULL, 10) : 1, out);
 	else if (!strcmp(command, "flip"))
 		do_flip(tag, out);
+	else if (!strcmp(command, "eat"))
+		do_eat(tag, argument ? strtoul(argument, NULL, 10) : 0, out);
 	else if (!strcmp(command, "stats"))
 		do_stats(tag, out);
 	else if (!strcmp(command, "load") || !strcmp(command, "build") ||
@@ -326,15 +349,19 @@ static void serve(FILE *commands)
 			continue;
 		}
 		for (size_t i = 0; i < AREAS; i++)
-			if (areas[i].kind == AREA_BUSY)
+			if (areas[i].kind == AREA_BUSY && areas[i].memory)
 				area_touch(&areas[i], tick, TOUCH_PAGES);
 	}
 }
 
 static int start_work(void)
 {
-	int r = procs_start(name);
+	const char *fill = getenv("guest_fill");
+	int r;
 
+	if (fill && !strcmp(fill, "0"))
+		return 0;
+	r = procs_start(name);
 	for (size_t i = 0; r == 0 && i < AREAS; i++)
 		r = area_start(&areas[i], memory, model_seed(name));
 	if (r < 0)

@@ -78,3 +78,9 @@ TEST_SECONDS("QEMU without a sandbox has pins told by a fork", SECONDS)
 {
 	pins("fork");
 }
+
+TEST_SECONDS("Debian guests give memory back by their balloon, and get it; others are passed over",
+	     SECONDS)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/balloon"), test_built(".")));
+}
