@@ -203,6 +203,40 @@ TEST_WITH("a QEMU that lies, stalls, closes or floods costs only itself", .secon
 	free(vm);
 }
 
+TEST_SECONDS("a QEMU that says it shrank while the host has not got one page is found out", 180)
+{
+	struct t_daemon d;
+	struct vm vm;
+
+	start_daemon(&d);
+	peer_look_large(900 * MIB); /* this process is the VMM, and keeps all that it has */
+	vm_join(&vm, &d, "web", FAKEQMP_HONEST);
+	REQUIRE_SERVED(&vm, state_is(&d, &vm, "ready"));
+	CHECK_EQ(want(&d, &vm, TARGET_256), 200);
+	REQUIRE_SERVED(&vm, state_is(&d, &vm, "not-freed"));
+	REQUIRE_SERVED(&vm, fakeqmp_left(&vm.qmp) == 512 * MIB); /* it suffers for nothing */
+	CHECK_EQ(figure(&d, &vm, "usable"), 0);
+	peer_close(&vm.peer);
+	t_daemon_free(&d);
+}
+
+TEST("locked memory is known before anything is tried")
+{
+	struct t_daemon d;
+	struct vm vm;
+
+	start_daemon(&d);
+	vm_join(&vm, &d, "web", FAKEQMP_HONEST);
+	CHECK_EQ(peer_region(&vm.peer, PS_MSG_REGION_REFUSED, 0, 1u << 17, PS_CAUSE_LOCKED), 0);
+	REQUIRE_SERVED(&vm, state_is(&d, &vm, "locked"));
+	REQUIRE_SERVED(&vm, want(&d, &vm, TARGET_256) == 200);
+	t_sleep(3);
+	CHECK(state_is(&d, &vm, "locked"));
+	CHECK_EQ(fakeqmp_left(&vm.qmp), 512 * MIB);
+	peer_close(&vm.peer);
+	t_daemon_free(&d);
+}
+
 TEST("a monitor that its agent cannot reach is told, and tried again")
 {
 	struct t_daemon d;
@@ -466,6 +500,66 @@ TEST("a VM that somebody else stopped is neither held nor let go")
 	t_sleep(0.2);
 	CHECK(!fakeqmp_runs(&w.qmp));
 	CHECK_EQ(fakeqmp_conts(&w.qmp), 0);
+}
+
+/* ---- pshare run ------------------------------------------------------------------------------ */
+
+/* A program of that name, that would do nothing. */
+static const char *program(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%.80s/%s", test_dir(), name);
+	if (access(path, F_OK) < 0)
+		CHECK_EQ(TEST_RUN(NULL, 0, "cp", "/bin/true", path), 0);
+	return path;
+}
+
+static char said[8192];
+
+#define DRY_RUN(...)                                                                   \
+	TEST_RUN(said, sizeof(said), test_built("src/cli/pshare"), "run", "--dry-run", \
+		 "--runtime-dir", test_dir(), __VA_ARGS__)
+
+TEST("pshare run adds a monitor and a balloon to a QEMU, says so, and prints what it would run")
+{
+	const char *qemu = program("qemu-system-x86_64");
+	char folder[128];
+
+	CHECK_EQ(DRY_RUN("--balloon", "--", qemu, "-m", "1G", "-name", "it's"), 0);
+	CHECK_IN(
+		"added for a QMP monitor: -chardev socket,id=pshare-monitor,server=on,wait=off,path=",
+		said);
+	CHECK_IN("-mon chardev=pshare-monitor,mode=control", said);
+	CHECK_IN("added for --balloon: -device virtio-balloon-pci,id=pshare-balloon,"
+		 "deflate-on-oom=on,free-page-reporting=on",
+		 said);
+	CHECK_IN(" -name 'it'\\''s' -device ", said);
+	snprintf(folder, sizeof(folder), "%.80s/qmp", test_dir());
+	CHECK(access(folder, F_OK) < 0); /* nothing was made */
+	CHECK_EQ(DRY_RUN("--balloon", "--", qemu, "-device", "virtio-balloon-pci"), 0);
+	CHECK(!strstr(said, "--balloon"));
+}
+
+TEST("--qmp takes a path, finds the command line's, or leaves the VM without")
+{
+	const char *qemu = program("qemu-system-x86_64");
+
+	CHECK_EQ(DRY_RUN("--qmp", "find", "--", qemu, "-qmp",
+			 "unix:/run/q.sock,server=on,wait=off"),
+		 0);
+	CHECK_IN("the balloon's QMP monitor is /run/q.sock\n", said);
+	CHECK(!strstr(said, "added"));
+	CHECK_EQ(DRY_RUN("--qmp", "find", "--", qemu), 1);
+	CHECK_IN("has no -qmp", said);
+	CHECK_EQ(DRY_RUN("--qmp", "/run/other.sock", "--", "/bin/true"), 0);
+	CHECK_IN("the balloon's QMP monitor is /run/other.sock\n", said);
+	CHECK_EQ(DRY_RUN("--qmp", "none", "--", qemu), 0);
+	CHECK(!strstr(said, "monitor") && !strstr(said, "added"));
+	CHECK_EQ(DRY_RUN("--", "/bin/true"), 0);
+	CHECK(!strstr(said, "monitor") && !strstr(said, "added"));
+	CHECK_EQ(DRY_RUN("--balloon", "--", "/bin/true"), 1);
+	CHECK_IN("is no QEMU", said);
 }
 
 /* ---- the agent, when all others are dead ----------------------------------------------------- */
