@@ -22,6 +22,8 @@ TEST("names, defaults and ranges are ESX's, and where ours are wider the row say
 		{SETTING_SHARE_ZERO_ONLY, "Mem.ShareZeroOnly", 0, 0, 1, 0, 1},
 		{SETTING_SHARE_MAP_RESERVE, "Mem.ShareMapReserve", 25, 5, 90, 5, 90},
 		{SETTING_SHARE_VERIFY_RATE, "Mem.ShareVerifyRate", 256, 0, 1048576, 0, 1048576},
+		{SETTING_CTL_MAX_PERCENT, "Mem.CtlMaxPercent", 65, 0, 99, 0, 99},
+		{SETTING_CTL_UP_TIME, "Mem.CtlUpTime", 30, 0, 3600, 0, 3600},
 		{SETTING_PSHARE_ENABLE, "sched.mem.pshare.enable", 1, 0, 1, 0, 1},
 		{SETTING_PSHARE_SALT, "sched.mem.pshare.salt", 0, 0, 1024, 0, 1024},
 	};
