@@ -248,6 +248,8 @@ static int look_at_balloon(struct worker *w)
 	struct balloon_next next;
 	int r = guest_actual(&w->guest, &look.actual);
 
+	if (r == 0 && look.actual > w->guest.base + w->guest.counted)
+		r = guest_sizes(&w->guest); /* memory was plugged in */
 	if (r == 0)
 		r = guest_figures(&w->guest, &look.figures);
 	if (r < 0)

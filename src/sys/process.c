@@ -146,6 +146,7 @@ static _Noreturn void keep(const char *path, const char *const argv[], int fd, i
 {
 	int status = 0;
 
+	(void)prctl(PR_SET_NAME, "pshared-keeper", 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(0);

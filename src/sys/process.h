@@ -31,10 +31,11 @@ int sys_limit_data(unsigned long bytes);
 /* Closes all descriptors but standard input, output and error, and those of the n kept. */
 void sys_close_others(const int *kept, unsigned int n);
 
-/* Starts a process that keeps a program running for as long as this one lives: started anew, a
- * second later, whenever it ends with another status than 0. The program gets fd as as_fd (fd is
- * closed here), standard input from /dev/null, output and errors of this process, and no other
- * descriptor. Only for processes of one thread. *pid: of the one that keeps. */
+/* Starts a process ("pshared-keeper") that keeps a program running for as long as this one lives:
+ * started anew, a second later, whenever it ends with another status than 0. The program gets fd as
+ * as_fd (fd is closed here), standard input from /dev/null, output and errors of this process, no
+ * other descriptor, and an empty environment. Only for processes of one thread. *pid: of the one
+ * that keeps. */
 int sys_keep_running(const char *path, const char *const argv[], int fd, int as_fd, pid_t *pid);
 
 #endif
