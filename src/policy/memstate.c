@@ -21,6 +21,13 @@
  * up and down, so a host that hovers does not break and rebuild large pages in turn.
  *
  * One step at a time: each state's means get their turn before the next one's are used.
+ *
+ * The thresholds are settings, since sources differ about the first (400 or 300 %). They have to
+ * fall from state to state, or one could be entered and left at the same time.
+ *
+ * The brake: MemAvailable is the kernel's estimate of what it could free. While tasks stall for
+ * memory it was too high; then no state is left upwards. It does not push downwards: a busy disk
+ * stalls tasks too, and would break huge pages on a host with plenty.
  */
 #include "policy/memstate.h"
 
@@ -70,19 +77,39 @@ uint32_t memstate_threshold(enum memstate state)
 	return (unsigned int)state < MEMSTATE_END ? states[state].threshold : 0;
 }
 
-/* Is free at least that percentage of min_free? In 1/100, so that nothing overflows. */
-static bool at_least(uint64_t free, uint64_t min_free, enum memstate state)
+void memstate_levels_default(struct memstate_levels *levels)
 {
-	return free >= min_free / 100 * states[state].threshold;
+	for (unsigned int i = 0; i < MEMSTATE_END; i++)
+		levels->pct[i] = states[i].threshold;
 }
 
-enum memstate memstate_step(enum memstate state, uint64_t free, uint64_t min_free)
+enum memstate memstate_levels_wrong(const struct memstate_levels *levels)
+{
+	for (enum memstate i = MEMSTATE_CLEAR; i < MEMSTATE_END; i++)
+		if (levels->pct[i] >= levels->pct[i - 1])
+			return i;
+	return MEMSTATE_END;
+}
+
+uint64_t memstate_part(uint64_t min_free, uint32_t pct)
+{
+	return (uint64_t)((unsigned __int128)min_free * pct / 100);
+}
+
+static bool at_least(const struct memstate_input *in, const struct memstate_levels *levels,
+		     enum memstate state)
+{
+	return in->free >= memstate_part(in->min_free, levels->pct[state]);
+}
+
+enum memstate memstate_step(enum memstate state, const struct memstate_input *in,
+			    const struct memstate_levels *levels)
 {
 	if ((unsigned int)state >= MEMSTATE_END)
 		return MEMSTATE_HIGH;
-	if (state != MEMSTATE_LOW && !at_least(free, min_free, state + 1))
+	if (state != MEMSTATE_LOW && !at_least(in, levels, state + 1))
 		return state + 1;
-	if (state != MEMSTATE_HIGH && at_least(free, min_free, state - 1))
+	if (state != MEMSTATE_HIGH && !in->brake && at_least(in, levels, state - 1))
 		return state - 1;
 	return state;
 }

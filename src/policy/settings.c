@@ -10,6 +10,9 @@
  *	Mem.ShareScanGHz	to 4096: as fast as a core hashes; ESX's 32 are 100 MB/s at 3 GHz
  *	Mem.ShareRateMax	to 4194304 pages/s, 16 GiB/s: a core hashes more than ESX's 32768
  *
+ * A setting of a VM that takes from other VMs (shares, reservation and its like) is the
+ * administrator's, whoever owns the VM.
+ *
  * A secret goes in and never comes out: it is not formatted, and an error about it says its
  * length, not its content.
  */
@@ -21,6 +24,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "policy/entitle.h"
 #include "wire/wire.h"
 
 #define NAME_MAX_LEN 48u /* of a name that is looked for: beyond it nothing is near */
@@ -28,9 +32,21 @@
 
 /* As ESX has it: from lo to hi. Wider: from least to most. */
 #define INT_ROW(lo, hi, value) WIDER_ROW(lo, hi, value, lo, hi)
-#define WIDER_ROW(least, most, value, lo, hi)                                                \
-	.type = SETTING_INT, .min = (least), .max = (most), .def = (value), .esx_min = (lo), \
-	.esx_max = (hi)
+#define WIDER_ROW(least, most, value, lo, hi) \
+	.type = SETTING_INT, RANGE(least, most, value), .esx_min = (lo), .esx_max = (hi)
+#define RANGE(least, most, value) .min = (least), .max = (most), .def = (value)
+
+#define OWN_ROW(least, most, value) INT_ROW(least, most, value), .own = true
+#define VM_ROW(kind, least, most, value)                                                  \
+	.type = (kind), RANGE(least, most, value), .esx_min = (least), .esx_max = (most), \
+	.vm = true, .admin = true
+
+#define STATE_ROW(title, value, after)                                                \
+	{                                                                             \
+		.name = (title), .unit = "percent",                                   \
+		.text = "of minFree: below it the state is entered from above" after, \
+		OWN_ROW(1, 1000, value),                                              \
+	}
 
 static const struct setting settings[SETTING_END] = {
 	[SETTING_SHARE_SCAN_TIME] =
@@ -108,6 +124,66 @@ static const struct setting settings[SETTING_END] = {
 			INT_ROW(0, 1048576, 256),
 			.own = true,
 		},
+	[SETTING_MEM_MIN_FREE_PCT] =
+		{
+			.name = "Mem.MemMinFreePct",
+			.unit = "percent",
+			.text = "of memory to be kept free (minFree); 0: 6 % of 4 GB, 4 % of the next 8, ...",
+			INT_ROW(0, 50, 0),
+		},
+	[SETTING_MANAGED_MB] =
+		{
+			.name = "Mem.ManagedMB",
+			.unit = "MB",
+			.text = "memory that all VMs together may have; 0: what the host has",
+			OWN_ROW(0, 1 << 30, 0),
+		},
+	[SETTING_STATE_HIGH_PCT] =
+		{
+			.name = "Mem.StateHighPct",
+			.unit = "percent",
+			.text = "of minFree: from there on the state is high again",
+			OWN_ROW(1, 1000, 400),
+		},
+	[SETTING_STATE_CLEAR_PCT] = STATE_ROW("Mem.StateClearPct", 100, ": large pages are broken"),
+	[SETTING_STATE_SOFT_PCT] = STATE_ROW("Mem.StateSoftPct", 64, ": balloons"),
+	[SETTING_STATE_HARD_PCT] = STATE_ROW("Mem.StateHardPct", 32, ": pages go out"),
+	[SETTING_STATE_LOW_PCT] = STATE_ROW("Mem.StateLowPct", 16, ": VMs are held back"),
+	[SETTING_PSI_BRAKE_PCT] =
+		{
+			.name = "Mem.PsiBrakePct",
+			.unit = "percent",
+			.text = "of time that all tasks stall for memory: no better state then; 0: not looked at",
+			OWN_ROW(0, 100, 10),
+		},
+	[SETTING_BALANCE_PERIOD] =
+		{
+			.name = "Mem.BalancePeriod",
+			.unit = "s",
+			.text = "time between two reckonings of the VMs' targets",
+			INT_ROW(1, 120, 15),
+		},
+	[SETTING_SAMPLE_PERIOD] =
+		{
+			.name = "Mem.SamplePeriod",
+			.unit = "s",
+			.text = "time in which a VM's working set is sampled once; 0: it is not",
+			INT_ROW(0, 180, 60),
+		},
+	[SETTING_IDLE_TAX] =
+		{
+			.name = "Mem.IdleTax",
+			.unit = "percent",
+			.text = "part of its idle memory that may be taken from a VM first",
+			INT_ROW(0, 99, 75),
+		},
+	[SETTING_IDLE_TAX_TYPE] =
+		{
+			.name = "Mem.IdleTaxType",
+			.unit = "",
+			.text = "0: one rate for all; 1: it rises with the part that is idle",
+			INT_ROW(0, 1, 1),
+		},
 	[SETTING_CTL_MAX_PERCENT] =
 		{
 			.name = "Mem.CtlMaxPercent",
@@ -122,6 +198,48 @@ static const struct setting settings[SETTING_END] = {
 			.text = "how long a guest's balloon driver has to answer before its balloon grows",
 			INT_ROW(0, 3600, 30),
 			.own = true,
+		},
+	[SETTING_MEM_ZIP_ENABLE] =
+		{
+			.name = "Mem.MemZipEnable",
+			.unit = "",
+			.text = "1: pages that are to be swapped are compressed first, if that helps",
+			INT_ROW(0, 1, 1),
+		},
+	[SETTING_MEM_ZIP_MAX_PCT] =
+		{
+			.name = "Mem.MemZipMaxPct",
+			.unit = "percent",
+			.text = "part of a VM's memory that its compressed pages may take",
+			INT_ROW(5, 100, 10),
+		},
+	[SETTING_MEM_SWAP_ENABLE] =
+		{
+			.name = "Mem.MemSwapEnable",
+			.unit = "",
+			.text = "0: no page is written to a swap file",
+			OWN_ROW(0, 1, 1),
+		},
+	[SETTING_PAGE_IN_RATE_MAX] =
+		{
+			.name = "Mem.PageInRateMax",
+			.unit = "pages/s",
+			.text = "pages of a VM that come back: reclaim slows down beyond it; 0: it does not",
+			OWN_ROW(0, 1 << 20, 1000),
+		},
+	[SETTING_LPAGE_DEFRAG] =
+		{
+			.name = "LPage.LPageDefragEnable",
+			.unit = "",
+			.text = "1: blocks become huge pages again when memory has been plentiful for long",
+			INT_ROW(0, 1, 1),
+		},
+	[SETTING_LPAGE_DEFRAG_AFTER] =
+		{
+			.name = "LPage.LPageDefragAfter",
+			.unit = "s",
+			.text = "how long the state has to be high for that",
+			OWN_ROW(0, 86400, 300),
 		},
 	[SETTING_PSHARE_ENABLE] =
 		{
@@ -150,6 +268,41 @@ static const struct setting settings[SETTING_END] = {
 			.vm = true,
 			.secret = true,
 		},
+	[SETTING_MEM_SHARES] =
+		{
+			.name = "sched.mem.shares",
+			.unit = "",
+			.text = "its part where memory is short: low, normal, high (5, 10, 20 a MB), or a number",
+			VM_ROW(SETTING_SHARES, 1, SHARES_MAX, SHARES_NORMAL),
+		},
+	[SETTING_MEM_MIN] =
+		{
+			.name = "sched.mem.min",
+			.unit = "MB",
+			.text = "reservation: what it has of it is never taken",
+			VM_ROW(SETTING_INT, 0, 1 << 30, 0),
+		},
+	[SETTING_MEM_MAX] =
+		{
+			.name = "sched.mem.max",
+			.unit = "MB",
+			.text = "limit of the host's memory that it may have; -1: none",
+			VM_ROW(SETTING_INT, -1, 1 << 30, -1),
+		},
+	[SETTING_MAXMEMCTL] =
+		{
+			.name = "sched.mem.maxmemctl",
+			.unit = "MB",
+			.text = "the most that its balloon may take; -1: by Mem.CtlMaxPercent",
+			VM_ROW(SETTING_INT, -1, 1 << 30, -1),
+		},
+	[SETTING_SWAP_DIR] =
+		{
+			.name = "sched.swap.dir",
+			.unit = "",
+			.text = "folder for its swap file; empty: that of the daemon",
+			VM_ROW(SETTING_STRING, 0, SETTING_PATH_MAX, 0),
+		},
 };
 
 static const struct {
@@ -157,6 +310,11 @@ static const struct {
 	int64_t num;
 } bools[] = {{"TRUE", 1}, {"FALSE", 0}, {"on", 1}, {"off", 0},
 	     {"yes", 1},  {"no", 0},	{"1", 1},  {"0", 0}};
+
+static const struct {
+	const char *text;
+	int64_t num;
+} levels[] = {{"low", SHARES_LOW}, {"normal", SHARES_NORMAL}, {"high", SHARES_HIGH}};
 
 const struct setting *setting_get(enum setting_id id)
 {
@@ -167,6 +325,18 @@ void settings_defaults(struct host_settings *host)
 {
 	for (int id = 0; id < SETTING_HOST_END; id++)
 		host->value[id] = settings[id].def;
+}
+
+int settings_check(const struct host_settings *host, char *err)
+{
+	for (int id = SETTING_STATE_CLEAR_PCT; id <= SETTING_STATE_LOW_PCT; id++)
+		if (host->value[id] >= host->value[id - 1])
+			return policy_error(err,
+					    "%s cannot be %" PRId64 ": it has to be less than %s, "
+					    "which is %" PRId64,
+					    settings[id].name, host->value[id],
+					    settings[id - 1].name, host->value[id - 1]);
+	return 0;
 }
 
 static char lower(char c)
@@ -254,6 +424,10 @@ static void describe_range(const struct setting *s, char *out, size_t size)
 {
 	if (s->type == SETTING_BOOL)
 		snprintf(out, size, "TRUE or FALSE");
+	else if (s->type == SETTING_SHARES)
+		snprintf(out, size,
+			 "low, normal, high or a whole number from %" PRId64 " to %" PRId64, s->min,
+			 s->max);
 	else if (s->max - s->min == 1)
 		snprintf(out, size, "%" PRId64 " or %" PRId64, s->min, s->max);
 	else
@@ -277,7 +451,8 @@ int setting_check(enum setting_id id, int64_t num, char *err)
 
 	if (s->type == SETTING_STRING)
 		return policy_error(err, "%s is a string, not a number", s->name);
-	if (num >= s->min && num <= s->max)
+	if ((num >= s->min && num <= s->max) ||
+	    (s->type == SETTING_SHARES && num >= SHARES_HIGH && num <= SHARES_LOW))
 		return 0;
 	snprintf(text, sizeof(text), "%" PRId64, num);
 	return value_bad(s, text, strlen(text), err);
@@ -297,6 +472,27 @@ static bool parse_digits(const char *text, size_t len, int64_t *num)
 	}
 	*num = n;
 	return true;
+}
+
+static bool parse_number(const struct setting *s, const char *text, size_t len, int64_t *num)
+{
+	if (s->min < 0 &&
+	    ((len == 2 && !memcmp(text, "-1", 2)) || (len == 4 && !strncasecmp(text, "none", 4)))) {
+		*num = -1;
+		return true;
+	}
+	return parse_digits(text, len, num) && *num >= s->min && *num <= s->max;
+}
+
+static bool parse_shares(const struct setting *s, const char *text, size_t len, int64_t *num)
+{
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (len == strlen(levels[i].text) && !strncasecmp(text, levels[i].text, len)) {
+			*num = levels[i].num;
+			return true;
+		}
+	}
+	return parse_number(s, text, len, num);
 }
 
 static bool parse_bool(const char *text, size_t len, int64_t *num)
@@ -329,9 +525,10 @@ int setting_parse(enum setting_id id, const char *text, size_t len, struct setti
 
 	if (s->type == SETTING_STRING)
 		return parse_string(s, text, len, value, err);
-	is_value = s->type == SETTING_BOOL ? parse_bool(text, len, &num) :
-					     parse_digits(text, len, &num);
-	if (!is_value || num < s->min || num > s->max)
+	is_value = s->type == SETTING_BOOL   ? parse_bool(text, len, &num) :
+		   s->type == SETTING_SHARES ? parse_shares(s, text, len, &num) :
+					       parse_number(s, text, len, &num);
+	if (!is_value)
 		return value_bad(s, text, len, err);
 	*value = (struct setting_value){.num = num};
 	return 0;
@@ -349,6 +546,9 @@ int setting_format(enum setting_id id, int64_t num, char *out, size_t size)
 		return -EPERM;
 	if (s->type == SETTING_BOOL)
 		len = snprintf(out, size, "%s", num ? "TRUE" : "FALSE");
+	else if (s->type == SETTING_SHARES && num < 0)
+		len = snprintf(out, size, "%s",
+			       num >= SHARES_HIGH ? levels[-1 - num].text : "normal");
 	else
 		len = snprintf(out, size, "%" PRId64, num);
 	return (size_t)len < size ? len : -ENOSPC;

@@ -5,6 +5,16 @@
 
 #define MB (1024ull * 1024)
 
+/* As it is by default, without the brake. */
+static enum memstate step(enum memstate state, uint64_t free, uint64_t min_free)
+{
+	struct memstate_input in = {free, min_free, false};
+	struct memstate_levels levels;
+
+	memstate_levels_default(&levels);
+	return memstate_step(state, &in, &levels);
+}
+
 TEST("the sliding scale gives what ESX's screens and documents show")
 {
 	CHECK_EQ(memstate_min_free(96 * 1024 * MB, 0) * 10 / MB, 15974); /* 1597.4 MB */
@@ -60,14 +70,13 @@ TEST("a state is entered under its own threshold and left at that of the state a
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-		CHECK_EQ(memstate_step(steps[i].from, steps[i].percent * MB, 100 * MB),
-			 steps[i].to);
+		CHECK_EQ(step(steps[i].from, steps[i].percent * MB, 100 * MB), steps[i].to);
 }
 
 TEST("both public screens are right: high at 186 % coming down, clear at 255 % going up")
 {
-	CHECK_EQ(memstate_step(MEMSTATE_HIGH, 186, 100), MEMSTATE_HIGH);
-	CHECK_EQ(memstate_step(MEMSTATE_CLEAR, 255, 100), MEMSTATE_CLEAR);
+	CHECK_EQ(step(MEMSTATE_HIGH, 186, 100), MEMSTATE_HIGH);
+	CHECK_EQ(step(MEMSTATE_CLEAR, 255, 100), MEMSTATE_CLEAR);
 }
 
 TEST("a jump of free memory moves one step at a time, through every state, both ways")
@@ -75,15 +84,15 @@ TEST("a jump of free memory moves one step at a time, through every state, both 
 	enum memstate state = MEMSTATE_HIGH;
 
 	for (int want = MEMSTATE_CLEAR; want <= MEMSTATE_LOW; want++) {
-		state = memstate_step(state, 0, 100 * MB);
+		state = step(state, 0, 100 * MB);
 		CHECK_EQ(state, want);
 	}
-	CHECK_EQ(memstate_step(state, 0, 100 * MB), MEMSTATE_LOW);
+	CHECK_EQ(step(state, 0, 100 * MB), MEMSTATE_LOW);
 	for (int want = MEMSTATE_HARD; want >= MEMSTATE_HIGH; want--) {
-		state = memstate_step(state, 1000 * MB, 100 * MB);
+		state = step(state, 1000 * MB, 100 * MB);
 		CHECK_EQ(state, want);
 	}
-	CHECK_EQ(memstate_step(state, 1000 * MB, 100 * MB), MEMSTATE_HIGH);
+	CHECK_EQ(step(state, 1000 * MB, 100 * MB), MEMSTATE_HIGH);
 }
 
 TEST("free memory that stands still never moves a state back and forth")
@@ -93,8 +102,8 @@ TEST("free memory that stands still never moves a state back and forth")
 			enum memstate state = from, next;
 
 			for (int i = 0; i < MEMSTATE_END; i++)
-				state = memstate_step(state, percent * MB, 100 * MB);
-			next = memstate_step(state, percent * MB, 100 * MB);
+				state = step(state, percent * MB, 100 * MB);
+			next = step(state, percent * MB, 100 * MB);
 			CHECK_EQ(next, state);
 		}
 	}
@@ -109,5 +118,43 @@ TEST("states have the names that ESX shows, and a wrong number has one too")
 	CHECK_STR(memstate_name(MEMSTATE_LOW), "low");
 	CHECK_STR(memstate_name(MEMSTATE_END), "unknown");
 	CHECK_EQ(memstate_threshold(MEMSTATE_END), 0);
-	CHECK_EQ(memstate_step(MEMSTATE_END, 1, 1), MEMSTATE_HIGH);
+	CHECK_EQ(step(MEMSTATE_END, 1, 1), MEMSTATE_HIGH);
+}
+
+TEST("thresholds are settings: each has to be below the one of the state above")
+{
+	struct memstate_levels levels = {{300, 90, 50, 20, 10}};
+	struct memstate_input in = {89 * MB, 100 * MB, false};
+
+	CHECK_EQ(memstate_levels_wrong(&levels), MEMSTATE_END);
+	CHECK_EQ(memstate_step(MEMSTATE_HIGH, &in, &levels), MEMSTATE_CLEAR);
+	in.free = 90 * MB;
+	CHECK_EQ(memstate_step(MEMSTATE_HIGH, &in, &levels), MEMSTATE_HIGH);
+	in.free = 300 * MB;
+	CHECK_EQ(memstate_step(MEMSTATE_CLEAR, &in, &levels), MEMSTATE_HIGH);
+	levels.pct[MEMSTATE_HARD] = 50;
+	CHECK_EQ(memstate_levels_wrong(&levels), MEMSTATE_HARD);
+	levels.pct[MEMSTATE_CLEAR] = 400;
+	CHECK_EQ(memstate_levels_wrong(&levels), MEMSTATE_CLEAR);
+	memstate_levels_default(&levels);
+	CHECK_EQ(memstate_levels_wrong(&levels), MEMSTATE_END);
+}
+
+TEST("while tasks stall for memory no better state is believed, and a worse one still is")
+{
+	struct memstate_input in = {1000 * MB, 100 * MB, true};
+	struct memstate_levels levels;
+
+	memstate_levels_default(&levels);
+	for (enum memstate from = MEMSTATE_HIGH; from < MEMSTATE_END; from++)
+		CHECK_EQ(memstate_step(from, &in, &levels), from);
+	in.free = 0;
+	CHECK_EQ(memstate_step(MEMSTATE_SOFT, &in, &levels), MEMSTATE_HARD);
+}
+
+TEST("a part of minFree never overflows")
+{
+	CHECK_EQ(memstate_part(100 * MB, 64), 64 * MB);
+	CHECK_EQ(memstate_part(3, 50), 1);
+	CHECK_EQ(memstate_part(1ull << 60, 1000), 10ull << 60);
 }

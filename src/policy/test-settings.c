@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness/harness.h"
+#include "policy/entitle.h"
 #include "policy/settings.h"
 
 #define PARSE(id, text, value, err) setting_parse(id, text, strlen(text), value, err)
@@ -24,8 +25,32 @@ TEST("names, defaults and ranges are ESX's, and where ours are wider the row say
 		{SETTING_SHARE_VERIFY_RATE, "Mem.ShareVerifyRate", 256, 0, 1048576, 0, 1048576},
 		{SETTING_CTL_MAX_PERCENT, "Mem.CtlMaxPercent", 65, 0, 99, 0, 99},
 		{SETTING_CTL_UP_TIME, "Mem.CtlUpTime", 30, 0, 3600, 0, 3600},
+		{SETTING_MEM_MIN_FREE_PCT, "Mem.MemMinFreePct", 0, 0, 50, 0, 50},
+		{SETTING_MANAGED_MB, "Mem.ManagedMB", 0, 0, 1 << 30, 0, 1 << 30},
+		{SETTING_STATE_HIGH_PCT, "Mem.StateHighPct", 400, 1, 1000, 1, 1000},
+		{SETTING_STATE_CLEAR_PCT, "Mem.StateClearPct", 100, 1, 1000, 1, 1000},
+		{SETTING_STATE_SOFT_PCT, "Mem.StateSoftPct", 64, 1, 1000, 1, 1000},
+		{SETTING_STATE_HARD_PCT, "Mem.StateHardPct", 32, 1, 1000, 1, 1000},
+		{SETTING_STATE_LOW_PCT, "Mem.StateLowPct", 16, 1, 1000, 1, 1000},
+		{SETTING_PSI_BRAKE_PCT, "Mem.PsiBrakePct", 10, 0, 100, 0, 100},
+		{SETTING_BALANCE_PERIOD, "Mem.BalancePeriod", 15, 1, 120, 1, 120},
+		{SETTING_SAMPLE_PERIOD, "Mem.SamplePeriod", 60, 0, 180, 0, 180},
+		{SETTING_IDLE_TAX, "Mem.IdleTax", 75, 0, 99, 0, 99},
+		{SETTING_IDLE_TAX_TYPE, "Mem.IdleTaxType", 1, 0, 1, 0, 1},
+		{SETTING_MEM_ZIP_ENABLE, "Mem.MemZipEnable", 1, 0, 1, 0, 1},
+		{SETTING_MEM_ZIP_MAX_PCT, "Mem.MemZipMaxPct", 10, 5, 100, 5, 100},
+		{SETTING_MEM_SWAP_ENABLE, "Mem.MemSwapEnable", 1, 0, 1, 0, 1},
+		{SETTING_PAGE_IN_RATE_MAX, "Mem.PageInRateMax", 1000, 0, 1 << 20, 0, 1 << 20},
+		{SETTING_LPAGE_DEFRAG, "LPage.LPageDefragEnable", 1, 0, 1, 0, 1},
+		{SETTING_LPAGE_DEFRAG_AFTER, "LPage.LPageDefragAfter", 300, 0, 86400, 0, 86400},
 		{SETTING_PSHARE_ENABLE, "sched.mem.pshare.enable", 1, 0, 1, 0, 1},
 		{SETTING_PSHARE_SALT, "sched.mem.pshare.salt", 0, 0, 1024, 0, 1024},
+		{SETTING_MEM_SHARES, "sched.mem.shares", SHARES_NORMAL, 1, SHARES_MAX, 1,
+		 SHARES_MAX},
+		{SETTING_MEM_MIN, "sched.mem.min", 0, 0, 1 << 30, 0, 1 << 30},
+		{SETTING_MEM_MAX, "sched.mem.max", -1, -1, 1 << 30, -1, 1 << 30},
+		{SETTING_MAXMEMCTL, "sched.mem.maxmemctl", -1, -1, 1 << 30, -1, 1 << 30},
+		{SETTING_SWAP_DIR, "sched.swap.dir", 0, 0, 255, 0, 255},
 	};
 
 	CHECK_EQ(sizeof(rows) / sizeof(rows[0]), (size_t)SETTING_END);
@@ -225,4 +250,66 @@ TEST("formatting into too little room says so and stays inside it")
 	CHECK_LT(strlen(text), sizeof(text));
 	CHECK_EQ(setting_format(SETTING_SHARE_RATE_MAX, 1, text, 0), -ENOSPC);
 	CHECK_EQ(setting_format(SETTING_SHARE_RATE_MAX, 999, text, sizeof(text)), 3);
+}
+
+TEST("shares are low, normal, high or a number above 0, and format back to that")
+{
+	static const char *const words[] = {"low", "normal", "high", "1", "12345"};
+	static const int64_t nums[] = {SHARES_LOW, SHARES_NORMAL, SHARES_HIGH, 1, 12345};
+	static const char *const bad[] = {"", "0", "-1", "-2", "lo", "highest", "1000000001"};
+	struct setting_value value = {.num = 77};
+	char text[16], err[POLICY_ERROR_MAX];
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		CHECK_OK(PARSE(SETTING_MEM_SHARES, words[i], &value, NULL));
+		CHECK_EQ(value.num, nums[i]);
+		REQUIRE_OK(setting_format(SETTING_MEM_SHARES, value.num, text, sizeof(text)));
+		CHECK_STR(text, words[i]);
+		CHECK_OK(setting_check(SETTING_MEM_SHARES, value.num, NULL));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK_EQ(PARSE(SETTING_MEM_SHARES, bad[i], &value, err), -EINVAL);
+	CHECK_STR(err, "sched.mem.shares cannot be '1000000001': give low, normal, high or a whole "
+		       "number from 1 to 1000000000");
+	CHECK_EQ(setting_check(SETTING_MEM_SHARES, 0, NULL), -EINVAL);
+	CHECK_EQ(setting_check(SETTING_MEM_SHARES, SHARES_HIGH - 1, NULL), -EINVAL);
+}
+
+TEST("-1 is taken where a setting has it, and nowhere else")
+{
+	struct setting_value value;
+
+	CHECK_OK(PARSE(SETTING_MEM_MAX, "-1", &value, NULL));
+	CHECK_EQ(value.num, -1);
+	value.num = 77;
+	CHECK_OK(PARSE(SETTING_MEM_MAX, "None", &value, NULL));
+	CHECK_EQ(value.num, -1);
+	CHECK_EQ(PARSE(SETTING_MEM_MIN, "none", &value, NULL), -EINVAL);
+	CHECK_EQ(PARSE(SETTING_MEM_MAX, "-2", &value, NULL), -EINVAL);
+	CHECK_EQ(PARSE(SETTING_MEM_MAX, "-", &value, NULL), -EINVAL);
+	CHECK_EQ(PARSE(SETTING_MEM_MIN, "-1", &value, NULL), -EINVAL);
+}
+
+TEST("thresholds of states have to fall, and the line says which does not")
+{
+	struct host_settings host;
+	char err[POLICY_ERROR_MAX];
+
+	settings_defaults(&host);
+	CHECK_OK(settings_check(&host, err));
+	host.value[SETTING_STATE_SOFT_PCT] = 100;
+	CHECK_EQ(settings_check(&host, err), -EINVAL);
+	CHECK_STR(err, "Mem.StateSoftPct cannot be 100: it has to be less than Mem.StateClearPct, "
+		       "which is 100");
+	host.value[SETTING_STATE_CLEAR_PCT] = 101;
+	CHECK_OK(settings_check(&host, err));
+}
+
+TEST("what takes from other VMs is not for a VM's owner to set")
+{
+	CHECK(setting_get(SETTING_MEM_SHARES)->admin);
+	CHECK(setting_get(SETTING_MEM_MIN)->admin);
+	CHECK(setting_get(SETTING_SWAP_DIR)->admin);
+	CHECK(!setting_get(SETTING_PSHARE_ENABLE)->admin);
+	CHECK(!setting_get(SETTING_PSHARE_SALT)->admin);
 }
