@@ -160,11 +160,11 @@ int sys_cgroup_parse(const char *groups, const char *mounts, struct sys_cgroup *
 	return -ENOENT;
 }
 
-int sys_cgroup_find(struct sys_cgroup *cgroup)
+static int find(const char *path, struct sys_cgroup *cgroup)
 {
 	_cleanup_text_ char *groups = NULL, *mounts = NULL;
 	struct sys_cgroup got = {0};
-	int r = read_text("/proc/self/cgroup", TEXT_MAX, &groups);
+	int r = read_text(path, TEXT_MAX, &groups);
 
 	if (r == 0)
 		r = read_text("/proc/self/mountinfo", TEXT_MAX, &mounts);
@@ -173,6 +173,19 @@ int sys_cgroup_find(struct sys_cgroup *cgroup)
 	if (r == 0)
 		*cgroup = got;
 	return r;
+}
+
+int sys_cgroup_find(struct sys_cgroup *cgroup)
+{
+	return find("/proc/self/cgroup", cgroup);
+}
+
+int sys_cgroup_of(pid_t pid, struct sys_cgroup *cgroup)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	return find(path, cgroup);
 }
 
 static int read_file(const char *dir, const char *name, char **text)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SYS_CGROUP_PATH 512u
 
@@ -21,6 +22,8 @@ struct sys_cgroup_memory {
 
 /* Where the memory controller's group of this process is. -ENOENT: there is none. */
 int sys_cgroup_find(struct sys_cgroup *cgroup);
+/* The same, of another process. */
+int sys_cgroup_of(pid_t pid, struct sys_cgroup *cgroup);
 /* The same, of what /proc/self/cgroup and /proc/self/mountinfo say. Pure. */
 int sys_cgroup_parse(const char *groups, const char *mounts, struct sys_cgroup *cgroup);
 /* The group, of its own and those above it, that leaves least: its limit and what is used. */

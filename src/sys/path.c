@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -125,6 +126,25 @@ int sys_make_folder(const char *path, unsigned int mode)
 	if (stat(path, &st) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int sys_make_folders(const char *path, unsigned int mode)
+{
+	char part[PATH_MAX];
+	size_t n = strlen(path);
+
+	SYS_INJECT();
+	if (n >= sizeof(part))
+		return -ENAMETOOLONG;
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] != '/' && path[i])
+			continue;
+		snprintf(part, sizeof(part), "%.*s", (int)i, path);
+		/* what cannot be made may be there all the same: the last one tells */
+		if (mkdir(part, (mode_t)(i == n ? mode : 0755)) < 0 && errno != EEXIST && i == n)
+			return -errno;
+	}
+	return 0;
 }
 
 int sys_lock_file(const char *path)

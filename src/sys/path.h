@@ -22,6 +22,9 @@ int sys_folder_names(const char *path, const char *begin, const char *end, char 
  * be there. */
 int sys_make_folder(const char *path, unsigned int mode);
 
+/* The same, and its parents too; a folder that is there keeps its mode. */
+int sys_make_folders(const char *path, unsigned int mode);
+
 /* Opens (making it if needed, mode 0600) and locks a file for this process's life.
  * Returns an fd; -EWOULDBLOCK: another process holds it. */
 int sys_lock_file(const char *path);

@@ -172,10 +172,11 @@ int sys_process_group(pid_t pid, char group[SYS_GROUP_TEXT_MAX])
 	return 0;
 }
 
-int sys_resident(pid_t pid, uint64_t *bytes)
+int sys_process_memory(pid_t pid, struct sys_process_memory *memory)
 {
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	_cleanup_free_ char *text = NULL;
-	unsigned long long pages;
+	unsigned long long pages, shared;
 	char path[32];
 	int r;
 
@@ -184,27 +185,82 @@ int sys_resident(pid_t pid, uint64_t *bytes)
 	r = sys_read_text(path, 256, &text);
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%*u %llu", &pages) != 1)
+	if (sscanf(text, "%*u %llu %llu", &pages, &shared) != 2)
 		return -ENODATA;
-	*bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	*memory = (struct sys_process_memory){
+		.resident = (uint64_t)pages * page,
+		.anonymous = pages > shared ? (uint64_t)(pages - shared) * page : 0,
+	};
 	return 0;
 }
 
-/* Field 22 of stat, ticks since the boot. The name before it may hold anything, a ')' too. */
-static int start_ticks(pid_t pid, uint64_t *ticks)
+int sys_resident(pid_t pid, uint64_t *bytes)
+{
+	struct sys_process_memory memory;
+	int r = sys_process_memory(pid, &memory);
+
+	if (r == 0)
+		*bytes = memory.resident;
+	return r;
+}
+
+int sys_memory_stall_line(const char *text, double *percent)
+{
+	const char *at = strstr(text, "full avg10=");
+
+	return at && sscanf(at, "full avg10=%lf", percent) == 1 ? 0 : -ENODATA;
+}
+
+int sys_memory_stall(double *percent)
 {
 	_cleanup_free_ char *text = NULL;
+	int r;
+
+	SYS_INJECT();
+	r = sys_read_text("/proc/pressure/memory", 1024, &text);
+	return r < 0 ? r : sys_memory_stall_line(text, percent);
+}
+
+/* What follows the name in stat, which may hold anything, a ')' too. 0 or -errno. */
+static int read_stat(pid_t pid, char **text, const char **after)
+{
 	char path[32];
-	const char *at;
 	int r;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	r = sys_read_text(path, 4096, &text);
+	r = sys_read_text(path, 4096, text);
 	if (r < 0)
 		return r;
-	at = strrchr(text, ')');
-	if (!at ||
-	    sscanf(at + 1, " %*c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%" SCNu64,
+	*after = strrchr(*text, ')');
+	return *after ? 0 : -ENODATA;
+}
+
+int sys_process_parent(pid_t pid, pid_t *parent)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *after;
+	int r, got;
+
+	SYS_INJECT();
+	r = read_stat(pid, &text, &after);
+	if (r < 0)
+		return r;
+	if (sscanf(after + 1, " %*c %d", &got) != 1)
+		return -ENODATA;
+	*parent = (pid_t)got;
+	return 0;
+}
+
+/* Field 22 of stat, ticks since the boot. */
+static int start_ticks(pid_t pid, uint64_t *ticks)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *at;
+	int r = read_stat(pid, &text, &at);
+
+	if (r < 0)
+		return r;
+	if (sscanf(at + 1, " %*c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%" SCNu64,
 		   ticks) != 1)
 		return -ENODATA;
 	return 0;

@@ -41,6 +41,22 @@ int sys_process_group(pid_t pid, char group[SYS_GROUP_TEXT_MAX]);
 /* Resident memory of a process, of whatever kind, bytes. */
 int sys_resident(pid_t pid, uint64_t *bytes);
 
+/* Memory of a process, bytes. */
+struct sys_process_memory {
+	uint64_t resident;
+	uint64_t anonymous; /* of it: neither files' nor shared */
+};
+int sys_process_memory(pid_t pid, struct sys_process_memory *memory);
+
+/* The parent of a process. */
+int sys_process_parent(pid_t pid, pid_t *parent);
+
+/* PSI: percent of the last ten seconds in which all tasks that were not idle waited for memory.
+ * -ENOENT: this kernel does not say. */
+int sys_memory_stall(double *percent);
+/* The same, of a text of /proc/pressure/memory. Pure. */
+int sys_memory_stall_line(const char *text, double *percent);
+
 /* When a process started, ns of the wall clock, rounded up to the kernel's tick. */
 int sys_process_started(pid_t pid, int64_t *ns);
 

@@ -73,3 +73,29 @@ TEST("a process's name is shown without control characters")
 	CHECK_STR(comm, "a?[1mb");
 	CHECK_EQ(sys_comm(0x7ffffff0, comm), -ENOENT);
 }
+
+TEST("the stall of PSI is that of all tasks in the last ten seconds")
+{
+	double percent = -1;
+
+	CHECK_OK(sys_memory_stall_line("some avg10=7.00 avg60=1.00 avg300=0.10 total=9\n"
+				       "full avg10=2.50 avg60=0.00 avg300=0.00 total=5\n",
+				       &percent));
+	CHECK_EQ(percent, 2.5);
+	CHECK_EQ(sys_memory_stall_line("some avg10=7.00\n", &percent), -ENODATA);
+	CHECK_EQ(sys_memory_stall_line("", &percent), -ENODATA);
+	CHECK_EQ(percent, 2.5);
+}
+
+TEST("a process's own memory and its parent can be read")
+{
+	struct sys_process_memory memory = {0};
+	pid_t parent = 0;
+
+	CHECK_OK(sys_process_memory(getpid(), &memory));
+	CHECK_GT(memory.anonymous, 0);
+	CHECK_GT(memory.resident, memory.anonymous);
+	CHECK_OK(sys_process_parent(getpid(), &parent));
+	CHECK_EQ(parent, getppid());
+	CHECK_EQ(sys_process_parent(0x7ffffff0, &parent), -ENOENT);
+}
