@@ -154,3 +154,26 @@ void api_get_metrics(struct api_request *request)
 		text = NULL;
 	api_answer_text(request, text, length, OPENMETRICS);
 }
+
+/* v1/vms/NAME/reclaim and its like: what was last ordered, whichever it was. */
+void api_get_action(struct api_request *request)
+{
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
+
+	if (vm)
+		api_answer_json(request, MHD_HTTP_OK, json_of_action(&vm->memory.action));
+}
+
+/* What may still be reserved. */
+void api_get_admission(struct api_request *request)
+{
+	struct view_host host = {0};
+
+	view_host(request->api->daemon, &host);
+	api_answer_json(request, MHD_HTTP_OK,
+			json_pack("{s:I, s:I, s:I, s:I}", "managed",
+				  (json_int_t)host.memory.managed, "minfree",
+				  (json_int_t)host.memory.min_free, "reserved",
+				  (json_int_t)host.memory.reserved, "unreserved",
+				  (json_int_t)host.memory.unreserved));
+}

@@ -149,9 +149,13 @@ void api_get_metrics(struct api_request *request);
 /* api-audit.c: for root and the daemon's own user alone */
 void api_get_audit(struct api_request *request);
 void api_get_audit_frames(struct api_request *request);
+void api_get_action(struct api_request *request);
+void api_get_admission(struct api_request *request);
 void api_put_setting(struct api_request *request);
 void api_put_vm_setting(struct api_request *request);
 void api_get_vm_balloon(struct api_request *request);
 void api_put_vm_balloon(struct api_request *request);
+void api_put_action(struct api_request *request);
+void api_put_admission(struct api_request *request);
 
 #endif

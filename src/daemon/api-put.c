@@ -21,7 +21,7 @@
 #include "policy/settings.h"
 #include "sys/cleanup.h"
 
-#define VALUE_MAX 128
+#define VALUE_MAX (SETTING_PATH_MAX + 1u)
 
 DEFINE_CLEANUP(json_t *, json, json_decref);
 #define _cleanup_json_ _cleanup_(cleanup_json)
@@ -86,17 +86,17 @@ static json_t *parse_body(struct api_request *request, const char *key, const ch
 }
 
 /* A JSON value as the text that setting_parse() takes. */
-static int value_text(struct api_request *request, const json_t *value, char text[VALUE_MAX])
+static int value_text(struct api_request *request, const json_t *value, char *text, size_t size)
 {
 	int n = -1;
 
 	if (json_is_integer(value))
-		n = snprintf(text, VALUE_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		n = snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_boolean(value))
-		n = snprintf(text, VALUE_MAX, "%s", json_is_true(value) ? "TRUE" : "FALSE");
+		n = snprintf(text, size, "%s", json_is_true(value) ? "TRUE" : "FALSE");
 	else if (json_is_string(value))
-		n = snprintf(text, VALUE_MAX, "%s", json_string_value(value));
-	if (n >= 0 && n < VALUE_MAX)
+		n = snprintf(text, size, "%s", json_string_value(value));
+	if (n >= 0 && (size_t)n < size)
 		return 0;
 	api_answer_error(request, MHD_HTTP_BAD_REQUEST,
 			 n < 0 ? "the value must be a whole number, true, false or a string" :
@@ -119,7 +119,7 @@ static int read_value(struct api_request *request, enum setting_id id, char text
 		note_asked(request, json_object_get(body, "value"));
 		return 1;
 	}
-	r = value_text(request, json_object_get(body, "value"), text);
+	r = value_text(request, json_object_get(body, "value"), text, VALUE_MAX);
 	if (r)
 		return r;
 	note_asked(request, json_object_get(body, "value"));
@@ -317,4 +317,74 @@ void api_put_vm_balloon(struct api_request *request)
 		return;
 	r = view_vm_balloon(request->api->daemon, request->path.segment[2], bytes, force, &why);
 	api_finish_change(request, r, why.text);
+}
+
+/* ---- orders -------------------------------------------------------------------------------- */
+
+/* {"value": BYTES} for reclaim, {"value": true} for the others: *bytes. 0, or it is answered. */
+static int read_order(struct api_request *request, bool sized, uint64_t *bytes)
+{
+	_cleanup_json_ json_t *body = parse_body(request, "value", NULL);
+	const json_t *value = json_object_get(body, "value");
+
+	if (!body)
+		return -EINVAL;
+	note_asked(request, value);
+	*bytes = 0;
+	if (sized && json_is_integer(value) && json_integer_value(value) > 0)
+		*bytes = (uint64_t)json_integer_value(value);
+	else if (sized || !json_is_true(value))
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+				 sized ? "the value must be a number of bytes, above 0" :
+					 "the value must be true");
+	else
+		return 0;
+	return *bytes ? 0 : -EINVAL;
+}
+
+void api_put_action(struct api_request *request)
+{
+	const char *what = request->path.segment[request->path.n - 1];
+	struct view_reason why = {""};
+	uint64_t bytes;
+
+	if (read_order(request, !strcmp(what, "reclaim"), &bytes))
+		return;
+	api_finish_change(request,
+			  view_act(request->api->daemon, request->path.segment[2], what, bytes,
+				   &request->conn->peer, &why),
+			  why.text);
+}
+
+/* {"settings": {"sched.mem.min": 512, ...}}, of the VM that the process that asks is to become. */
+void api_put_admission(struct api_request *request)
+{
+	_cleanup_json_ json_t *body = parse_body(request, "settings", NULL);
+	json_t *settings = json_object_get(body, "settings");
+	struct view_wish wishes[VIEW_WISHES_MAX];
+	char text[VIEW_WISHES_MAX][SETTING_PATH_MAX + 1];
+	struct view_reason why = {""};
+	unsigned int n = 0;
+	const char *name;
+	json_t *value;
+
+	if (!body)
+		return;
+	if (!json_is_object(settings) || json_object_size(settings) > VIEW_WISHES_MAX) {
+		api_answer_error(request, MHD_HTTP_BAD_REQUEST,
+				 "settings must be an object of at most %u members",
+				 VIEW_WISHES_MAX);
+		return;
+	}
+	note_asked(request, settings);
+	json_object_foreach(settings, name, value)
+	{
+		if (value_text(request, value, text[n], sizeof(text[n])))
+			return;
+		wishes[n] = (struct view_wish){name, text[n]};
+		n++;
+	}
+	api_finish_change(request,
+			  view_admit(request->api->daemon, wishes, n, &request->conn->peer, &why),
+			  why.text);
 }

@@ -139,6 +139,7 @@ int conffile_read(const struct options *options, const struct conf *set, struct 
 		  char *err)
 {
 	_cleanup_free_ struct conffile *all = calloc(1, sizeof(*all));
+	char line[POLICY_ERROR_MAX];
 	int r = 0;
 
 	if (!all)
@@ -152,6 +153,8 @@ int conffile_read(const struct options *options, const struct conf *set, struct 
 		return r;
 	take(all, &options->sets, CONF_COMMAND_LINE, 0);
 	take(all, set, CONF_SET, 0);
+	if (settings_check(&all->settings, line) < 0)
+		return refuse(err, -EINVAL, "settings", line);
 	*out = *all;
 	return 0;
 }

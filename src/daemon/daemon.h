@@ -76,6 +76,13 @@ struct verify {		     /* verify.h */
 
 _Static_assert(SETTING_HOST_END <= 64, "a bit for each");
 
+/* Where free memory is counted, and the state that this says. Bytes. */
+struct mem_source {
+	uint64_t managed; /* 0: there is no such source */
+	uint64_t free, min_free;
+	enum memstate state;
+};
+
 struct api;
 struct auditlog;
 struct conffile;
@@ -104,7 +111,23 @@ struct daemon {
 	struct role_groups groups;
 	bool move_loops;
 	struct host_facts host;
-	enum memstate memstate;
+	enum memstate memstate;	       /* the worse one of */
+	struct mem_source host_memory; /* what the host has */
+	struct mem_source budget;      /* Mem.ManagedMB */
+	bool stalled;		       /* tasks wait for memory: Mem.PsiBrakePct */
+	uint64_t vm_bytes;	       /* that VMs take of the host, frames once */
+	uint64_t pressure_at;	       /* all of it is looked at again then */
+	uint64_t balance_at;	       /* targets are reckoned anew then */
+	uint64_t state_since;
+	uint64_t held_at; /* a VM was held back last */
+	uint32_t nheld;
+	struct share_watch {	  /* sharing comes first, as long as it gets on */
+		uint64_t began;	  /* 0: not under way */
+		uint64_t moved;	  /* it got on last */
+		uint64_t worth;	  /* pages that breaking would have given then */
+		uint64_t ordered; /* blocks were ordered broken last */
+	} share;
+	struct list admissions;	 /* reservations of VMs that are about to start */
 	bool memory_short;	 /* no new frames until there is memory again ... */
 	bool books_short;	 /* ... nor new hints, new VMs */
 	struct sys_cgroup group; /* of the daemon itself */

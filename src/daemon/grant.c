@@ -59,8 +59,7 @@ static uint64_t round_up(uint64_t pages)
 	return (pages + step - 1) / step * step;
 }
 
-/* What all VMs of that process claim. */
-static uint64_t process_claims(const struct vm *vm)
+uint64_t grant_process_claims(const struct vm *vm)
 {
 	uint64_t pages = 0;
 
@@ -91,7 +90,7 @@ static bool read_resident(struct vm *vm)
 
 static uint64_t granted(const struct vm *vm)
 {
-	uint64_t claims = process_claims(vm), pages;
+	uint64_t claims = grant_process_claims(vm), pages;
 
 	if (!claims)
 		return 0;

@@ -15,6 +15,8 @@ void grants_changed(struct vm *vm);
 /* Finds what all have, if it is time. */
 void grants_tick(struct daemon *d);
 
+/* Pages that all VMs of its process claim. */
+uint64_t grant_process_claims(const struct vm *vm);
 /* What counts of a VM where something of the host is split. */
 struct fair grant_of(const struct vm *vm);
 

@@ -19,7 +19,6 @@
 #include "daemon/log.h"
 #include "sys/proc.h"
 
-#define HOST_TICK (1 * SEC)
 #define MEMINFO_MAX_AGE (250 * MSEC)
 #define MHZ_UNKNOWN 1000u /* one slow CPU: rates are then too low, never too high */
 #define MAP_COUNT_UNKNOWN 65530u
@@ -82,10 +81,44 @@ static void read_memory(struct daemon *d)
 	d->read_bytes = d->bytes;
 }
 
+struct memstate_levels host_levels(const struct daemon *d)
+{
+	struct memstate_levels levels;
+
+	for (unsigned int i = 0; i < MEMSTATE_END; i++)
+		levels.pct[i] = (uint32_t)d->settings.value[SETTING_STATE_HIGH_PCT + i];
+	return levels;
+}
+
+/* Do all tasks wait for memory? Where the kernel does not say, they do not. */
+static bool is_stalled(const struct daemon *d)
+{
+	int64_t most = d->settings.value[SETTING_PSI_BRAKE_PCT];
+	double percent;
+
+	return most && sys_memory_stall(&percent) == 0 && percent >= (double)most;
+}
+
 static void step_memstate(struct daemon *d)
 {
-	d->memstate =
-		memstate_step(d->memstate, d->mem_available, memstate_min_free(d->host.memory, 0));
+	struct memstate_levels levels = host_levels(d);
+	struct mem_source *host = &d->host_memory;
+	struct memstate_input in;
+
+	host->managed = d->host.memory;
+	host->free = d->mem_available;
+	host->min_free = memstate_min_free(d->host.memory,
+					   (uint32_t)d->settings.value[SETTING_MEM_MIN_FREE_PCT]);
+	in = (struct memstate_input){host->free, host->min_free, d->stalled};
+	host->state = memstate_step(host->state, &in, &levels);
+}
+
+void host_step(struct daemon *d)
+{
+	read_memory(d);
+	d->stalled = is_stalled(d);
+	if (d->host_read_at)
+		step_memstate(d);
 }
 
 void host_read_facts(struct daemon *d)
@@ -98,6 +131,7 @@ void host_read_facts(struct daemon *d)
 		log_warn("cannot read how much memory the host has: stores stay small");
 	for (unsigned int i = 0; d->host_read_at && i < MEMSTATE_END; i++)
 		step_memstate(d);
+	d->memstate = d->host_memory.state;
 	r = sys_cpu_mhz(&d->host.mhz);
 	if (r < 0) {
 		d->host.mhz = MHZ_UNKNOWN;
@@ -106,17 +140,6 @@ void host_read_facts(struct daemon *d)
 	}
 	if (sys_read_u64("/proc/sys/vm/max_map_count", &d->host.max_map_count) < 0)
 		d->host.max_map_count = MAP_COUNT_UNKNOWN;
-}
-
-void host_tick(struct daemon *d)
-{
-	if (!d->nvms)
-		return;
-	if (d->now - d->host_read_at >= HOST_TICK) {
-		read_memory(d);
-		step_memstate(d);
-	}
-	daemon_wake_at(d, d->now + HOST_TICK);
 }
 
 static void refresh(struct daemon *d)

@@ -7,8 +7,10 @@
 
 /* Memory, clock, vm.max_map_count; what cannot be read gets a safe value and a warning. */
 void host_read_facts(struct daemon *d);
-/* Once a second while there is a VM: the state of the host's memory. */
-void host_tick(struct daemon *d);
+/* Reads what is free, and takes one step of the state that the host's own memory says. */
+void host_step(struct daemon *d);
+/* The thresholds of states, as they are set. */
+struct memstate_levels host_levels(const struct daemon *d);
 /* Pages that the host has; one block where that could not be read. */
 uint64_t host_pages(const struct daemon *d);
 /* Bytes that the daemon may have: the host's memory, or what its control group allows. */

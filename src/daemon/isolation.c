@@ -44,6 +44,7 @@
 #include "wire/wire.h"
 
 #define RUNTIME_MODE 0755
+#define SWAP_MODE 0700
 #define LOG_MODE 0700
 #define CONFIG_MODE 0755
 
@@ -92,6 +93,16 @@ static int give_folder(const char *path, unsigned int mode, uid_t uid, gid_t gid
 	return r;
 }
 
+/* Only one that is not there yet: the folder may be one of the system's, like /var/tmp. */
+static void give_swap_folder(const char *path, uid_t uid, gid_t gid)
+{
+	struct sys_file folder;
+
+	if (*path && sys_file_look(path, &folder) == -ENOENT &&
+	    sys_make_folders(path, SWAP_MODE) == 0)
+		(void)sys_give(path, uid, gid);
+}
+
 /* What a daemon of root's that ran here before has left. */
 static void give_lock(const char *folder, uid_t uid, gid_t gid)
 {
@@ -137,6 +148,7 @@ int isolation_become(const struct options *options)
 		return r;
 	if (options->config_dir)
 		(void)give_folder(options->config_dir, CONFIG_MODE, uid, gid);
+	give_swap_folder(options->swap_dir, uid, gid);
 	give_lock(options->runtime_dir, uid, gid);
 	capng_get_caps_process();
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
@@ -195,7 +207,7 @@ static const int allowed[] = {
 	/* stores, rings and salts */
 	SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(fchmod), SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64), SCMP_SYS(fallocate), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
-	SCMP_SYS(lseek),
+	SCMP_SYS(lseek), SCMP_SYS(fstatfs),
 	/* the audit log, and what 'set' keeps: written whole beside the file, then renamed */
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fsync),
 	SCMP_SYS(fchown),

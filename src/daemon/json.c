@@ -80,6 +80,15 @@ static json_t *progress_object(const struct view_progress *progress)
 
 static json_t *number_of(const struct setting *setting, int64_t number)
 {
+	char text[VALUE_MAX];
+
+	if (setting->type == SETTING_SHARES && number < 0) {
+		int id = setting_find(setting->name, setting->vm, NULL);
+
+		if (id < 0 || setting_format((enum setting_id)id, number, text, sizeof(text)) < 0)
+			return NULL;
+		return json_string(text);
+	}
 	return setting->type == SETTING_BOOL ? json_boolean(number) : json_integer(number);
 }
 
@@ -100,9 +109,28 @@ static json_t *host_value(const struct setting *setting, struct daemon *daemon)
 /* What a VM's setting reads as; of a salt only the fingerprint of the domain it leads to. */
 static void add_vm_value(json_t **object, enum setting_id id, const struct view_vm *vm)
 {
-	if (id == SETTING_PSHARE_ENABLE) {
+	const struct setting *setting = setting_get(id);
+
+	switch (id) {
+	case SETTING_PSHARE_ENABLE:
 		add(object, "value", json_boolean(vm->enable));
-	} else {
+		break;
+	case SETTING_MEM_SHARES:
+		add(object, "value", number_of(setting, vm->memory.set_shares));
+		break;
+	case SETTING_MEM_MIN:
+		add(object, "value", number_of(setting, vm->memory.min_mb));
+		break;
+	case SETTING_MEM_MAX:
+		add(object, "value", number_of(setting, vm->memory.max_mb));
+		break;
+	case SETTING_MAXMEMCTL:
+		add(object, "value", number_of(setting, vm->memory.maxmemctl_mb));
+		break;
+	case SETTING_SWAP_DIR:
+		add_text(object, "value", vm->memory.swap_dir);
+		break;
+	default:
 		add(object, "present", json_boolean(vm->has_salt));
 		add_text(object, "fingerprint", vm->domain);
 	}
@@ -214,6 +242,48 @@ static json_t *cpu_object(const struct view_host *host)
 	return object;
 }
 
+static json_t *source_object(const struct view_source *source)
+{
+	json_t *object = json_object();
+
+	if (!source->managed) {
+		json_decref(object);
+		return json_null();
+	}
+	add_text(&object, "state", source->state);
+	add_number(&object, "managed", source->managed);
+	add_number(&object, "free", source->free);
+	add_number(&object, "minfree", source->min_free);
+	return object;
+}
+
+static json_t *host_memory_object(const struct view_host_memory *memory)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "managed", memory->managed);
+	add_number(&object, "free", memory->free);
+	add_number(&object, "minfree", memory->min_free);
+	add_number(&object, "consumed", memory->consumed);
+	add_number(&object, "reserved", memory->reserved);
+	add_number(&object, "unreserved", memory->unreserved);
+	add(&object, "host", source_object(&memory->host));
+	add(&object, "budget", source_object(&memory->budget));
+	add(&object, "stalled", json_boolean(memory->stalled));
+	add_seconds(&object, "state_s", memory->state_ns);
+	add_number(&object, "held", memory->held);
+	add_number(&object, "balloon", memory->balloon);
+	add_number(&object, "balloon_target", memory->balloon_target);
+	add_number(&object, "balloon_max", memory->balloon_max);
+	add_number(&object, "staged", memory->staged);
+	add_number(&object, "twin", memory->twin);
+	add_number(&object, "zipped", memory->zipped);
+	add_number(&object, "zip_bytes", memory->zip_bytes);
+	add_number(&object, "swapped", memory->swapped);
+	add_number(&object, "out_target", memory->out_target);
+	return object;
+}
+
 json_t *json_of_host(struct daemon *daemon)
 {
 	json_t *object = json_object();
@@ -227,6 +297,7 @@ json_t *json_of_host(struct daemon *daemon)
 	add_number(&object, "domains", host.domains);
 	add_number(&object, "vms", host.vms);
 	add(&object, "pshare", pshare_object(&host));
+	add(&object, "memory", host_memory_object(&host.memory));
 	add(&object, "progress", progress_object(&host.progress));
 	add_number(&object, "metadata_bytes", host.metadata);
 	add(&object, "cpu", cpu_object(&host));
@@ -420,6 +491,112 @@ json_t *json_of_balloon(const struct view_balloon *balloon)
 	return object;
 }
 
+json_t *json_of_action(const struct view_action *action)
+{
+	json_t *object = json_object();
+
+	add_text(&object, "what", action->what);
+	add(&object, "over", json_boolean(action->over));
+	add(&object, "error",
+	    action->error ? json_string(strerrordesc_np(-action->error)) : json_null());
+	if (action->wanted == UINT64_MAX)
+		add(&object, "wanted", json_null());
+	else
+		add_number(&object, "wanted", action->wanted);
+	add_number(&object, "moved", action->moved);
+	add_seconds(&object, "time_s", action->time_ns);
+	return object;
+}
+
+static json_t *latencies_object(const struct view_memory *memory)
+{
+	static const char *const names[PS_TIERS] = {"staged", "twin", "zipped", "swapped"};
+	json_t *object = json_object();
+
+	for (unsigned int tier = 0; tier < PS_TIERS; tier++) {
+		json_t *list = json_array();
+
+		for (unsigned int i = 0; i < PS_LATENCY_BUCKETS && list; i++)
+			if (json_array_append_new(
+				    list, json_integer((json_int_t)memory->latencies[tier][i]))) {
+				json_decref(list);
+				list = NULL;
+			}
+		add(&object, names[tier], list);
+	}
+	return object;
+}
+
+static json_t *why_not_object(const struct view_memory *memory)
+{
+	json_t *object = json_object();
+
+	add_text(&object, "break", memory->why_break);
+	add_text(&object, "balloon", memory->why_balloon);
+	add_text(&object, "compress", memory->why_zip);
+	add_text(&object, "swap", memory->why_swap);
+	return object;
+}
+
+static json_t *moves_object(const struct view_memory *memory)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "staged", memory->stagings);
+	add_number(&object, "staged_back", memory->staged_back);
+	add_number(&object, "twin", memory->twins);
+	add_number(&object, "twin_back", memory->twinins);
+	add_number(&object, "zipped", memory->zips);
+	add_number(&object, "unzipped", memory->unzips);
+	add_number(&object, "swapped_out", memory->swapouts);
+	add_number(&object, "swapped_in", memory->swapins);
+	add_number(&object, "promoted", memory->promotions);
+	add_number(&object, "blocks_broken", memory->breaks);
+	add_number(&object, "blocks_collapsed", memory->collapses);
+	add_number(&object, "swap_errors", memory->swap_errors);
+	return object;
+}
+
+static json_t *memory_object(const struct view_memory *memory)
+{
+	json_t *object = json_object();
+
+	add_number(&object, "consumed", memory->consumed);
+	add_number(&object, "SZTGT", memory->target);
+	add_number(&object, "overhead", memory->overhead);
+	add_number(&object, "ACTV", memory->active);
+	add_number(&object, "ACTVS", memory->active_slow);
+	add_number(&object, "ACTVF", memory->active_fast);
+	add_number(&object, "ACTVN", memory->active_now);
+	add_number(&object, "ASHRS", memory->shares);
+	add(&object, "AMIN", json_integer(memory->min_mb));
+	add(&object, "AMAX", json_integer(memory->max_mb));
+	add_number(&object, "MCTLSZ", memory->mctlsz);
+	add_number(&object, "MCTLTGT", memory->mctltgt);
+	add_number(&object, "MCTLMAX", memory->mctlmax);
+	add_number(&object, "staged", memory->staged);
+	add_number(&object, "twin", memory->twin);
+	add_number(&object, "zipped", memory->zipped);
+	add_number(&object, "CACHESZ", memory->cachesz);
+	add_number(&object, "CACHEUSD", memory->cacheusd);
+	add_number(&object, "ZIP/s", memory->zip_rate);
+	add_number(&object, "UNZIP/s", memory->unzip_rate);
+	add_number(&object, "SWCUR", memory->swcur);
+	add_number(&object, "SWTGT", memory->swtgt);
+	add_number(&object, "SWR/s", memory->swap_read_rate);
+	add_number(&object, "SWW/s", memory->swap_write_rate);
+	add_number(&object, "swap_file", memory->swap_file);
+	add(&object, "latency_percent", json_real(memory->latency));
+	add_seconds(&object, "wait_s", memory->wait_ns);
+	add(&object, "held", json_boolean(memory->held));
+	add(&object, "suspended", json_boolean(memory->suspended));
+	add(&object, "why_not", why_not_object(memory));
+	add(&object, "pages", moves_object(memory));
+	add(&object, "page_in_us", latencies_object(memory));
+	add(&object, "action", json_of_action(&memory->action));
+	return object;
+}
+
 json_t *json_of_vm(const struct view_vm *vm)
 {
 	json_t *object = json_object();
@@ -433,6 +610,7 @@ json_t *json_of_vm(const struct view_vm *vm)
 	add_text(&object, "domain", vm->domain);
 	add(&object, "enable", json_boolean(vm->enable));
 	add_memory(&object, vm);
+	add(&object, "memory", memory_object(&vm->memory));
 	add_number(&object, "mappings", vm->mappings);
 	add_seconds(&object, "cpu_s", vm->cpu_ns);
 	add_text(&object, "pins", vm->pins);

@@ -18,6 +18,7 @@ json_t *json_of_fork(const struct view_fork *fork);
 json_t *json_of_host(struct daemon *daemon);
 json_t *json_of_balloon(const struct view_balloon *balloon);
 json_t *json_of_vm(const struct view_vm *vm);
+json_t *json_of_action(const struct view_action *action);
 /* One setting and its value; vm NULL for one of the host. */
 json_t *json_of_setting(enum setting_id id, struct daemon *daemon, const struct view_vm *vm);
 /* {"settings": [...]}: all of the host, or of a VM. */

@@ -17,17 +17,18 @@
 #include <string.h>
 
 #include "daemon/accept.h"
+#include "daemon/admission.h"
 #include "daemon/api.h"
 #include "daemon/balloon.h"
 #include "daemon/change.h"
 #include "daemon/device.h"
 #include "daemon/grant.h"
 #include "daemon/holes.h"
-#include "daemon/host.h"
 #include "daemon/image.h"
 #include "daemon/match.h"
 #include "daemon/member.h"
 #include "daemon/notify.h"
+#include "daemon/pressure.h"
 #include "daemon/rehint.h"
 #include "daemon/rehome.h"
 #include "daemon/reload.h"
@@ -99,7 +100,8 @@ static void deadlines(struct daemon *d)
 	if (!d->wake_at || d->wake_at > d->now)
 		return;
 	d->wake_at = 0;
-	host_tick(d);
+	pressure_tick(d);
+	admissions_tick(d);
 	accept_tick(d);
 	sessions_tick(d);
 	match_tick(d);

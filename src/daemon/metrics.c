@@ -41,6 +41,13 @@ static const struct row host_gauges[] = {
 	HOST("common_bytes", "bytes", "Host memory behind it.", common),
 	HOST("saving_bytes", "bytes", "Host memory saved: shared less common.", saving),
 	HOST("zero_bytes", "bytes", "Guest memory given back as the zero page.", zero),
+	HOST("managed_bytes", "bytes", "Memory that VMs may have.", memory.managed),
+	HOST("free_bytes", "bytes", "Of it, free.", memory.free),
+	HOST("minfree_bytes", "bytes", "Of it, to be kept free.", memory.min_free),
+	HOST("consumed_bytes", "bytes", "Host memory that VMs take, frames once.", memory.consumed),
+	HOST("reserved_bytes", "bytes", "Reserved by VMs.", memory.reserved),
+	HOST("unreserved_bytes", "bytes", "What may still be reserved.", memory.unreserved),
+	HOST("state_seconds", "seconds", "Since when the state is what it is.", memory.state_ns),
 	HOST("metadata_bytes", "bytes", "Host memory that sharing itself takes.", metadata),
 };
 
@@ -68,6 +75,21 @@ static const struct row vm_gauges[] = {
 	VM("vm_overhead_kernel_bytes", "bytes", "Kernel memory for mappings.", overhead_kernel),
 	VM("vm_mappings", "", "Mappings that exist because of sharing.", mappings),
 	VM("vm_hints", "", "Pages with a hint in the index.", hints),
+	VM("vm_consumed_bytes", "bytes", "Host memory that the VM takes.", memory.consumed),
+	VM("vm_target_bytes", "bytes", "SZTGT: host memory that it is to have.", memory.target),
+	VM("vm_active_bytes", "bytes", "ACTV: working set, estimated.", memory.active),
+	VM("vm_shares", "", "ASHRS: shares.", memory.shares),
+	VM("vm_balloon_bytes", "bytes", "MCTLSZ: balloon.", memory.mctlsz),
+	VM("vm_balloon_target_bytes", "bytes", "MCTLTGT: what it is to be.", memory.mctltgt),
+	VM("vm_balloon_max_bytes", "bytes", "MCTLMAX: what it may be.", memory.mctlmax),
+	VM("vm_staged_bytes", "bytes", "Taken out, whole.", memory.staged),
+	VM("vm_twin_bytes", "bytes", "Out, and equal to a frame.", memory.twin),
+	VM("vm_zipped_bytes", "bytes", "Out, compressed: guest memory.", memory.zipped),
+	VM("vm_cachesz_bytes", "bytes", "CACHESZ: host memory for compressed pages.",
+	   memory.cachesz),
+	VM("vm_cacheusd_bytes", "bytes", "CACHEUSD: of it, in use.", memory.cacheusd),
+	VM("vm_swcur_bytes", "bytes", "SWCUR: out, swapped.", memory.swcur),
+	VM("vm_swtgt_bytes", "bytes", "SWTGT: what is to be out.", memory.swtgt),
 	VM("vm_expected_bytes", "bytes", "What is to be saved at the end.", progress.expected),
 };
 
@@ -87,6 +109,21 @@ static const struct row vm_counters[] = {
 	VM("vm_shared_again_pages", "", "Written pages that were shared again in place.", reshares),
 	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.",
 	   stuck),
+	VM("vm_wait_seconds", "seconds", "Time that accesses waited for pages to come in.",
+	   memory.wait_ns),
+	VM("vm_staged_pages", "", "Pages staged.", memory.stagings),
+	VM("vm_staged_back_pages", "", "Staged pages put back.", memory.staged_back),
+	VM("vm_twin_pages", "", "Pages that went twin.", memory.twins),
+	VM("vm_twin_back_pages", "", "Pages that came back from twin.", memory.twinins),
+	VM("vm_zipped_pages", "", "Pages compressed.", memory.zips),
+	VM("vm_unzipped_pages", "", "Pages unpacked.", memory.unzips),
+	VM("vm_swapped_out_pages", "", "Pages written to the swap file.", memory.swapouts),
+	VM("vm_swapped_in_pages", "", "Pages read from the swap file.", memory.swapins),
+	VM("vm_promoted_pages", "", "Pages that came back because they were touched.",
+	   memory.promotions),
+	VM("vm_swap_errors", "", "Pages that could not be written.", memory.swap_errors),
+	VM("vm_blocks_broken", "", "Large blocks broken.", memory.breaks),
+	VM("vm_blocks_collapsed", "", "Blocks made huge again.", memory.collapses),
 	VM("vm_hints_evicted", "", "Hints that made room for newer ones.", hints_evicted),
 };
 
@@ -180,6 +217,8 @@ static void put_host(FILE *out, const struct view_host *host)
 			!strcmp(states[i], host->state));
 	put_family(out, "vms", "gauge", "", "VMs known.");
 	fprintf(out, "pshare_vms %u\n", host->vms);
+	put_family(out, "vms_held", "gauge", "", "VMs held back: the state is low.");
+	fprintf(out, "pshare_vms_held %u\n", host->memory.held);
 	put_family(out, "domains", "gauge", "", "Trust domains.");
 	fprintf(out, "pshare_domains %u\n", host->domains);
 	put_family(out, "cpu_seconds", "counter", "seconds", "CPU time of daemon and agents.");

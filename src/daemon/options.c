@@ -21,6 +21,7 @@
 
 enum {
 	OPT_RUNTIME_DIR = 256,
+	OPT_SWAP_DIR,
 	OPT_POLICY,
 	OPT_CONFIG,
 	OPT_CONFIG_DIR,
@@ -42,6 +43,7 @@ enum {
 
 static const struct option long_options[] = {
 	{"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
+	{"swap-dir", required_argument, NULL, OPT_SWAP_DIR},
 	{"policy", required_argument, NULL, OPT_POLICY},
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"config-dir", required_argument, NULL, OPT_CONFIG_DIR},
@@ -70,6 +72,9 @@ static const char help_text[] =
 	"                           else /run/pshare for root, else $XDG_RUNTIME_DIR/pshare)\n"
 	"  --user NAME              user to run as, when started by root (default for /run/pshare:\n"
 	"                           pshare, if there is one)\n"
+	"  --swap-dir DIR           folder on a disk for the VMs' swap files, each of which has no name\n"
+	"                           (default: /var/lib/pshare for root, else\n"
+	"                           $XDG_STATE_HOME/pshare; \"\": no page is swapped)\n"
 	"  --policy FILE            which users may meet, and use which salts; read again on SIGHUP\n"
 	"  --config FILE            settings of the host, one NAME = VALUE a line; read again on SIGHUP\n"
 	"                           (default for /run/pshare: /etc/pshare/pshare.conf)\n"
@@ -201,11 +206,50 @@ static void system_defaults(struct options *options)
 		options->user = "pshare";
 }
 
+static int use_swap_dir(struct options *options, const char *path)
+{
+	if (*path && *path != '/') {
+		fprintf(stderr, "pshared: --swap-dir \"%.100s\": give a path from the root\n",
+			path);
+		return -EINVAL;
+	}
+	if (strlen(path) >= sizeof(options->swap_dir)) {
+		fprintf(stderr, "pshared: --swap-dir: %zu characters are too long, %u would do\n",
+			strlen(path), SETTING_PATH_MAX);
+		return -EINVAL;
+	}
+	memcpy(options->swap_dir, path, strlen(path) + 1);
+	return 0;
+}
+
+/* The service manager's folder for us, the system's, or the user's own. It need not be there. */
+static void default_swap_dir(struct options *options)
+{
+	const char *state = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	char *path = options->swap_dir;
+	size_t size = sizeof(options->swap_dir);
+	int n = 0;
+
+	if (state && *state == '/')
+		n = snprintf(path, size, "%s", state);
+	else if (sys_self_uid() == 0)
+		n = snprintf(path, size, "/var/lib/pshare");
+	else if (xdg && *xdg == '/')
+		n = snprintf(path, size, "%s/pshare", xdg);
+	else if (home && *home == '/')
+		n = snprintf(path, size, "%s/.local/state/pshare", home);
+	if (n < 0 || (size_t)n >= size)
+		*path = '\0';
+}
+
 static int parse_one(int opt, struct options *options, enum options_action *action)
 {
 	switch (opt) {
 	case OPT_RUNTIME_DIR:
 		return use_runtime_dir(options, optarg);
+	case OPT_SWAP_DIR:
+		return use_swap_dir(options, optarg);
 	case OPT_POLICY:
 		options->policy = optarg;
 		return 0;
@@ -278,6 +322,7 @@ int options_parse(int argc, char **argv, struct options *options, enum options_a
 		.log_files = AUDITLOG_FILES,
 	};
 	*action = OPTIONS_RUN;
+	default_swap_dir(options);
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (opt == ':' || opt == '?') {

@@ -13,9 +13,10 @@
 
 struct options {
 	char runtime_dir[OPTIONS_PATH_MAX];
-	const char *policy;	/* NULL: none */
-	const char *config;	/* file of settings; NULL: none */
-	bool config_asked;	/* it was named, so it must be there */
+	char swap_dir[SETTING_PATH_MAX + 1]; /* folder for swap files; "": none */
+	const char *policy;		     /* NULL: none */
+	const char *config;		     /* file of settings; NULL: none */
+	bool config_asked;		     /* it was named, so it must be there */
 	const char *config_dir; /* drop-ins; 'set' keeps its own there. NULL: nothing is kept */
 	const char *user;	/* to run as, where it starts as root; NULL: as it is */
 	bool user_asked;

@@ -15,8 +15,10 @@
 #include "daemon/conffile.h"
 #include "daemon/peer.h"
 #include "daemon/policyfile.h"
+#include "daemon/pressure.h"
 #include "daemon/rehome.h"
 #include "daemon/session.h"
+#include "daemon/swapdir.h"
 
 #define VALUE_MAX 32
 
@@ -27,6 +29,9 @@ void settings_apply(struct daemon *d, const struct host_settings *next)
 
 	d->settings = *next;
 	sessions_configure(d);
+	list_for_each(vm, &d->vms, struct vm, link)
+		swapdir_retry(vm);
+	pressure_now(d);
 	if (moves)
 		rehome_all(d);
 }

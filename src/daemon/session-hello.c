@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/admission.h"
 #include "daemon/balloon.h"
 #include "daemon/member.h"
 #include "daemon/rehome.h"
@@ -119,6 +120,9 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	session_mark(s);
 	log_info("%s: process %d (%s) of user %u is here%s%s", vm->name, (int)vm->pid, vm->comm,
 		 s->user->uid, vm->cause ? ", and cannot share: " : "", reason_text(vm->cause));
+	s->say_target = true;
+	d->pressure_at = 0;
+	daemon_wake_at(d, d->now);
 	sessions_configure_soon(d);
 	if (hello->flags & PS_HELLO_QMP)
 		balloon_offered(vm, hello->flags & PS_HELLO_HELD);
@@ -163,6 +167,8 @@ void session_hello(struct session *s, const struct ps_msg_hello *hello, const in
 			vm_remove(vm);
 		return;
 	}
+	if (is_new)
+		admission_take(vm);
 	if (!vm->enable_set)
 		vm->enable = !(hello->flags & PS_HELLO_NO_SHARE);
 	attach(s, vm, hello);

@@ -14,6 +14,7 @@
 #include "daemon/image.h"
 #include "daemon/member.h"
 #include "daemon/session-end.h"
+#include "daemon/swapdir.h"
 #include "daemon/vm.h"
 #include "policy/rate.h"
 #include "sys/cleanup.h"
@@ -74,15 +75,20 @@ static struct ps_msg_config config_for(const struct session *s)
 		.quarantine_ms = (uint32_t)value[SETTING_SHARE_QUARANTINE_MS],
 		.map_reserve = (uint32_t)(d->host.max_map_count *
 					  (uint64_t)value[SETTING_SHARE_MAP_RESERVE] / 100),
-		.sample_pages = PS_SAMPLE_PAGES,
-		.sample_ms = PS_SAMPLE_MS,
-		.stage_ms = PS_STAGE_MS,
+		.sample_pages = value[SETTING_SAMPLE_PERIOD] ? PS_SAMPLE_PAGES : 0,
+		.sample_ms = (uint32_t)value[SETTING_SAMPLE_PERIOD] * 1000,
+		.stage_ms = PS_STAGE_MS >>
+			    (d->memstate > MEMSTATE_SOFT ? d->memstate - MEMSTATE_SOFT : 0),
 	};
 
 	if (s->vm->publishing) {
 		msg.pages_per_second = msg.first_pages_per_second = PUBLISH_RATE;
 		msg.flags |= PS_CONFIG_HURRY;
 	}
+	/* the shorter of memory the host is, the less a page has to prove that it is cold */
+	if (msg.stage_ms < msg.quarantine_ms)
+		msg.stage_ms = msg.quarantine_ms;
+
 	if (s->vm->member && s->vm->member->crowded)
 		msg.pages_per_second = 0;
 	if (s->vm->enable && in.scan_ghz && in.rate_max)
@@ -206,6 +212,34 @@ static int say_held(struct session *s)
 	return send_message(s, &msg, sizeof(msg), NULL, 0);
 }
 
+/* A file, or another cap for the one that it has. None can be made: it is tried again later. */
+static int say_swap(struct session *s)
+{
+	struct ps_msg_swap msg = {.head = session_head(PS_MSG_SWAP)};
+	_cleanup_close_ int fd = swapdir_open(s->vm, &msg.cap);
+	int r;
+
+	if (fd < 0)
+		return 0;
+	r = send_message(s, &msg, sizeof(msg), &fd, 1);
+	if (r == 0)
+		s->vm->memory.swap_cap = msg.cap;
+	return r;
+}
+
+static int say_target(struct session *s)
+{
+	struct ps_msg_target msg = s->vm->memory.order;
+	int r = 0;
+
+	msg.head = session_head(PS_MSG_TARGET);
+	if (memcmp(&msg, &s->target, sizeof(msg)) != 0)
+		r = send_message(s, &msg, sizeof(msg), NULL, 0);
+	if (r == 0)
+		s->target = msg;
+	return r;
+}
+
 void session_flush(struct session *s)
 {
 	static const struct {
@@ -221,6 +255,8 @@ void session_flush(struct session *s)
 		{offsetof(struct session, say_held), say_held},
 		{offsetof(struct session, say_fork), say_fork},
 		{offsetof(struct session, say_image), say_image},
+		{offsetof(struct session, say_swap), say_swap},
+		{offsetof(struct session, say_target), say_target},
 	};
 
 	list_del(&s->unsent);

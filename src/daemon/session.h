@@ -39,11 +39,12 @@ struct session {
 
 	/* what is still to be said: state, not a queue, so who does not read costs nothing */
 	bool say_welcome, say_config, say_domain, say_leave, say_rehint, say_qmp, say_held,
-		say_fork, say_image;
+		say_fork, say_image, say_target, say_swap;
 	enum ps_fork_op fork_op;
 	uint64_t fork_image;
 	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */
 	struct ps_msg_config config; /* as told */
+	struct ps_msg_target target; /* as told */
 	bool lied;		     /* about a ring counter: it ends */
 	uint64_t look_at;	     /* the ring was busy: looked at again then, without a bell */
 	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/admission.h"
 #include "daemon/api.h"
 #include "daemon/auditlog.h"
 #include "daemon/balloon.h"
@@ -44,6 +45,7 @@
 #define API_MODE 0660
 #define SOCKET_BITS 6u /* read and write, to connect */
 #define FOLDER_MODE 0755
+#define SWAP_MODE 0700
 #define GROUP_NAME "pshare"
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
 #define FDS_PER_SESSION 8u /* socket, two bells, pidfd, balloon, and three of passage */
@@ -197,6 +199,16 @@ static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind ki
 	return 0;
 }
 
+/* While there are still rights to. Where it cannot be made, `pshare show` says so of each VM. */
+static void make_swap_folder(const struct daemon *d)
+{
+	int r = *d->options->swap_dir ? sys_make_folders(d->options->swap_dir, SWAP_MODE) : 0;
+
+	if (r < 0)
+		log_warn("cannot make the folder %s: %s: nothing is swapped", d->options->swap_dir,
+			 strerror(-r));
+}
+
 static void probe_kernel(struct daemon *d)
 {
 	const char *why;
@@ -250,7 +262,7 @@ static void init_state(struct daemon *d, const struct options *options)
 		.balloon_fd = -1,
 		.now = sys_now(),
 	};
-	d->started = d->idle_since = d->now;
+	d->started = d->idle_since = d->state_since = d->now;
 	list_init(&d->users);
 	list_init(&d->sessions);
 	list_init(&d->vms);
@@ -263,6 +275,7 @@ static void init_state(struct daemon *d, const struct options *options)
 	list_init(&d->gone_vms);
 	list_init(&d->changes);
 	list_init(&d->images);
+	list_init(&d->admissions);
 }
 
 static void size_by_limits(struct daemon *d)
@@ -296,6 +309,7 @@ int daemon_prepare(struct daemon *d, const struct options *options)
 		r = bind_socket(d, "uffd.sock", SYS_SOCK_STREAM, API_MODE, &d->device_sock);
 	if (r < 0)
 		return r;
+	make_swap_folder(d);
 	host_read_facts(d);
 	size_by_limits(d);
 	r = secret_init();
@@ -344,6 +358,7 @@ void daemon_deinit(struct daemon *d)
 {
 	d->ending = true; /* from here on no frame is punched */
 	changes_abort(d);
+	admissions_forget(d);
 	if (d->agent_fd >= 0)
 		remove_sockets(d);
 	balloon_stop(d);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "policy/entitle.h"
 #include "policy/settings.h"
 #include "sys/cleanup.h"
 #include "sys/self.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/test-api-core.h"
+#include "policy/entitle.h"
 #include "policy/settings.h"
 
 static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
@@ -18,6 +19,11 @@ static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
 	vm->shrd = 300ull << 20;
 	vm->refused[PS_CAUSE_PINNED] = 7;
 	vm->balloon = (struct view_balloon){.state = "none", .why = "none"};
+	vm->memory.swap_dir = "";
+	vm->memory.set_shares = SHARES_HIGH;
+	vm->memory.max_mb = -1;
+	vm->memory.action =
+		(struct view_action){.what = "suspend", .wanted = UINT64_MAX, .moved = 7};
 	vm->nregions = 1;
 	vm->regions[0].size = vm->size;
 }
@@ -26,6 +32,9 @@ void view_host(struct daemon *daemon, struct view_host *out)
 {
 	(void)daemon;
 	*out = (struct view_host){.state = "high", .pid = 1, .vms = 2, .domains = 1};
+	out->memory.host = (struct view_source){.state = "high", .managed = 8ull << 30};
+	out->memory.budget = (struct view_source){.state = "high"};
+	out->memory.unreserved = 77;
 	out->shared = 600ull << 20;
 	out->common = 300ull << 20;
 	out->saving = 300ull << 20;
@@ -237,6 +246,30 @@ int view_live(struct daemon *daemon, uint64_t generation, uint64_t first,
 	memset(bits, 0, VIEW_LIVE / 8);
 	bits[1] = 0xa5;
 	return 0;
+}
+
+int view_act(struct daemon *daemon, const char *vm, const char *what, uint64_t bytes,
+	     const struct view_peer *peer, struct view_reason *why)
+{
+	(void)peer;
+	snprintf(daemon->did, sizeof(daemon->did), "%s %s %llu", what, vm,
+		 (unsigned long long)bytes);
+	if (daemon->refuse)
+		snprintf(why->text, sizeof(why->text), "the core does not want to");
+	return daemon->refuse;
+}
+
+int view_admit(struct daemon *daemon, const struct view_wish *wishes, unsigned int n,
+	       const struct view_peer *peer, struct view_reason *why)
+{
+	size_t len = (size_t)snprintf(daemon->did, sizeof(daemon->did), "%d", (int)peer->pid);
+
+	for (unsigned int i = 0; i < n && len < sizeof(daemon->did); i++)
+		len += (size_t)snprintf(daemon->did + len, sizeof(daemon->did) - len, " %s=%s",
+					wishes[i].name, wishes[i].value);
+	if (daemon->refuse)
+		snprintf(why->text, sizeof(why->text), "it does not fit");
+	return daemon->refuse;
 }
 
 void view_cancel(struct daemon *daemon, const void *arg)

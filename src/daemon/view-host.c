@@ -11,6 +11,7 @@
 
 #include "daemon/member.h"
 #include "daemon/session.h"
+#include "daemon/view-memory.h"
 #include "daemon/view-vm.h"
 #include "sys/process.h"
 
@@ -127,5 +128,6 @@ void view_host(struct daemon *daemon, struct view_host *out)
 	add_domains(daemon, out);
 	add_vms(daemon, out);
 	host_progress(daemon, &out->progress);
+	view_memory_host(daemon, &out->memory);
 	out->saving = out->shared > out->common ? out->shared - out->common : 0;
 }

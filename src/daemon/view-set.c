@@ -13,11 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/action.h"
+#include "daemon/admission.h"
 #include "daemon/change.h"
 #include "daemon/conffile.h"
+#include "daemon/pressure.h"
 #include "daemon/rehome.h"
 #include "daemon/reload.h"
 #include "daemon/session.h"
+#include "daemon/usage.h"
 #include "daemon/vm-salt.h"
 
 static int refuse(struct view_reason *why, int error, const char *fmt, ...)
@@ -102,11 +106,16 @@ static int set_host(struct daemon *d, enum setting_id id, const int64_t *value,
 {
 	struct host_settings wanted = d->settings;
 	const char *what = setting_get(id)->name;
+	char err[POLICY_ERROR_MAX];
 	struct conffile next;
 	int r;
 
 	if (change_pending(d, NULL, what))
 		return refuse(why, -EBUSY, "another change of %s is under way", what);
+	if (value)
+		wanted.value[id] = *value;
+	if (settings_check(&wanted, err) < 0)
+		return refuse(why, -EINVAL, "%s", err);
 	r = keep(d, id, value, &next, why);
 	if (r < 0)
 		return r;
@@ -177,7 +186,7 @@ static struct vm *may_change(struct daemon *daemon, const char *name, enum role 
 	return vm;
 }
 
-/* The VM's target may have changed: it moves, and the change waits for it. */
+/* Its domain may be another now: it moves, and the change waits for it. */
 static int move_and_wait(struct vm *vm, const char *what, const struct view_change *change,
 			 struct view_reason *why)
 {
@@ -200,8 +209,15 @@ int view_vm_set(struct daemon *daemon, const char *vm_name, const char *name, co
 	id = setting_find(name, true, err);
 	if (id < 0)
 		return refuse(why, -ENOENT, "%s", err);
+	if (setting_get((enum setting_id)id)->admin && !is_admin(&change->peer))
+		return refuse(why, -EPERM, "%s takes from other VMs: it is for administrators",
+			      setting_get((enum setting_id)id)->name);
 	if (id == SETTING_PSHARE_SALT)
 		return view_vm_salt(daemon, vm_name, value, strlen(value), change, why);
+	if (id != SETTING_PSHARE_ENABLE) {
+		r = admission_set(vm, (enum setting_id)id, value, err);
+		return r < 0 ? refuse(why, r == -ENOSPC ? -EBUSY : r, "%s", err) : 0;
+	}
 	if (setting_parse((enum setting_id)id, value, strlen(value), &parsed, err) < 0)
 		return refuse(why, -EINVAL, "%s", err);
 	if (change_pending(daemon, vm, what))
@@ -246,6 +262,56 @@ int view_vm_salt(struct daemon *daemon, const char *vm_name, const void *salt, s
 		return refuse(why, r, "the salt was not taken: %s", strerror(-r));
 	vm->salt_set = true;
 	return move_and_wait(vm, what, change, why);
+}
+
+int view_act(struct daemon *daemon, const char *vm_name, const char *what, uint64_t bytes,
+	     const struct view_peer *peer, struct view_reason *why)
+{
+	const struct view_change as = {.peer = *peer};
+	enum vm_act act = VM_ACT_NONE;
+	int r = 0;
+	struct vm *vm = may_change(daemon, vm_name, ROLE_OPERATE, &as, &r, why);
+
+	if (!vm)
+		return r;
+	for (enum vm_act each = VM_ACT_RECLAIM; each <= VM_ACT_RESUME; each++)
+		if (!strcmp(what, action_name(each)))
+			act = each;
+	if (act == VM_ACT_NONE)
+		return refuse(why, -EINVAL, "there is no such order");
+	if (!vm->session || !vm->member)
+		return refuse(why, -EBUSY, "%s takes no part now: see 'pshare show %s'", vm->name,
+			      vm->name);
+	if (act == VM_ACT_RECLAIM && bytes < PS_PAGE_SIZE)
+		return refuse(why, -EINVAL, "less than a page is nothing to reclaim");
+	usage_read(daemon);
+	action_begin(vm, act, bytes / PS_PAGE_SIZE);
+	pressure_now(daemon);
+	return 0;
+}
+
+int view_admit(struct daemon *daemon, const struct view_wish *wishes, unsigned int n,
+	       const struct view_peer *peer, struct view_reason *why)
+{
+	struct admission_wish asked[VIEW_WISHES_MAX];
+	char err[POLICY_ERROR_MAX] = "";
+	int r;
+
+	if (n > VIEW_WISHES_MAX)
+		return refuse(why, -EINVAL, "more than %u settings", VIEW_WISHES_MAX);
+	for (unsigned int i = 0; i < n; i++) {
+		int id = setting_find(wishes[i].name, true, err);
+
+		if (id < 0)
+			return refuse(why, -EINVAL, "%s", err);
+		if (setting_get((enum setting_id)id)->admin && !is_admin(peer))
+			return refuse(why, -EPERM,
+				      "%s takes from other VMs: it is for administrators",
+				      setting_get((enum setting_id)id)->name);
+		asked[i] = (struct admission_wish){wishes[i].name, wishes[i].value};
+	}
+	r = admission_ask(daemon, peer->pid, peer->uid, asked, n, err);
+	return r < 0 ? refuse(why, r == -ENOSPC ? -EBUSY : r, "%s", *err ? err : strerror(-r)) : 0;
 }
 
 void view_cancel(struct daemon *daemon, const void *arg)

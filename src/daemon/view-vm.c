@@ -18,6 +18,7 @@
 #include "daemon/saved.h"
 #include "daemon/session.h"
 #include "daemon/view-balloon.h"
+#include "daemon/view-memory.h"
 #include "daemon/view.h"
 #include "policy/firstpass.h"
 #include "policy/progress.h"
@@ -39,18 +40,6 @@ uint64_t view_unknown_pages(const struct vm *vm, const struct ps_agent_stats *st
 	if (!vm->holds_unknown || stats->shared <= mapped || stats->shared > vm->pages)
 		return 0;
 	return stats->shared - mapped;
-}
-
-uint64_t view_claim(const struct vm *vm, uint64_t pages)
-{
-	return (pages < vm->pages ? pages : vm->pages) * PS_PAGE_SIZE;
-}
-
-uint64_t view_bytes_of(uint64_t count, uint64_t each)
-{
-	uint64_t bytes;
-
-	return __builtin_mul_overflow(count, each, &bytes) ? UINT64_MAX : bytes;
 }
 
 static const char *state_of(const struct vm *vm)
@@ -220,6 +209,7 @@ static void fill_vm(struct vm *vm, struct view_vm *out)
 	fill_counts(&stats, vm, out);
 	fill_progress(&stats, vm, out);
 	view_balloon_fill(vm, &out->balloon);
+	view_memory_vm(vm, &stats, &out->memory);
 	for (uint32_t i = 0; i < vm->nregions; i++)
 		out->regions[i] = (struct view_region){
 			.base = vm->region[i].base,

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "daemon/view-claim.h"
 #include "daemon/vm.h"
 #include "wire/wire.h"
 
@@ -16,9 +17,5 @@
 uint64_t view_mapped_pages(const struct vm *vm);
 /* Frames of an earlier daemon's store, mapped still: on nobody's books but the agent's. */
 uint64_t view_unknown_pages(const struct vm *vm, const struct ps_agent_stats *stats);
-/* Bytes of a part of the VM that its agent claims. */
-uint64_t view_claim(const struct vm *vm, uint64_t pages);
-/* Their product, or the largest number if it is larger. */
-uint64_t view_bytes_of(uint64_t count, uint64_t each);
 
 #endif

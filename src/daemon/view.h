@@ -59,6 +59,45 @@ struct view_balloon {
 	uint64_t total, available, free, swap_in, major_faults, stalls, age_ns;
 };
 
+#define VIEW_WHY 120u /* half a sentence */
+
+/* What has been done to a VM's memory by command, or is. Bytes. */
+struct view_action {
+	const char *what; /* "none", "reclaim", "suspend", "resume" */
+	bool over;
+	int error;	 /* why it ended early: 0, or -errno */
+	uint64_t wanted; /* UINT64_MAX: as far as it goes */
+	uint64_t moved;
+	uint64_t time_ns;
+};
+
+/* What a VM takes of the host's memory, is to have, and has given. Bytes; rates: a second. */
+struct view_memory {
+	uint64_t consumed, target;			       /* SZTGT */
+	uint64_t overhead;				       /* beside its guest */
+	uint64_t active, active_slow, active_fast, active_now; /* ACTV, ACTVS, ACTVF, ACTVN */
+	uint64_t shares;
+	int64_t set_shares, min_mb, max_mb, maxmemctl_mb; /* as set */
+	const char *swap_dir;
+	uint64_t mctlsz, mctltgt, mctlmax;
+	uint64_t staged, twin;
+	uint64_t zipped, cachesz,
+		cacheusd;		  /* guest memory compressed; what the cache takes; uses */
+	uint64_t swcur, swtgt, swap_file; /* swapped; all that is to be out; of the file, in use */
+	uint64_t zip_rate, unzip_rate, swap_write_rate, swap_read_rate;
+	double latency; /* percent of the time in which accesses waited for pages to come in */
+	uint64_t wait_ns;
+	/* counts of pages, ever growing */
+	uint64_t stagings, staged_back, twins, twinins, zips, unzips, swapouts, swapins;
+	uint64_t promotions, breaks, collapses, swap_errors;
+	uint64_t latencies[PS_TIERS][PS_LATENCY_BUCKETS];
+	bool held;	/* held back: the state is low */
+	bool suspended; /* by command */
+	/* why not, half a sentence each; "" where it is used, or would be */
+	char why_break[VIEW_WHY], why_balloon[VIEW_WHY], why_zip[VIEW_WHY], why_swap[VIEW_WHY];
+	struct view_action action;
+};
+
 struct view_vm {
 	char name[PS_NAME_MAX];
 	char comm[16];
@@ -98,6 +137,7 @@ struct view_vm {
 	uint64_t image;		  /* the image that it began with; 0: none */
 	const char *birth;	  /* "waiting", "born", "failed"; NULL: it is nobody's child */
 	int birth_error;	  /* positive errno */
+	struct view_memory memory;
 	unsigned int nregions;
 	struct view_region regions[PS_REGIONS_MAX];
 };
@@ -113,6 +153,25 @@ struct view_fork {
 	uint64_t passes;		       /* whole looks at its memory, the same */
 	uint64_t framed;		       /* bytes in frames, on the daemon's books */
 	uint64_t frames, copied, found, zeros; /* of the image */
+};
+
+/* Where free memory is counted. Bytes. */
+struct view_source {
+	const char *state;
+	uint64_t managed, free, min_free; /* managed 0: there is no such source */
+};
+
+/* The host's memory, and what VMs take of it and have given. Bytes. */
+struct view_host_memory {
+	struct view_source host, budget;
+	uint64_t managed, free, min_free; /* of the one that counts for reservations */
+	bool stalled;			  /* tasks wait for memory (PSI) */
+	uint64_t consumed;		  /* by VMs, frames once */
+	uint64_t reserved, unreserved;
+	uint64_t balloon, balloon_target, balloon_max;
+	uint64_t staged, twin, zipped, zip_bytes, swapped, out_target;
+	unsigned int held; /* VMs held back */
+	uint64_t state_ns; /* since when the state is what it is */
 };
 
 struct view_host {
@@ -133,6 +192,7 @@ struct view_host {
 	uint64_t scanned, shares, zeroed, unshares;
 	uint64_t refused[PS_CAUSE_END];
 	uint64_t verified, damaged, mended; /* frames; see verify.h */
+	struct view_host_memory memory;
 };
 
 #define VIEW_NO_UID UINT32_MAX
@@ -298,6 +358,21 @@ int view_vm_salt(struct daemon *daemon, const char *vm, const void *salt, size_t
  * what the guest needs too. 0, -ENOENT, -EINVAL (there is no balloon). */
 int view_vm_balloon(struct daemon *daemon, const char *vm, uint64_t bytes, bool force,
 		    struct view_reason *why);
+
+/* Begins reclaim (of so many bytes), suspend or resume of a VM: "reclaim", ... 0, or -ENOENT,
+ * -EPERM, -EINVAL, and *why. How it goes is in view_memory.action. */
+int view_act(struct daemon *daemon, const char *vm, const char *what, uint64_t bytes,
+	     const struct view_peer *peer, struct view_reason *why);
+
+/* A setting of a VM that is to come. */
+struct view_wish {
+	const char *name, *value;
+};
+/* The process that asks is about to become a VM: may it, with these settings? 0: they are set when
+ * it has; -ENOSPC: its reservation does not fit; -EPERM, -EINVAL; and *why. */
+int view_admit(struct daemon *daemon, const struct view_wish *wishes, unsigned int n,
+	       const struct view_peer *peer, struct view_reason *why);
+#define VIEW_WISHES_MAX 16u
 
 /* Forgets a change's done(); the change itself goes on. */
 void view_cancel(struct daemon *daemon, const void *arg);

@@ -65,6 +65,7 @@ void vm_detach(struct vm *vm)
 	if (s->ring.map)
 		ring_stats(&s->ring, &vm->last_stats);
 	vm->session = NULL;
+	vm->memory.swap_cap = 0;
 	vm->left_by = 0;
 	image_parent_silent(vm);
 	vm_forget_regions(vm);
@@ -101,6 +102,7 @@ void vm_remove(struct vm *vm)
 
 	if (!list_empty(&vm->gone))
 		return;
+	d->nheld -= vm->memory.held;
 	add_ended(&d->ended, &vm->last_stats);
 	loop_unwatch(&d->loop, &vm->process);
 	balloon_vm_gone(vm);

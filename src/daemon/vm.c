@@ -111,6 +111,9 @@ int vm_new(struct daemon *d, struct user *user, pid_t pid, int *pidfd,
 		strcpy(vm->comm, "?");
 	name_vm(vm, hello->name);
 	vm->enable = !(hello->flags & PS_HELLO_NO_SHARE);
+	for (int id = SETTING_HOST_END; id < SETTING_END; id++)
+		vm->set[id - SETTING_HOST_END] = setting_get((enum setting_id)id)->def;
+	vm->memory.group_limit = UINT64_MAX;
 	list_init(&vm->old);
 	list_init(&vm->gone);
 	vm->user = user;

@@ -11,6 +11,7 @@
 #include "daemon/secret.h"
 #include "daemon/user.h"
 #include "daemon/vm-balloon.h"
+#include "policy/ladder.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
@@ -18,6 +19,53 @@
 struct image;
 struct member;
 struct session;
+
+enum vm_act { VM_ACT_NONE, VM_ACT_RECLAIM, VM_ACT_SUSPEND, VM_ACT_RESUME };
+
+/* What somebody ordered done to a VM's memory, until it is done, and how it went. Pages. */
+struct vm_action {
+	enum vm_act what;
+	bool over;
+	int error;	 /* why it ended early: 0, or -errno */
+	uint64_t wanted; /* UINT64_MAX: as far as it goes */
+	uint64_t moved;	 /* so far */
+	uint64_t begin_has;
+	uint64_t began, moved_at, ended; /* ns */
+};
+
+/* Events a second, of the last seconds. */
+struct vm_rates {
+	uint64_t at; /* ns: when the counts were read */
+	uint64_t zips, unzips, swapouts, swapins, wait_ns;
+	double zip_s, unzip_s, swapout_s, swapin_s, wait; /* wait: part of the time, 0 to 1 */
+};
+
+/* What a VM takes of the host's memory and is to have: pressure.c keeps it. Pages. */
+struct vm_memory {
+	uint64_t anonymous;   /* of its process, its part of it: the kernel's word */
+	uint64_t has;	      /* with its part of the frames that it maps */
+	uint64_t guest;	      /* of anonymous, the guest's: the agent's word, bounded */
+	uint64_t overhead;    /* of anonymous, the rest, bounded */
+	uint64_t active;      /* ACTV: the agent's word, bounded */
+	uint64_t peak;	      /* the most that it had */
+	uint64_t group_limit; /* what its control group leaves it; UINT64_MAX: enough */
+	uint64_t group_at;
+	uint64_t shares, target;
+	struct ladder_plan plan;
+	uint64_t break_order, breaks_then; /* blocks ordered broken, and how many had been before */
+	uint64_t gives_at;		   /* ns: it had nothing to give then */
+	struct ps_msg_target order;	   /* as it is to be told */
+	uint64_t swap_cap;		   /* of the file that the agent has; 0: it has none */
+	uint64_t swap_at;		   /* no file could be made: not tried before */
+	int swap_error;
+	struct vm_rates rates;
+	struct vm_action action;
+	bool suspended;	   /* pushed out by command, and not called back */
+	bool held;	   /* held back, for the host's state is low */
+	bool slowed;	   /* the same, by its agent, for it cannot be paused */
+	uint64_t held_at;  /* ns: since then */
+	uint64_t freed_at; /* was let go last; 0: never held */
+};
 
 struct region {
 	uint32_t base, npages;
@@ -84,6 +132,9 @@ struct vm {
 	char parent[PS_NAME_MAX]; /* empty: it is nobody's child */
 	uint64_t parent_image;	  /* 0: the same */
 	struct vm_birth birth[PS_FORK_RAMS_MAX];
+	int64_t set[SETTING_END - SETTING_HOST_END]; /* its settings that are numbers */
+	char swap_dir[SETTING_PATH_MAX + 1];	     /* sched.swap.dir; "": the daemon's */
+	struct vm_memory memory;
 
 	struct vm_balloon balloon;
 
@@ -107,6 +158,12 @@ void vm_free(struct vm *vm);
 
 /* Why it shares nothing; NONE: it does, or is about to. */
 enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats);
+
+/* A setting of its own that is a number. */
+static inline int64_t vm_setting(const struct vm *vm, enum setting_id id)
+{
+	return vm->set[id - SETTING_HOST_END];
+}
 
 /* Whole looks that its agent says it has made. */
 uint64_t vm_looks(const struct vm *vm);

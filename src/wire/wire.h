@@ -196,6 +196,7 @@ struct ps_msg_region { /* REGION_ADD, REGION_DEL, REGION_REFUSED */
 #define PS_TARGET_COLLAPSE 32u /* blocks of resident pages may become huge again */
 #define PS_TARGET_SUSPEND 64u  /* out with everything, cold or not, whatever out_pages is */
 #define PS_TARGET_RESUME 128u  /* bring back what is out, ahead of use */
+#define PS_TARGET_SLOW 256u /* let pages come in slowly: the VM is held back, and has no monitor */
 
 struct ps_msg_target {
 	struct ps_msg_head head;
@@ -203,7 +204,8 @@ struct ps_msg_target {
 	uint32_t flags;
 	uint32_t out_pages;	/* twin, zipped and swapped together: so many are to be out. Fewer
 				  than are out: nothing more goes out; what is touched comes back */
-	uint32_t break_blocks;	/* PS_TARGET_BREAK */
+	uint32_t break_blocks;	/* PS_TARGET_BREAK: so many are still to be broken, in the place of
+				  what was said before */
 	uint32_t zip_max_pages; /* memory that the compressed cache may hold, pages */
 	uint32_t promote_max;	/* pages/s that may come back: where more do, reclaim slows down; 0:
 				 as many as will */

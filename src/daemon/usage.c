@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a VM takes of the host: the anonymous memory of its process, as the kernel counts it
+ * (/proc/PID/statm), and its part of the frames that it maps. Frames are counted once: of a
+ * domain's frames a VM has as much as it has of the references to them, so all parts together are
+ * the frames. A page of zeros is nobody's. What the VMM has beside its guest, and what the agent
+ * holds for pages that are out (compressed ones, staged ones), is in there: it is the host's too.
+ *
+ * A process that plays many VMs has its memory once: it is split by their claims (grant.c).
+ *
+ * The kernel's count is believed, the agent's is not: who says that he has little would be left
+ * alone. Only how much of it is the guest's, and how much of that is in use, is the agent's word:
+ * that bounds what can be taken from this very VM, and a lie there gets the liar no more than
+ * his shares allow (policy/entitle.c).
+ *
+ * Where /proc hides a process, what its agent says it has counts.
+ */
+#include "daemon/usage.h"
+
+#include "daemon/grant.h"
+#include "daemon/member.h"
+#include "sys/cgroup.h"
+#include "sys/proc.h"
+
+#define GROUP_NS (2 * SEC)
+/* What a VMM has beside its guest is at most that: more is an agent that makes its guest small. */
+#define OVERHEAD_MIN (256ull << (20 - PS_PAGE_SHIFT))
+#define OVERHEAD_PART 8u
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t anonymous_of(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	uint64_t claims = vm->many ? grant_process_claims(vm) : vm->pages, pages;
+	struct sys_process_memory memory;
+
+	if (sys_process_memory(vm->pid, &memory) < 0 || vm_process_ended(vm))
+		return least(stats->grant, vm->pages);
+	pages = memory.anonymous / PS_PAGE_SIZE;
+	if (!vm->many)
+		return pages;
+	return claims ? (uint64_t)((double)pages * (double)vm->pages / (double)claims) : 0;
+}
+
+/* Its part of what a domain's frames take. */
+static uint64_t frames_of(const struct member *m)
+{
+	struct frames_stats stats = frames_stats(m->domain->frames);
+
+	if (!stats.refs)
+		return 0;
+	return (uint64_t)((double)vmmap_mapped(m->map) * (double)stats.live / (double)stats.refs);
+}
+
+static uint64_t all_frames_of(struct vm *vm)
+{
+	uint64_t pages = vm->member ? frames_of(vm->member) : 0;
+
+	list_for_each(m, &vm->old, struct member, link)
+		pages += frames_of(m);
+	return pages;
+}
+
+/* How far it has to come down so that its control group has room again: that of the VMM, with a
+ * limit of its own that the host's memory says nothing of. */
+static void read_group(struct vm *vm)
+{
+	struct daemon *d = vm->daemon;
+	struct sys_cgroup_memory memory;
+	uint64_t left, goal;
+	struct sys_cgroup group;
+
+	if (vm->memory.group_at && d->now - vm->memory.group_at < GROUP_NS)
+		return;
+	vm->memory.group_at = d->now;
+	vm->memory.group_limit = UINT64_MAX;
+	if (sys_cgroup_of(vm->pid, &group) < 0 || sys_cgroup_memory(&group, &memory) < 0 ||
+	    memory.limit == UINT64_MAX)
+		return;
+	left = memory.limit > memory.used ? memory.limit - memory.used : 0;
+	goal = memstate_min_free(memory.limit,
+				 (uint32_t)d->settings.value[SETTING_MEM_MIN_FREE_PCT]);
+	if (left >= goal)
+		return;
+	goal = (goal - left) / PS_PAGE_SIZE;
+	vm->memory.group_limit = vm->memory.has > goal ? vm->memory.has - goal : 0;
+}
+
+static void read_vm(struct vm *vm)
+{
+	struct vm_memory *memory = &vm->memory;
+	struct ps_agent_stats stats;
+	uint64_t given, claimed;
+
+	vm_stats(vm, &stats);
+	memory->anonymous = anonymous_of(vm, &stats);
+	memory->has = memory->anonymous + all_frames_of(vm);
+	given = stats.shared + stats.zero;
+	claimed = stats.grant > given ? stats.grant - given : 0;
+	memory->guest = least(least(claimed, vm->pages), memory->anonymous);
+	memory->overhead =
+		least(memory->anonymous - memory->guest, OVERHEAD_MIN + vm->pages / OVERHEAD_PART);
+	/* one that does not sample counts as in use all through */
+	memory->active = stats.sampled ? least(stats.active, memory->has) : memory->has;
+	if (memory->has > memory->peak)
+		memory->peak = memory->has;
+	read_group(vm);
+}
+
+static uint64_t all_frames(const struct daemon *d)
+{
+	uint64_t pages = 0;
+
+	list_for_each(domain, &d->domains, struct domain, link)
+		pages += frames_stats(domain->frames).live;
+	return pages;
+}
+
+static void read_budget(struct daemon *d)
+{
+	struct mem_source *budget = &d->budget;
+
+	budget->managed = (uint64_t)d->settings.value[SETTING_MANAGED_MB] << 20;
+	if (!budget->managed)
+		budget->state = MEMSTATE_HIGH;
+	budget->free = budget->managed > d->vm_bytes ? budget->managed - d->vm_bytes : 0;
+	budget->min_free = memstate_min_free(budget->managed,
+					     (uint32_t)d->settings.value[SETTING_MEM_MIN_FREE_PCT]);
+}
+
+void usage_read(struct daemon *d)
+{
+	uint64_t pages = all_frames(d);
+
+	list_for_each(vm, &d->vms, struct vm, link) {
+		read_vm(vm);
+		pages += vm->memory.anonymous;
+	}
+	d->vm_bytes = pages * PS_PAGE_SIZE;
+	read_budget(d);
+}
+
+const struct mem_source *usage_source(const struct daemon *d)
+{
+	return d->budget.managed ? &d->budget : &d->host_memory;
+}
