@@ -75,6 +75,9 @@ static const struct option_row rows[] = {
 	 "none"},
 	{OPT_BALLOON, "balloon", NULL, "add a virtio-balloon if the command line has none"},
 	{OPT_FORCE, "force", NULL, "below what the guest needs too"},
+	{OPT_MEM, "mem", NULL, "memory under pressure: targets, balloon, what is out"},
+	{OPT_SET, "set", "NAME=VALUE",
+	 "a setting of the VM, from its start on; may be given again and again"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_HARDENING, "hardening", NULL,
 	 "look for what guides for hardening would call a finding (SECURITY.md)"},
@@ -140,7 +143,7 @@ static const struct option_row *row_of(enum option_id id)
 static void print_option(enum option_id id)
 {
 	const struct option_row *row = row_of(id);
-	char head[40];
+	char head[48];
 
 	snprintf(head, sizeof(head), "--%s%s%s", row->name, row->value ? " " : "",
 		 row->value ? row->value : "");
@@ -301,6 +304,19 @@ static int take_text(struct args *args, const char *option, const char *text, co
 	return 0;
 }
 
+static int take_set(struct args *args, const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		return say_usage(args->command, "--set: '%s' is no setting: write NAME=VALUE",
+				 text);
+	if (args->nsets == SETS_MAX)
+		return say_usage(args->command, "--set: more than %d are given", SETS_MAX);
+	args->sets[args->nsets++] = text;
+	return 0;
+}
+
 static int take_option(struct args *args, enum option_id id, const char *text)
 {
 	switch (id) {
@@ -369,6 +385,11 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 	case OPT_FORCE:
 		args->force = true;
 		return 0;
+	case OPT_MEM:
+		args->mem = true;
+		return 0;
+	case OPT_SET:
+		return take_set(args, text);
 	case OPT_DRY_RUN:
 		args->dry_run = true;
 		return 0;
@@ -435,7 +456,8 @@ static int complain(const struct command *command, int c, char **argv)
 	if (c == ':')
 		return say_usage(command, "%s needs a value", word);
 	if (command->run == cmd_set && word[0] == '-' && word[1] >= '0' && word[1] <= '9')
-		return say_usage(command, "'%s': no value is below 0", word);
+		return say_usage(command, "'%s': no value is below 0; for no limit write none",
+				 word);
 	/* a short option, of which there is only -h, hides in a word of several */
 	if (word[0] == '-' && word[1] == '-' && strchr(word, '='))
 		return say_usage(command, "option '%s' is unknown, or takes no value", word);
@@ -483,7 +505,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 			c = OPT_CONNECT; /* as virsh calls it */
 		if (c == '?' || c == ':')
 			return complain(command, c, argv);
-		if (seen[c - OPT_HELP])
+		if (seen[c - OPT_HELP] && c != OPT_SET)
 			return say_usage(command, "--%s is given twice",
 					 row_of((enum option_id)c)->name);
 		seen[c - OPT_HELP] = true;

@@ -64,10 +64,13 @@ enum option_id {
 	OPT_QMP,
 	OPT_BALLOON,
 	OPT_FORCE,
+	OPT_MEM,
+	OPT_SET,
 	OPT_DRY_RUN, /* the last */
 };
 
 #define OPTIONS_MAX 14
+#define SETS_MAX 16
 
 /* What the command line said. Strings are argv's. */
 struct args {
@@ -104,6 +107,9 @@ struct args {
 	bool follow;
 	bool verify;
 	int lines; /* 0: not given */
+	bool mem;
+	const char *sets[SETS_MAX]; /* NAME=VALUE */
+	int nsets;
 	bool help;
 	char **operands; /* NULL terminated */
 	int noperands;
@@ -206,6 +212,7 @@ int cmd_audit(struct args *args);
 int cmd_fork(struct args *args);
 int cmd_libvirt(struct args *args);
 int cmd_fleet(struct args *args);
+int cmd_memory(struct args *args); /* reclaim, suspend, resume */
 int cmd_help(struct args *args);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/list-mem.h"
 #include "cli/outlook.h"
 #include "cli/unmanaged.h"
 #include "policy/reason.h"
@@ -222,8 +223,9 @@ static void print_families(FILE *out, const json_t *vms)
 	}
 }
 
-static int print_table(FILE *out, const struct look *look, bool bytes)
+static int print_table(FILE *out, const struct look *look, const struct args *args)
 {
+	bool bytes = args->bytes, mem = args->mem;
 	_cleanup_(cleanup_table) struct table *table = table_new(columns, COL_END);
 	const json_t *vms = json_object_get(look->vms, "vms");
 	struct sum sum = {0};
@@ -252,8 +254,15 @@ static int print_table(FILE *out, const struct look *look, bool bytes)
 		ask_text(look->host, "version"), (unsigned long long)count, count == 1 ? "" : "s",
 		(unsigned long long)domains, domains == 1 ? "" : "s",
 		ask_text(look->host, "state"));
+	list_mem_line(out, look->host, bytes);
+	fputc('\n', out);
 	print_pshare(out, look->host, bytes);
 	fputc('\n', out);
+	list_mem_notes(out, vms);
+	if (mem) {
+		fputc('\n', out);
+		return list_mem_table(out, vms, bytes);
+	}
 	if (outlook_large(look->host, vms, bytes, line))
 		fprintf(out, "%s\n", line);
 	if (outlook_pass(look->host, bytes, line))
@@ -278,7 +287,7 @@ static int draw(const struct look *look, bool there, const struct args *args)
 	if (!out)
 		return say_error(CLI_FAILED, "out of memory");
 	if (there)
-		r = print_table(out, look, args->bytes);
+		r = print_table(out, look, args);
 	else
 		fputs("no daemon answers; waiting for one\n", out);
 	fputs("\nq or Ctrl-C ends\n", out);
@@ -366,5 +375,5 @@ int cmd_list(struct args *args)
 		return watch_lines(client, &look, args);
 	if (args->json)
 		return print_json(look.vms);
-	return print_table(stdout, &look, args->bytes);
+	return print_table(stdout, &look, args);
 }

@@ -24,6 +24,7 @@
 #include "cli/qmp-option.h"
 #include "cli/run-forkable.h"
 #include "cli/start-daemon.h"
+#include "policy/settings.h"
 #include "sys/launch.h"
 #include "sys/process.h"
 #include "sys/salt.h"
@@ -102,6 +103,50 @@ static int check_name(struct client *client, const char *name)
 					 name, (unsigned long long)ask_number(vm, "pid"));
 	}
 	return 0;
+}
+
+/* What the daemon is to set for the VM that this process becomes, as a body for it. 0, or an exit
+ * code, said. */
+static int wishes_of(const struct args *args, json_t **body)
+{
+	_cleanup_json_ json_t *settings = json_object();
+
+	for (int i = 0; i < args->nsets; i++) {
+		const char *equals = strchr(args->sets[i], '=');
+		char name[64], line[POLICY_ERROR_MAX];
+		struct setting_value value;
+		int id;
+
+		snprintf(name, sizeof(name), "%.*s", (int)(equals - args->sets[i]), args->sets[i]);
+		id = setting_find(name, true, line);
+		if (id < 0)
+			return say_error(CLI_USAGE, "--set: %s", line);
+		if (id == SETTING_PSHARE_SALT)
+			return say_error(CLI_USAGE,
+					 "--set: a salt is a secret, and others can read "
+					 "a command line: give --salt-file F");
+		if (setting_parse((enum setting_id)id, equals + 1, strlen(equals + 1), &value,
+				  line))
+			return say_error(CLI_USAGE, "--set: %s", line);
+		if (!settings ||
+		    json_object_set_new(settings, setting_get((enum setting_id)id)->name,
+					json_string(equals + 1)))
+			return say_error(CLI_FAILED, "out of memory");
+	}
+	*body = json_pack("{s:O}", "settings", settings);
+	return *body ? 0 : say_error(CLI_FAILED, "out of memory");
+}
+
+/* The daemon keeps the reservation for this process id until the VM says that it is there. */
+static int admit(const struct args *args, struct client *client)
+{
+	_cleanup_json_ json_t *body = NULL, *answer = NULL;
+	int r;
+
+	if (!args->nsets)
+		return 0;
+	r = wishes_of(args, &body);
+	return r ? r : client_put(client, &answer, body, NULL, "/v1/admission", NULL, NULL);
 }
 
 static int set_preload(const char *agent)
@@ -184,7 +229,9 @@ static int prepare(const struct args *args, struct runtime *runtime, char agent[
 	r = start_daemon(runtime);
 	if (!r)
 		r = client_new(&client, runtime);
-	return r ? r : check_name(client, args->name);
+	if (!r)
+		r = check_name(client, args->name);
+	return r ? r : admit(args, client);
 }
 
 /* A word as a shell would read it back. */

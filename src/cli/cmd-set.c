@@ -231,8 +231,10 @@ static int set_value(const struct args *args, enum setting_id id)
 		return say_error(CLI_USAGE, "%s", line);
 	else if (setting_get(id)->type == SETTING_BOOL)
 		body = json_pack("{s:b}", "value", value.num != 0);
-	else
+	else if (setting_get(id)->type == SETTING_INT)
 		body = json_pack("{s:I}", "value", (json_int_t)value.num);
+	else
+		body = json_pack("{s:s}", "value", text);
 	if (!body)
 		return say_error(CLI_FAILED, "out of memory");
 	return put(args, name, body);

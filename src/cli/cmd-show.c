@@ -116,6 +116,73 @@ static void vm_memory(const json_t *vm, bool bytes)
 	printf("%-*s %.2f s\n", KEY_WIDTH, "CPU", ask_real(vm, "cpu_s"));
 }
 
+static void pair_line(const json_t *memory, const char *key, const char *title, bool bytes)
+{
+	char text[CELL_MAX];
+
+	size_text(text, ask_number(memory, key), bytes);
+	printf("  %-*s %s %s\n", KEY_WIDTH - 2, title, text, size_unit(bytes));
+}
+
+/* Why a means is not used, where it is not. */
+static void why_lines(const json_t *memory)
+{
+	static const char *const means[] = {"break", "balloon", "compress", "swap"};
+	const json_t *why = json_object_get(memory, "why_not");
+
+	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++) {
+		const char *text = ask_text(why, means[i]);
+
+		if (*text)
+			printf("  no %-*s %s\n", KEY_WIDTH - 5, means[i], text);
+	}
+}
+
+/* What the VM takes of the host, is to have, and has given. */
+static void vm_pressure(const json_t *vm, bool bytes)
+{
+	static const char *const rows[][2] = {
+		{"consumed", "consumed"},
+		{"SZTGT", "SZTGT (target)"},
+		{"ACTV", "ACTV (active)"},
+		{"overhead", "beside its guest"},
+		{"MCTLSZ", "MCTLSZ (balloon)"},
+		{"MCTLTGT", "MCTLTGT"},
+		{"MCTLMAX", "MCTLMAX"},
+		{"staged", "staged"},
+		{"twin", "twin"},
+		{"zipped", "compressed"},
+		{"CACHESZ", "CACHESZ (held)"},
+		{"CACHEUSD", "CACHEUSD (used)"},
+		{"ZIP/s", "ZIP/s"},
+		{"UNZIP/s", "UNZIP/s"},
+		{"SWCUR", "SWCUR (swapped)"},
+		{"SWTGT", "SWTGT (to be out)"},
+		{"SWR/s", "SWR/s"},
+		{"SWW/s", "SWW/s"},
+	};
+	const json_t *memory = json_object_get(vm, "memory");
+
+	if (!memory)
+		return;
+	puts("\nmemory");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		pair_line(memory, rows[i][0], rows[i][1], bytes);
+	printf("  %-*s %llu; reservation %lld MB, limit %lld MB\n", KEY_WIDTH - 2, "shares",
+	       (unsigned long long)ask_number(memory, "ASHRS"),
+	       (long long)json_integer_value(json_object_get(memory, "AMIN")),
+	       (long long)json_integer_value(json_object_get(memory, "AMAX")));
+	printf("  %-*s %.2f %% of the time\n", KEY_WIDTH - 2, "latency",
+	       ask_real(memory, "latency_percent"));
+	if (ask_true(memory, "held"))
+		printf("  %-*s memory is in low state, and it is furthest above its target\n",
+		       KEY_WIDTH - 2, "held back");
+	if (ask_true(memory, "suspended"))
+		printf("  %-*s pushed out by command\n", KEY_WIDTH - 2, "suspended");
+	why_lines(memory);
+	count_lines(json_object_get(memory, "pages"), "pages moved");
+}
+
 /* How first writes are settled, and what would settle them better. */
 static void vm_pins(const json_t *vm)
 {
@@ -197,6 +264,7 @@ int cmd_show(struct args *args)
 	vm_pins(vm);
 	vm_family(client, vm, args->bytes);
 	balloon_lines(json_object_get(vm, "balloon"), args->bytes);
+	vm_pressure(vm, args->bytes);
 	count_lines(json_object_get(vm, "counters"), "counters (pages)");
 	region_lines(vm, args->bytes);
 	return CLI_OK;
@@ -214,6 +282,42 @@ static void host_head(const json_t *host)
 	line("memory state", ask_text(host, "state"));
 	count_line("", "domains", json_object_get(host, "domains"));
 	count_line("", "vms", json_object_get(host, "vms"));
+}
+
+/* What there is, and what VMs take of it and have given. */
+static void host_memory(const json_t *host, bool bytes)
+{
+	static const char *const rows[][2] = {
+		{"managed", "managed"},
+		{"minfree", "minfree"},
+		{"free", "free"},
+		{"consumed", "consumed by VMs"},
+		{"reserved", "reserved"},
+		{"unreserved", "unreserved"},
+		{"balloon", "balloons"},
+		{"staged", "staged"},
+		{"twin", "twin"},
+		{"zipped", "compressed"},
+		{"zip_bytes", "compressed, held"},
+		{"swapped", "swapped"},
+		{"out_target", "to be out"},
+	};
+	const json_t *memory = json_object_get(host, "memory");
+	const json_t *budget = json_object_get(memory, "budget");
+
+	puts("\nmemory");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		pair_line(memory, rows[i][0], rows[i][1], bytes);
+	printf("  %-*s %s, since %.0f s\n", KEY_WIDTH - 2, "state", ask_text(host, "state"),
+	       ask_real(memory, "state_s"));
+	printf("  %-*s %s\n", KEY_WIDTH - 2, "by the host",
+	       ask_text(json_object_get(memory, "host"), "state"));
+	if (json_is_object(budget))
+		printf("  %-*s %s (Mem.ManagedMB)\n", KEY_WIDTH - 2, "by the budget",
+		       ask_text(budget, "state"));
+	if (ask_number(memory, "held"))
+		printf("  %-*s %llu\n", KEY_WIDTH - 2, "VMs held back",
+		       (unsigned long long)ask_number(memory, "held"));
 }
 
 static void host_settings(const json_t *host)
@@ -256,6 +360,7 @@ int cmd_status(struct args *args)
 	size_line(host, "metadata_bytes", "metadata", args->bytes);
 	printf("%-*s %.2f s daemon, %.2f s agents\n", KEY_WIDTH, "CPU", ask_real(cpu, "daemon_s"),
 	       ask_real(cpu, "agents_s"));
+	host_memory(host, args->bytes);
 	count_lines(json_object_get(host, "pages"), "pages");
 	count_lines(json_object_get(host, "frames"), "frames read again");
 	host_settings(host);

@@ -10,31 +10,41 @@ const struct command commands[] = {
 		.name = "run",
 		.usage = "[--name N] [--salt-file F | --salt-env VAR] [--no-share] "
 			 "[--forkable] [--qmp PATH] [--balloon] [--dry-run]\n"
-			 "                  [--memory SIZE] [--runtime-dir DIR] -- COMMAND...",
+			 "                  [--memory SIZE] [--set NAME=VALUE] [--runtime-dir DIR] "
+			 "-- COMMAND...",
 		.summary = "start a VMM whose memory is shared",
 		.details =
 			"COMMAND takes pshare's place: it has the same pid and nothing between\n"
 			"it and its parent. Where no daemon answers, a private one is started; it\n"
 			"ends by itself when its last VM has gone. A QEMU gets a QMP monitor of its\n"
 			"own, in a folder of yours, by which its balloon is driven; what is added to\n"
-			"its command line is said.\n",
+			"its command line is said.\n"
+			"--set gives it shares, a reservation or a limit from the start:\n"
+			"--set sched.mem.min=512. A reservation that does not fit is refused, with\n"
+			"the figures, and nothing is started.\n",
 		.options = {OPT_NAME, OPT_SALT_FILE, OPT_SALT_ENV, OPT_NO_SHARE, OPT_FORKABLE,
-			    OPT_QMP, OPT_BALLOON, OPT_DRY_RUN, OPT_MEMORY, OPT_RUNTIME_DIR},
+			    OPT_QMP, OPT_BALLOON, OPT_DRY_RUN, OPT_MEMORY, OPT_SET,
+			    OPT_RUNTIME_DIR},
 		.min_operands = 1,
 		.max_operands = -1,
 		.run = cmd_run,
 	},
 	{
 		.name = "list",
-		.usage = "[--json] [--bytes] [--watch [SECONDS]] [--wait-settled [SECONDS]] "
-			 "[--runtime-dir DIR]",
+		.usage = "[--json] [--bytes] [--mem] [--watch [SECONDS]] "
+			 "[--wait-settled [SECONDS]] [--runtime-dir DIR]",
 		.summary = "a table of the VMs",
 		.details =
 			"SIZE memory that takes part, GRANT mapped, SHRD shared (zero pages too),\n"
 			"SHRDSVD saved by it, ZERO zero pages, PRIV not shared, LARGE in huge\n"
 			"pages, QUAR in quarantine, OVHD overhead, CPU seconds of the agent.\n"
+			"--mem, as esxtop has it: CONS what the VM takes of the host, SZTGT what it is\n"
+			"to have, ACTV its working set, MCTLSZ balloon, its target and maximum, STAGED\n"
+			"and TWIN pages out in memory, CACHESZ compressed pages, SWCUR swapped, SWTGT\n"
+			"what is to be out, %LAT time that accesses waited for pages to come in.\n"
 			"While --watch runs on a terminal, q or Ctrl-C ends it.\n",
-		.options = {OPT_JSON, OPT_BYTES, OPT_WATCH, OPT_WAIT_SETTLED, OPT_RUNTIME_DIR},
+		.options = {OPT_JSON, OPT_BYTES, OPT_MEM, OPT_WATCH, OPT_WAIT_SETTLED,
+			    OPT_RUNTIME_DIR},
 		.run = cmd_list,
 	},
 	{
@@ -124,6 +134,37 @@ const struct command commands[] = {
 		.options = {OPT_LINES, OPT_FOLLOW, OPT_VERIFY, OPT_JSON, OPT_RUNTIME_DIR},
 		.max_operands = 1,
 		.run = cmd_log,
+	},
+	{
+		.name = "reclaim",
+		.usage = "VM SIZE [--json] [--runtime-dir DIR]",
+		.summary = "have a VM give memory back now",
+		.details =
+			"SIZE in MiB, or with K, M, G or T. Cold pages first, by the same means and in\n"
+			"the same order as under pressure. Exits with 1 if less could be had.\n",
+		.options = {OPT_JSON, OPT_RUNTIME_DIR},
+		.min_operands = 2,
+		.max_operands = 2,
+		.run = cmd_memory,
+	},
+	{
+		.name = "suspend",
+		.usage = "VM [--json] [--runtime-dir DIR]",
+		.summary = "push an idle VM out of memory as far as it goes",
+		.details = "It goes on running: what it touches comes back.\n",
+		.options = {OPT_JSON, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 1,
+		.run = cmd_memory,
+	},
+	{
+		.name = "resume",
+		.usage = "VM [--json] [--runtime-dir DIR]",
+		.summary = "bring all of a VM back, ahead of use",
+		.options = {OPT_JSON, OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 1,
+		.run = cmd_memory,
 	},
 	{
 		.name = "doctor",

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define CELL_MAX 128 /* bytes of a cell with its NUL; a longer text is cut */
-#define COLUMNS_MAX 16
+#define COLUMNS_MAX 26
 
 /* "512.0" MiB, or "536870912" bytes. */
 void size_text(char text[CELL_MAX], uint64_t bytes, bool in_bytes);
