@@ -71,21 +71,6 @@ uint64_t admission_left(const struct daemon *d)
 	return admit_left(&admit);
 }
 
-/* Is the text good for that setting, and does it go with what is set already? */
-static int check_value(enum setting_id id, const char *text, struct setting_value *value, char *err)
-{
-	int r = setting_parse(id, text, strlen(text), value, err);
-
-	if (r < 0)
-		return r;
-	if (id == SETTING_SWAP_DIR && *text && *text != '/')
-		return policy_error(err,
-				    "sched.swap.dir cannot be '%.60s': give a path from the "
-				    "root, or nothing",
-				    text);
-	return 0;
-}
-
 static int check_pair(int64_t min, int64_t max, char *err)
 {
 	if (max < 0 || min <= max)
@@ -109,7 +94,7 @@ int admission_set(struct vm *vm, enum setting_id id, const char *text, char *err
 {
 	int64_t min = vm_setting(vm, SETTING_MEM_MIN), max = vm_setting(vm, SETTING_MEM_MAX);
 	struct setting_value value;
-	int r = check_value(id, text, &value, err);
+	int r = setting_parse(id, text, strlen(text), &value, err);
 
 	if (r < 0)
 		return r;
@@ -145,7 +130,8 @@ static int read_wishes(struct admission *asked, const struct admission_wish *wis
 		int id = setting_find(wishes[i].name, true, err);
 		struct setting_value value;
 		int r = id < 0 ? -EINVAL :
-				 check_value((enum setting_id)id, wishes[i].value, &value, err);
+				 setting_parse((enum setting_id)id, wishes[i].value,
+					       strlen(wishes[i].value), &value, err);
 
 		if (r < 0)
 			return r;

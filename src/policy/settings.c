@@ -512,6 +512,12 @@ static int parse_string(const struct setting *s, const char *text, size_t len,
 	if (len > (uint64_t)s->max)
 		return policy_error(err, "%s is %zu bytes long: give at most %" PRId64, s->name,
 				    len, s->max);
+	if (!s->secret && len && *text != '/') {
+		char shown[POLICY_SHOWN_MAX + 4];
+
+		return policy_error(err, "%s cannot be '%s': give a path from the root, or nothing",
+				    s->name, policy_shown(shown, text, len));
+	}
 	*value = (struct setting_value){.str = text, .len = len};
 	return 0;
 }

@@ -290,6 +290,18 @@ TEST("-1 is taken where a setting has it, and nowhere else")
 	CHECK_EQ(PARSE(SETTING_MEM_MIN, "-1", &value, NULL), -EINVAL);
 }
 
+TEST("a folder is a path from the root, or nothing")
+{
+	struct setting_value value;
+	char err[POLICY_ERROR_MAX];
+
+	CHECK_OK(PARSE(SETTING_SWAP_DIR, "", &value, NULL));
+	CHECK_EQ(value.len, 0u);
+	CHECK_OK(PARSE(SETTING_SWAP_DIR, "/var/tmp", &value, NULL));
+	CHECK_EQ(PARSE(SETTING_SWAP_DIR, "tmp", &value, err), -EINVAL);
+	CHECK_STR(err, "sched.swap.dir cannot be 'tmp': give a path from the root, or nothing");
+}
+
 TEST("thresholds of states have to fall, and the line says which does not")
 {
 	struct host_settings host;

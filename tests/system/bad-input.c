@@ -227,11 +227,12 @@ static void try_values(const struct setting *setting, void (*expect)(const char 
 	char value[64];
 	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	/* a path may be empty */
+	for (i = setting->type == SETTING_STRING; i < sizeof(words) / sizeof(words[0]); i++)
 		expect(setting->name, words[i]);
 	if (setting->type != SETTING_INT)
 		return;
-	snprintf(value, sizeof(value), "%" PRId64, setting->min - 1);
+	snprintf(value, sizeof(value), "%" PRId64, setting->min - 1); /* -1 may mean none */
 	expect(setting->name, value);
 	snprintf(value, sizeof(value), "%" PRId64, setting->max + 1);
 	expect(setting->name, value);
