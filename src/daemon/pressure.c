@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "daemon/action.h"
+#include "daemon/balloon.h"
 #include "daemon/host.h"
 #include "daemon/member.h"
 #include "daemon/session.h"
@@ -298,15 +299,6 @@ static void order_breaks(struct daemon *d)
 
 /* ---- what each VM is to do ----------------------------------------------------------------- */
 
-uint64_t pressure_balloon_max(const struct vm *vm)
-{
-	uint64_t percent = (uint64_t)vm->daemon->settings.value[SETTING_CTL_MAX_PERCENT];
-	int64_t most = vm_setting(vm, SETTING_MAXMEMCTL);
-	uint64_t pages = vm->pages * percent / 100;
-
-	return most < 0 ? pages : least(pages, pages_of_mb(most));
-}
-
 static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *stats)
 {
 	const char *why;
@@ -319,7 +311,9 @@ static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *st
 		.out = least(stats->twin + stats->zipped + stats->swapped, vm->pages),
 		.can_out = vm->daemon->settings.value[SETTING_MEM_ZIP_ENABLE] ||
 			   swapdir_ready(vm, &why),
-		.balloon_max = pressure_balloon_max(vm),
+		.can_balloon = balloon_of_use(vm),
+		.balloon = balloon_size(vm) / PS_PAGE_SIZE,
+		.balloon_max = least(balloon_max(vm), balloon_most(vm)) / PS_PAGE_SIZE,
 		.push = action_push(vm),
 	};
 }
@@ -349,6 +343,14 @@ static bool may_collapse(const struct daemon *d)
 static uint32_t clip(uint64_t pages)
 {
 	return pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
+}
+
+/* sched.mem.maxmemctl, bytes. */
+static uint64_t balloon_limit(const struct vm *vm)
+{
+	int64_t most = vm_setting(vm, SETTING_MAXMEMCTL);
+
+	return most < 0 ? UINT64_MAX : (uint64_t)most << 20;
 }
 
 static void plan_vm(struct vm *vm, bool shares)
@@ -394,6 +396,7 @@ static void plan_vm(struct vm *vm, bool shares)
 	if (d->memstate != MEMSTATE_LOW && !in.push)
 		order.promote_max = (uint32_t)d->settings.value[SETTING_PAGE_IN_RATE_MAX];
 	memory->order = order;
+	balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
 	vm->session->say_target = true;
 	session_mark(vm->session);
 }
@@ -405,15 +408,18 @@ static void set_held(struct vm *vm, bool held)
 	struct daemon *d = vm->daemon;
 
 	vm->memory.held = held;
-	vm->memory.slowed = held;
+	vm->memory.slowed = held && !balloon_can_hold(vm);
+	balloon_hold(vm, held && !vm->memory.slowed);
 	*(held ? &vm->memory.held_at : &vm->memory.freed_at) = d->now;
 	if (held) {
 		d->held_at = d->now;
 		d->nheld++;
-		log_warn("%s: held back: memory is in low state, and it has %llu MiB more than its "
-			 "target",
-			 vm->name,
-			 (unsigned long long)(less(vm->memory.has, vm->memory.target) >> 8));
+		log_warn(
+			"%s: held back (%s): memory is in low state, and it has %llu MiB more than "
+			"its target",
+			vm->name, vm->memory.slowed ? "its agent is slow" : "paused",
+			(unsigned long long)(less(vm->memory.has, vm->memory.target) >>
+					     (20 - PS_PAGE_SHIFT)));
 	} else {
 		d->nheld--;
 		log_info("%s: let go", vm->name);

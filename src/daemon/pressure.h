@@ -10,7 +10,4 @@ void pressure_tick(struct daemon *d);
 /* A setting has changed, or an order was given: all of it anew, at once. */
 void pressure_now(struct daemon *d);
 
-/* How large the VM's balloon may be: Mem.CtlMaxPercent and sched.mem.maxmemctl. Pages. */
-uint64_t pressure_balloon_max(const struct vm *vm);
-
 #endif

@@ -11,10 +11,11 @@
 
 #include "daemon/action.h"
 #include "daemon/admission.h"
-#include "daemon/pressure.h"
+#include "daemon/balloon.h"
 #include "daemon/swapdir.h"
 #include "daemon/usage.h"
 #include "daemon/view-claim.h"
+#include "policy/balloon.h"
 
 static uint64_t bytes_of(uint64_t pages)
 {
@@ -54,6 +55,8 @@ static void fill_why(const struct vm *vm, const struct ps_agent_stats *stats,
 		say(out->why_break, ladder_why_text(LADDER_STATE));
 	if (!value[SETTING_CTL_MAX_PERCENT] || vm_setting(vm, SETTING_MAXMEMCTL) == 0)
 		say(out->why_balloon, "Mem.CtlMaxPercent or sched.mem.maxmemctl is 0");
+	else if (!balloon_of_use(vm))
+		say(out->why_balloon, balloon_state_text((unsigned int)balloon_state(vm)));
 	else if (plan->why_balloon)
 		say(out->why_balloon, ladder_why_text(plan->why_balloon));
 	if (!value[SETTING_MEM_ZIP_ENABLE])
@@ -140,7 +143,9 @@ void view_memory_vm(struct vm *vm, const struct ps_agent_stats *stats, struct vi
 		.max_mb = vm_setting(vm, SETTING_MEM_MAX),
 		.maxmemctl_mb = vm_setting(vm, SETTING_MAXMEMCTL),
 		.swap_dir = vm->swap_dir,
-		.mctlmax = bytes_of(pressure_balloon_max(vm)),
+		.mctlsz = balloon_size(vm),
+		.mctltgt = balloon_target(vm),
+		.mctlmax = balloon_max(vm),
 		.held = memory->held,
 		.suspended = memory->suspended,
 	};
