@@ -121,7 +121,9 @@ static void fill_action(const struct vm *vm, struct view_action *out)
 		.error = action->error,
 		.wanted = action->wanted == UINT64_MAX ? UINT64_MAX : bytes_of(action->wanted),
 		.moved = bytes_of(action->moved),
-		.time_ns = (action->over ? action->ended : vm->daemon->now) - action->began,
+		.time_ns = action->began ? (action->over ? action->ended : vm->daemon->now) -
+						   action->began :
+					   0,
 	};
 }
 
