@@ -44,6 +44,7 @@ struct cold {
 	/* Counts readers that found a page in somebody's hands: who lets a page go without having
 	 * put it into the guest wakes those who wait for it if the count has moved. */
 	_Atomic uint32_t wanted;
+	_Atomic uint32_t slow; /* PS_TARGET_SLOW: the VM is held back, see reader.c */
 	/* Pages in the VM, + 1, that came in for who reads all memory; by readers, in a ring. */
 	_Atomic uint32_t again[COLD_AGAIN], again_tail;
 

@@ -267,6 +267,7 @@ static int take_fork(struct agent *a, const struct ps_msg_fork *m)
 static int take_target(struct agent *a, const struct ps_msg_target *m)
 {
 	a->link.target = *m;
+	atomic_store(&a->cold.slow, (m->flags & PS_TARGET_SLOW) != 0);
 	return 0;
 }
 
@@ -477,6 +478,7 @@ void link_drop(struct agent *a, const char *why)
 	close_fd(&l->swap_fd);
 	l->state = LINK_DOWN;
 	l->target = (struct ps_msg_target){0}; /* what is out stays out, until it is touched */
+	atomic_store(&a->cold.slow, 0);
 	l->orders = 0;
 	l->leaving = 0;
 	freeze_end(a);

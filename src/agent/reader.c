@@ -24,6 +24,10 @@
  * Somebody who reads all memory in order, as a migration does, is told from a guest: what comes in
  * for him is no promotion, and is noted for the worker, which puts it out again first.
  *
+ * A VM that the daemon holds back, because the host has next to nothing left, and that has no
+ * monitor to be paused by, waits some milliseconds for each page that comes in. That slows
+ * down who needs what is out, and nobody who does not; it ends by itself with the connection.
+ *
  * No malloc, no stdio, all signals blocked, no guest memory touched.
  */
 #include "agent/reader.h"
@@ -43,6 +47,7 @@
 
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
+#define SLOW_US 4000		     /* a vCPU that is held back has some 250 pages a second */
 #define STREAM_REST_NS 2000000000ull /* a stream that did not go on for so long is over */
 
 int readers_init(struct agent *a)
@@ -334,6 +339,8 @@ static void hear(struct agent *a, uint32_t who)
 			agent_say("accesses to what is out cannot be read", -n);
 			sys_wait_readable(NULL, 0, READ_AGAIN_US, &none);
 		}
+		if (atomic_load(&a->cold.slow))
+			sys_wait_readable(NULL, 0, SLOW_US, &none);
 		for (int i = 0; i < n; i++) {
 			if (msg[i].event != UFFD_EVENT_PAGEFAULT)
 				continue;
