@@ -24,7 +24,7 @@ ASAN = --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=fals
 TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 .DEFAULT_GOAL := all
-.PHONY: help all check test-fork bench-fork demo torture isolation attack bench lint tsan inject kernels install clean fuzz FORCE
+.PHONY: help all check test-fork test-pressure bench-fork demo torture isolation attack bench lint tsan inject kernels install clean fuzz FORCE
 
 help:
 	@echo 'make            build everything into build/'
@@ -34,6 +34,7 @@ help:
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
 	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
 	@echo 'make attack     Flush+Reload and write times, with one salt and with two; a report'
+	@echo 'make test-pressure  eight Debian guests of 512 MiB on 1.5 GiB, at work'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'
 	@echo 'make bench-fork measure forks beside snapshot files, savevm and a cold boot'
@@ -146,6 +147,11 @@ bench-fork:
 	@scripts/bootstrap bench
 	@$(MAKE) $(QUIET) build/built
 	@exec bench/fork $(BENCH)
+
+test-pressure:
+	@scripts/bootstrap demo
+	@$(MAKE) $(QUIET) build/built
+	@exec tests/guest/pressure build
 
 bench:
 	@scripts/bootstrap bench

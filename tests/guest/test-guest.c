@@ -84,3 +84,10 @@ TEST_SECONDS("Debian guests give memory back by their balloon, and get it; other
 {
 	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/balloon"), test_built(".")));
 }
+
+TEST_SECONDS("Debian guests on less memory than they want get on, and no byte is wrong", SECONDS)
+{
+	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/pressure"), test_built("."),
+		       "--guests", "2", "--memory", "256", "--budget", "450", "--rounds", "1",
+		       "--ms", "500"));
+}
