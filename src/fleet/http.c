@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT_MS 4000L
+#define CONNECT_TIMEOUT_MS 8000L
 #define KEEPALIVE_S 10L
 
 struct http_request {

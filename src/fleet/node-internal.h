@@ -57,7 +57,7 @@ struct node {
 	unsigned int failures; /* in a row */
 	bool told_away, told_name;
 	struct {
-		uint64_t connect, keep, refresh, poll, report, audit;
+		uint64_t connect, keep, refresh, write, poll, report, audit;
 	} due;
 	uint64_t kept; /* when the lease was last known to live */
 	struct fleetrules rules;
@@ -96,6 +96,8 @@ void node_say(struct node *node, enum node_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* etcd did not do what it was asked: another try later, of everything. */
 void node_lost(struct node *node, int error, const char *why);
+/* A record was not written: no other is tried for a moment. */
+void node_later(struct node *node);
 const char *node_key(const struct node *node, char out[FLEET_KEY_MAX], enum fleet_key kind,
 		     const char *a, const char *b);
 

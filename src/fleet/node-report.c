@@ -85,7 +85,8 @@ static void on_reported(void *arg, const struct etcd_answer *answer)
 	if (answer->error) {
 		json_decref(node->last_report);
 		node->last_report = NULL;
-		node_lost(node, answer->error, answer->why);
+		node->due.report = 0;
+		node_later(node);
 	}
 }
 
@@ -137,7 +138,8 @@ static void report(struct node *node, uint64_t now)
 {
 	uint64_t period = node->o.config->report_s * SECOND;
 
-	if (node->reporting || node->state != NODE_HERE || now < node->due.report)
+	if (node->reporting || node->state != NODE_HERE || now < node->due.report ||
+	    now < node->due.write)
 		return;
 	node->due.report = now + period / 2 + fleet_jitter(period);
 	if (!node->o.local->get(node->o.local, "/v1/status", on_status, node))
@@ -159,10 +161,11 @@ static void on_audited(void *arg, const struct etcd_answer *answer)
 	if (answer->error == -EMSGSIZE || answer->error == -EACCES) {
 		node->audit_done = node->audit_wish;
 		node_say(node, NODE_WARN, "the audit cannot be sent: %s", answer->why);
-	} else if (answer->error)
-		node_lost(node, answer->error, answer->why);
-	else
+	} else if (answer->error) {
+		node_later(node); /* the wish is still there: it is made anew */
+	} else {
 		node->audit_done = answer->revision;
+	}
 }
 
 static void send_audit(struct node *node, json_t *said)
@@ -182,7 +185,8 @@ static void audit(struct node *node, uint64_t now)
 {
 	json_t *said;
 
-	if (node->state != NODE_HERE || node->audit_op || now < node->due.audit)
+	if (node->state != NODE_HERE || node->audit_op || now < node->due.audit ||
+	    now < node->due.write)
 		return;
 	if (!node->auditing && node->audit_wish > node->audit_done) {
 		node->auditing = true;

@@ -184,14 +184,15 @@ static void on_drift_written(void *arg, const struct etcd_answer *answer)
 	else if (answer->error == -EACCES || answer->error == -EMSGSIZE)
 		(void)json_array_remove(node->drifts, 0);
 	else
-		node_lost(node, answer->error, answer->why);
+		node_later(node);
 }
 
-static void write_drift(struct node *node)
+static void write_drift(struct node *node, uint64_t now)
 {
 	char key[FLEET_KEY_MAX], change[FLEET_ID_MAX];
 
-	if (node->drift || !json_array_size(node->drifts) || node->state != NODE_HERE)
+	if (node->drift || !json_array_size(node->drifts) || node->state != NODE_HERE ||
+	    now < node->due.write)
 		return;
 	if (fleet_new_id(change))
 		return;
@@ -441,16 +442,16 @@ static void on_published(void *arg, const struct etcd_answer *answer)
 	node->publish = NULL;
 	if (answer->error) {
 		node->dirty = true;
-		node_lost(node, answer->error, answer->why);
+		node_later(node);
 	}
 }
 
-static void publish(struct node *node)
+static void publish(struct node *node, uint64_t now)
 {
 	_cleanup_json_ json_t *record = NULL;
 	char key[FLEET_KEY_MAX];
 
-	if (!node->dirty || node->publish || node->state != NODE_HERE)
+	if (!node->dirty || node->publish || node->state != NODE_HERE || now < node->due.write)
 		return;
 	if (*node->daemon && !node->setting[0].known)
 		return; /* not asked yet */
@@ -466,8 +467,8 @@ void node_settings_work(struct node *node, uint64_t now)
 	poll_daemon(node, now);
 	if (*node->daemon && node->state == NODE_HERE && node->putting < 0)
 		put_one(node, now);
-	publish(node);
-	write_drift(node);
+	publish(node, now);
+	write_drift(node, now);
 }
 
 void node_settings_free(struct node *node)

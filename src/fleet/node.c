@@ -12,10 +12,13 @@
  * either that one was this host's before a crash, and its lease runs out, or an administrator has
  * to choose another name, and is told so.
  *
+ * Only the watch and the lease tell that etcd is lost. A record that could not be written is
+ * written later, and a keep-alive that was not answered is asked again until the lease's time is
+ * over: an etcd that has too much to do is not to get thousands of new connections for it.
+ *
  * A keep-alive whose answer has no TTL: the lease is dead (the host was cut off for long), and a
- * new one is asked for. A keep-alive that fails is asked again at once of another member; the
- * lease is taken for lost when its time is over, by this host's monotonic clock. Wall clocks are
- * shown to people and decide nothing.
+ * new one is asked for. Its time is told by this host's monotonic clock. Wall clocks are shown to
+ * people and decide nothing.
  *
  * Every REFRESH or so all is read anew, though the watch runs: what a watch lost without a word (a
  * member cut off, an etcd restored from a copy, with smaller revisions) is found then.
@@ -33,6 +36,7 @@
 #define PAUSE_FIRST (500 * MS)
 #define PAUSE_MOST (30 * SECOND)
 #define REFRESH (60 * SECOND)
+#define LATER (2 * SECOND)
 #define NAME_TAKEN (5 * SECOND)
 #define LEAVE_MS 1500
 #define IDLE_MS 1000
@@ -100,6 +104,11 @@ void node_lost(struct node *node, int error, const char *why)
 	if (pause > PAUSE_MOST)
 		pause = PAUSE_MOST;
 	node->due.connect = sys_now() + pause / 2 + fleet_jitter(pause);
+}
+
+void node_later(struct node *node)
+{
+	node->due.write = sys_now() + LATER + fleet_jitter(LATER);
 }
 
 /* ---- here ---------------------------------------------------------------------------------- */
@@ -220,7 +229,7 @@ static void on_refresh(void *arg, const struct etcd_answer *answer)
 	node->refresh = NULL;
 	node->due.refresh = sys_now() + REFRESH / 2 + fleet_jitter(REFRESH);
 	if (answer->error)
-		node_lost(node, answer->error, answer->why);
+		node_later(node);
 	else if (answer->revision < node->revision)
 		node_lost(node, -ENODATA, "etcd went back to an earlier state");
 	else
@@ -370,9 +379,9 @@ static void on_kept(void *arg, const struct etcd_answer *answer)
 	node->keep = NULL;
 	node->due.keep = now + ttl / 3;
 	if (answer->error && now - node->kept < ttl) {
-		node->due.keep = now + SECOND; /* there is time left for another member */
-		if (answer->error == -EAGAIN || answer->error == -ETIMEDOUT)
-			node_lost(node, answer->error, answer->why);
+		/* there is time left, for another member, or for one that has much to do */
+		etcd_next_member(node->o.etcd);
+		node->due.keep = now + SECOND + fleet_jitter(SECOND);
 	} else if (answer->error) {
 		node_lost(node, answer->error, answer->why);
 	} else if (!lives(answer)) {
