@@ -46,6 +46,7 @@ help:
 	@echo 'make kernels    system tests on a newer kernel, in QEMU; KERNELS="6.12 FILE ..."'
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
+	@echo 'make bench-pressure  memory run short: pshare, zram, zswap, KSM; BENCH="set-ups and options"'
 	@echo
 	@echo 'Missing Debian packages are installed first (as root; otherwise the command is shown).'
 	@echo 'One program: scripts/run-tests --only WORD build-asan:unit; one test: build-asan/tests/test-X "words"'
@@ -189,3 +190,9 @@ install:
 
 clean:
 	rm -rf build build-asan build-tsan build-inject build-unsafe build-fuzz build-lint build-lint-gcc
+
+.PHONY: bench-pressure
+bench-pressure:
+	@scripts/bootstrap bench
+	@$(MAKE) $(QUIET) build/built
+	@exec bench/pressure $(BENCH)

@@ -51,17 +51,23 @@ class Pshare:
         self.held = []
 
     def start(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pshare-bench."))
         settings = dict(PACE)
         if self.one_domain:
             settings["Mem.ShareForceSalting"] = 0
+        self.launch(settings)
+
+    def launch(self, settings, more=(), preexec=None, before=None):
+        """before: what the daemon is started by; small, for all to start from 4 KiB pages. (The
+        daemon then finds no huge page to try this kernel with, and lets none be taken apart.)"""
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pshare-bench."))
         arguments = [word for name, value in settings.items()
                      for word in ("--set", f"{name}={value}")]
         with open(self.dir / "log", "wb") as log:
             self.daemon = subprocess.Popen(
-                [str(self.build / "bench/small"), str(self.build / "src/daemon/pshared"),
-                 "--runtime-dir", str(self.dir), *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [*(before or [str(self.build / "bench/small")]),
+                 str(self.build / "src/daemon/pshared"),
+                 "--runtime-dir", str(self.dir), *arguments, *more],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=preexec)
         end = time.monotonic() + START_S
         while time.monotonic() < end and self.daemon.poll() is None:
             try:
