@@ -53,7 +53,10 @@
 
 static bool is_large(const struct region *r, uint32_t block)
 {
-	return r->block[block].large == PS_BLOCK_PAGES && !r->block[block].split;
+	const struct block *b = &r->block[block];
+
+	/* as it was when it was last looked at; since then it may have been staged whole */
+	return b->large == PS_BLOCK_PAGES && !b->split && !b->out;
 }
 
 /* Keeps the best, in order, the best last. */
@@ -145,7 +148,7 @@ static bool may_collapse(const struct region *r, uint32_t block)
 	uint32_t first = block * PS_BLOCK_PAGES;
 
 	if (!b->was_large || b->large || b->stays_small || b->shared || b->broken || b->zero ||
-	    b->grant != PS_BLOCK_PAGES || b->untracked || first < r->first ||
+	    b->out || b->grant != PS_BLOCK_PAGES || b->untracked || first < r->first ||
 	    first + PS_BLOCK_PAGES > r->end)
 		return false;
 	for (uint32_t page = first; page < first + PS_BLOCK_PAGES; page++)
