@@ -299,6 +299,13 @@ static void order_breaks(struct daemon *d)
 
 /* ---- what each VM is to do ----------------------------------------------------------------- */
 
+/* Of the balloon's size, what is there because we asked for it. What an administrator asked for is
+ * his to take back. */
+static uint64_t own_balloon(const struct vm *vm)
+{
+	return vm->balloon.wanted ? least(balloon_size(vm), vm->balloon.target) : 0;
+}
+
 static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *stats)
 {
 	const char *why;
@@ -312,7 +319,7 @@ static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *st
 		.can_out = vm->daemon->settings.value[SETTING_MEM_ZIP_ENABLE] ||
 			   swapdir_ready(vm, &why),
 		.can_balloon = balloon_of_use(vm),
-		.balloon = balloon_size(vm) / PS_PAGE_SIZE,
+		.balloon = own_balloon(vm) / PS_PAGE_SIZE,
 		.balloon_max = least(balloon_max(vm), balloon_most(vm)) / PS_PAGE_SIZE,
 		.push = action_push(vm),
 	};
@@ -396,7 +403,9 @@ static void plan_vm(struct vm *vm, bool shares)
 	if (d->memstate != MEMSTATE_LOW && !in.push)
 		order.promote_max = (uint32_t)d->settings.value[SETTING_PAGE_IN_RATE_MAX];
 	memory->order = order;
-	balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
+	/* one that we never asked anything of stays as it is: an earlier daemon's, or somebody else's */
+	if (memory->plan.balloon || vm->balloon.wanted)
+		balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
 	vm->session->say_target = true;
 	session_mark(vm->session);
 }
