@@ -40,6 +40,7 @@
 #include "sys/process.h"
 #include "sys/self.h"
 #include "sys/sock.h"
+#include "sys/wait.h"
 
 #define AGENT_MODE 0666 /* who may share is decided by SO_PEERCRED and the policy */
 #define API_MODE 0660
@@ -50,11 +51,27 @@
 #define FDS_SELF 64u	   /* descriptors kept for the daemon and its API */
 #define FDS_PER_SESSION 8u /* socket, two bells, pidfd, balloon, and three of passage */
 #define SESSIONS_MAX 4000u
+#define LOCK_TRIES 20u
+#define LOCK_PAUSE_US 50000
 
 static int fail(const char *what, const char *path, int error)
 {
 	log_error("%s %s: %s", what, path, strerror(-error));
 	return error;
+}
+
+/* A daemon that was killed a moment ago may leave a child behind that has not yet closed what it
+ * was born with, and the lock with it: it is waited for. */
+static int take_lock(const char *path)
+{
+	unsigned int none;
+	int fd = sys_lock_file(path);
+
+	for (unsigned int tries = 0; fd == -EWOULDBLOCK && tries < LOCK_TRIES; tries++) {
+		sys_wait_readable(NULL, 0, LOCK_PAUSE_US, &none);
+		fd = sys_lock_file(path);
+	}
+	return fd;
 }
 
 static int take_folder(struct daemon *d)
@@ -66,7 +83,7 @@ static int take_folder(struct daemon *d)
 	if (r < 0)
 		return fail("cannot make the folder", dir, r);
 	snprintf(path, sizeof(path), "%s/lock", dir);
-	d->lock_fd = sys_lock_file(path);
+	d->lock_fd = take_lock(path);
 	if (d->lock_fd == -EWOULDBLOCK) {
 		log_error("another pshared runs in %s: end it, or give --runtime-dir", dir);
 		return -EADDRINUSE;
