@@ -49,6 +49,7 @@
 #define PACE_FORK_CROWDED 4u
 #define PACE_MIN_NS 50000000ull
 #define PACE_MAX_NS 10000000000ull
+#define PACE_CROWDED_NS 500000000ull /* the most where mappings are few, however busy the host */
 
 static bool is_order(uint32_t frame)
 {
@@ -408,6 +409,8 @@ static uint64_t pace(const struct agent *a, uint64_t stall)
 	if (a->stats.pins == PS_PINS_FORK && (fork > wait || a->walk.crowded))
 		wait = fork;
 	wait = wait < PACE_MIN_NS ? PACE_MIN_NS : wait;
+	if (a->walk.crowded && wait > PACE_CROWDED_NS)
+		return PACE_CROWDED_NS;
 	return wait > PACE_MAX_NS ? PACE_MAX_NS : wait;
 }
 
