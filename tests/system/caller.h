@@ -8,7 +8,7 @@
 #define PAGES 2048u
 #define WAIT_SECONDS 60
 #define SIGNAL_SECONDS 3
-#define SLACK_KIB (64l << 10) /* of programs, libraries, stacks and tables */
+#define SLACK_KIB (96l << 10) /* of programs, libraries, stacks and tables */
 
 /* n pages, of which each has a twin; plain, or offered, or offered and shared by now. */
 uint8_t *plain(uint32_t n);

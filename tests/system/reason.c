@@ -113,6 +113,17 @@ static void must_not_share(const char *kind)
 	t_daemon_free(&d);
 }
 
+/* Of the VM itself, in what json_says() has read; its balloon has a why of its own. */
+static bool has_why(void)
+{
+	const char *reason = strstr(out, "\"reason\""), *why, *balloon;
+
+	REQUIRE(reason != NULL);
+	why = strstr(reason, "\"why\"");
+	balloon = strstr(reason, "\"balloon\"");
+	return why && (!balloon || why < balloon);
+}
+
 /* ... and when what stood in the way is gone, and the memory is offered again, it shares. */
 static void must_share_after(const char *kind)
 {
@@ -124,7 +135,7 @@ static void must_share_after(const char *kind)
 	must_say(&vm, kind, kind);
 	REQUIRE_EQ(write(vm.input, "u", 1), 1);
 	REQUIRE_WITHIN(20000, json_says(kind, "\"reason\": null"));
-	CHECK(!strstr(out, "\"why\""));
+	CHECK(!has_why());
 	CHECK(show_says(kind, "state                  sharing"));
 	end_vm(&vm);
 	t_daemon_free(&d);

@@ -36,7 +36,7 @@
 
 #define PHASE_SECONDS 120.0  /* a VM that does not reach a phase by then hangs */
 #define OPS_PATIENCE 5.0     /* times the seconds asked for, until the operations must be done */
-#define UNSHARE_SECONDS 20.0 /* for mappings to merge and frames to go */
+#define UNSHARE_SECONDS 60.0 /* for mappings to merge and frames to go: batches are paced */
 #define SHARE_SECONDS 40.0   /* for memory that stands still to be shared, on a busy machine */
 #define MAPPINGS_SLACK 64
 #define MAPPINGS_A_PAGE 2 /* a frame, and the rest of the mapping that it cuts */
