@@ -403,7 +403,7 @@ static void plan_vm(struct vm *vm, bool shares)
 	if (d->memstate != MEMSTATE_LOW && !in.push)
 		order.promote_max = (uint32_t)d->settings.value[SETTING_PAGE_IN_RATE_MAX];
 	memory->order = order;
-	/* one that we never asked anything of stays as it is: an earlier daemon's, or somebody else's */
+	/* one that we never asked anything of stays as it is: somebody else put it there */
 	if (memory->plan.balloon || vm->balloon.wanted)
 		balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
 	vm->session->say_target = true;
