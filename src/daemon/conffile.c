@@ -31,7 +31,6 @@
 #include "sys/self.h"
 
 #define OTHERS_MAY_WRITE 022
-#define FOLDER_MODE 0755
 #define KEPT_MODE 0644
 #define HEADER                                                                             \
 	"# Settings of the host that were made by 'pshare set'. Written anew by pshared\n" \
@@ -179,18 +178,6 @@ void conffile_origin(const struct conffile *conf, enum setting_id id, char *text
 	}
 }
 
-/* The folder is made where it is missing and may be made: by a daemon that stays root, say, that
- * nobody has installed. */
-static int replace(const char *folder, const char *path, const char *text, size_t length,
-		   const struct sys_file *fresh)
-{
-	int r = sys_file_replace(path, text, length, fresh);
-
-	if (r == -ENOENT && sys_make_folders(folder, FOLDER_MODE) == 0)
-		r = sys_file_replace(path, text, length, fresh);
-	return r;
-}
-
 bool conffile_keeps(const struct options *options)
 {
 	return options->config_dir != NULL;
@@ -212,8 +199,7 @@ int conffile_keep(const struct options *options, enum setting_id id, const int64
 	conf.value[id] = value ? *value : 0;
 	r = conf_format(&conf, text + sizeof(HEADER) - 1, sizeof(text) - sizeof(HEADER) + 1);
 	if (r >= 0)
-		r = replace(options->config_dir, path, text, sizeof(HEADER) - 1 + (size_t)r,
-			    &fresh);
+		r = sys_file_replace(path, text, sizeof(HEADER) - 1 + (size_t)r, &fresh);
 	if (r == -ENOENT)
 		return refuse(err, r, options->config_dir,
 			      "there is no such folder: make it, and give it to pshared's user");

@@ -139,6 +139,9 @@ int isolation_become(const struct options *options)
 	gid_t gid;
 	int r = find_user(options, &uid, &gid);
 
+	/* now: later it is forbidden. Where it cannot be made, whoever sets something is told */
+	if (r >= 0 && sys_self_uid() == 0 && options->config_dir)
+		(void)sys_make_folders(options->config_dir, CONFIG_MODE);
 	if (r <= 0)
 		return r;
 	r = give_folder(options->runtime_dir, RUNTIME_MODE, uid, gid);
