@@ -26,7 +26,7 @@
 #include "lib/fakevmm.h"
 
 #define PAGES 1024u
-#define SHARED_MS 20000
+#define SHARED_MS 40000
 #define FIXED 16u /* pages that a device holds */
 #define SECONDS 10
 #define NOHUGE (FV_MAP_NOHUGE | FV_MAP_DONTFORK)
@@ -132,7 +132,7 @@ TEST_SECONDS("the reference of a broken page is given back, and its slot is fill
 	end(&a, &b);
 }
 
-TEST_SECONDS("a page that diverged and became equal again is shared where it lies", 90)
+TEST_SECONDS("a page that diverged and became equal again is shared where it lies", 200)
 {
 	struct fakevmm a, b;
 	long before;

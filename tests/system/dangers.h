@@ -7,7 +7,7 @@
 #include "lib/fakevmm.h"
 
 #define PAGES 1024u
-#define SHARED_MS 20000
+#define SHARED_MS 40000
 #define QUARANTINE_MS 2000
 
 extern struct t_daemon d;

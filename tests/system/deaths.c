@@ -24,7 +24,7 @@
 #define VMS 3u
 #define PAGES 4096u
 #define THREADS 2
-#define SHARED_MS 20000
+#define SHARED_MS 40000
 /* 64 operations of a guest. Who hangs, hangs for ever; with a load of 19 it was 2.6 s. */
 #define STALL_MAX_NS 10000000000ull
 

@@ -20,7 +20,7 @@
 
 #define PAGES 512u
 #define EQUAL 150u /* of them with a twin in the other VM */
-#define SHARED_MS 25000
+#define SHARED_MS 40000
 #define ANSWER_MS 5000
 #define FIRST 0u   /* contents before the intruder is made to leave */
 #define LATER 200u /* contents after it */

@@ -20,7 +20,7 @@
 #include "lib/fakevmm.h"
 
 #define PAGES 1024u
-#define SHARED_MS 20000
+#define SHARED_MS 40000
 #define WAY_MS 8000 /* it is asked for every two seconds */
 #define NOHUGE (FV_MAP_NOHUGE | FV_MAP_DONTFORK)
 #define FIXED 16u
