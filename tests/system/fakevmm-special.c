@@ -177,8 +177,9 @@ static int do_grow(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 	size_t n = (size_t)c->arg, grown = n * T_PAGE;
 	uint8_t *room = mmap(NULL, grown, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *p;
+	int fds[2];
 
-	if (room == MAP_FAILED)
+	if (room == MAP_FAILED || pipe(fds))
 		return -errno;
 	/* the bare system call: who means harm does not ask the agent */
 	p = (uint8_t *)syscall(SYS_mremap, page, (size_t)T_PAGE, grown,
@@ -193,14 +194,11 @@ static int do_grow(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		uint64_t word;
 
 		/* past the end of the file a read would raise SIGBUS: the kernel reads for us */
-		int fds[2];
-		if (pipe(fds))
-			return -errno;
 		if (write(fds[1], p + i * T_PAGE, 8) == 8 && read(fds[0], &word, 8) == 8)
 			*value += word == c->key;
-		close(fds[0]);
-		close(fds[1]);
 	}
+	close(fds[0]);
+	close(fds[1]);
 	return 0;
 }
 
