@@ -38,6 +38,7 @@
 #include "agent/leftover.h"
 #include "agent/link.h"
 #include "agent/monitor.h"
+#include "agent/picture.h"
 #include "agent/pins.h"
 #include "agent/quarantine.h"
 #include "agent/reader.h"
@@ -93,6 +94,7 @@ struct agent {
 	struct walk walk;
 	struct large large;
 	struct census census;
+	struct picture picture;
 	struct cold cold;
 	struct readers readers;
 	struct sample sample;

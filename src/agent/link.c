@@ -179,9 +179,12 @@ static int take_welcome(struct agent *a, const struct ps_msg_welcome *m, int *fd
 {
 	struct link *l = &a->link;
 
-	if (l->state != LINK_GREETED || n != 3 || m->ring_size != sizeof(struct ps_ring_map))
+	if (l->state != LINK_GREETED || n != 3 ||
+	    (m->ring_size != PS_RING_SIZE_PLAIN && m->ring_size != PS_RING_SIZE_PICTURE))
 		return -EPROTO;
-	l->map = map_shared(fds[0], sizeof(struct ps_ring_map));
+	l->has_picture = m->ring_size == PS_RING_SIZE_PICTURE;
+	l->map_size = m->ring_size;
+	l->map = map_shared(fds[0], l->map_size);
 	if (!l->map)
 		return -ENOMEM;
 	l->up_bell = TAKE_FD(fds[1]);
@@ -392,7 +395,8 @@ static int greet(struct agent *a)
 	l->holds_old = !link_no_old(a);
 	m.flags = (nfds ? PS_HELLO_SALT : 0) | (a->no_share ? PS_HELLO_NO_SHARE : 0) |
 		  (l->holds_old ? PS_HELLO_HOLDS_OLD : 0) |
-		  (a->monitor.path[0] ? PS_HELLO_QMP : 0) | (a->monitor.held ? PS_HELLO_HELD : 0);
+		  (a->monitor.path[0] ? PS_HELLO_QMP : 0) | (a->monitor.held ? PS_HELLO_HELD : 0) |
+		  PS_HELLO_PICTURE;
 	memcpy(m.uuid, l->uuid, sizeof(m.uuid));
 	memcpy(m.name, l->name, sizeof(m.name));
 	return sys_send_fds(l->sock, &m, sizeof(m), &l->salt_fd, nfds);
@@ -468,7 +472,7 @@ void link_drop(struct agent *a, const char *why)
 		store_leave(a);
 		pthread_mutex_unlock(&a->settle);
 		pthread_mutex_unlock(&a->act);
-		map_free(l->map, sizeof(struct ps_ring_map));
+		map_free(l->map, l->map_size);
 		l->map = NULL;
 	}
 	monitor_orphaned(a, sys_now());

@@ -87,7 +87,7 @@ static void note_ours(struct walk_maps *w)
 	}
 	add(w, a->quarantine.slots, (size_t)QUARANTINE_SLOTS * PS_PAGE_SIZE);
 	add(w, a->quarantine.entry, QUARANTINE_SLOTS * sizeof(struct quarantined));
-	add(w, a->link.map, sizeof(struct ps_ring_map));
+	add(w, a->link.map, a->link.map_size);
 	for (size_t i = 0; i < MAP_MADE; i++) /* the compressed cache, the swap file's buffers */
 		if (map_made(i, &at, &len))
 			add(w, at, len);

@@ -26,6 +26,8 @@ struct link {
 	int sock;
 	int up_bell, down_bell;
 	struct ps_ring_map *map;
+	size_t map_size;	     /* bytes of it that are mapped */
+	bool has_picture;	     /* the picture is among them */
 	uint32_t up_tail, down_head; /* our own counters: the shared ones are never believed */
 	uint64_t next_try, retry;    /* ns */
 	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */

@@ -146,6 +146,9 @@ void api_get_family(struct api_request *request);
 void api_get_fork(struct api_request *request);
 void api_put_fork(struct api_request *request);
 void api_get_metrics(struct api_request *request);
+/* api-picture.c */
+void api_get_picture(struct api_request *request);
+void api_get_pictures(struct api_request *request);
 /* api-audit.c: for root and the daemon's own user alone */
 void api_get_audit(struct api_request *request);
 void api_get_audit_frames(struct api_request *request);

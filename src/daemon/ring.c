@@ -165,3 +165,9 @@ void ring_stats(const struct ring *ring, struct ps_agent_stats *stats)
 	for (size_t i = 0; i < sizeof(*stats) / sizeof(uint64_t); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
+
+void ring_picture(const struct ring *ring, uint64_t until, struct ps_picture *picture)
+{
+	__atomic_store_n(&ring->map->picture.wanted_until, until, __ATOMIC_RELAXED);
+	memcpy(picture, &ring->map->picture, sizeof(*picture));
+}

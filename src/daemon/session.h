@@ -46,6 +46,7 @@ struct session {
 	struct ps_msg_config config; /* as told */
 	struct ps_msg_target target; /* as told */
 	bool lied;		     /* about a ring counter: it ends */
+	bool draws;		     /* its agent draws a picture */
 	uint64_t look_at;	     /* the ring was busy: looked at again then, without a bell */
 	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */
 };

@@ -63,6 +63,22 @@ int view_vm(struct daemon *daemon, const char *name, struct view_vm *out)
 	return 0;
 }
 
+int view_picture(struct daemon *daemon, const char *name, struct view_picture *out)
+{
+	(void)daemon;
+	if (strcmp(name, "web1") != 0 && strcmp(name, "web2") != 0)
+		return -ENOENT;
+	*out = (struct view_picture){.cells = 1026, .age_ns = 250000000};
+	out->picture.cell_pages = 8;
+	out->picture.nregions = 2;
+	out->picture.region[0] = (struct ps_picture_region){.npages = 8192, .cells = 1024};
+	out->picture.region[1] =
+		(struct ps_picture_region){.base = 8192, .npages = 9, .cell = 1024, .cells = 2};
+	memset(out->picture.cell, PS_PICTURE_CELL(PS_PICTURE_SHARED, 15), 1026);
+	out->picture.cell[1025] = PS_PICTURE_CELL(PS_PICTURE_SWAPPED, 1);
+	return 0;
+}
+
 int view_setting(struct daemon *daemon, const char *name, char *value, size_t size)
 {
 	struct host_settings defaults;

@@ -41,6 +41,34 @@ TEST("every path answers a GET with JSON of the names that the API promises")
 	stop(&server);
 }
 
+TEST("a picture has a letter and a digit for every cell; the host's a strip of each VM")
+{
+	struct server server;
+	json_t *json, *region;
+
+	start(&server);
+	REQUIRE_EQ(get(&server, "/v1/vms/web1/picture"), 200);
+	json = json_body();
+	CHECK_EQ(json_integer_value(json_object_get(json, "cell_bytes")), 32768);
+	CHECK_STR(json_string_value(json_object_get(json_object_get(json, "states"), "s")),
+		  "shared");
+	region = json_array_get(json_object_get(json, "regions"), 1);
+	CHECK_EQ(json_integer_value(json_object_get(region, "base")), 8192 * PS_PAGE_SIZE);
+	CHECK_STR(json_string_value(json_object_get(region, "states")), "sw");
+	CHECK_STR(json_string_value(json_object_get(region, "parts")), "f1");
+	json_decref(json);
+	REQUIRE_EQ(get(&server, "/v1/picture"), 200);
+	json = json_body();
+	region = json_array_get(json_object_get(json, "vms"), 1);
+	CHECK_STR(json_string_value(json_object_get(region, "name")), "web2");
+	CHECK_EQ(json_integer_value(json_object_get(region, "cell_bytes")), 4 * 32768);
+	CHECK_EQ(json_string_length(json_object_get(region, "states")), 257);
+	CHECK_EQ(json_string_length(json_object_get(region, "parts")), 257);
+	json_decref(json);
+	CHECK_EQ(get(&server, "/v1/vms/nobody/picture"), 404);
+	stop(&server);
+}
+
 TEST("metrics are OpenMetrics: each family whole, counters named _total, an EOF")
 {
 	struct server server;

@@ -34,11 +34,13 @@ static void add_domains(struct daemon *daemon, struct view_host *out)
 
 static uint64_t ring_bytes(const struct vm *vm)
 {
+	uint64_t bytes = offsetof(struct ps_ring_map, content);
+
 	if (!vm->session)
 		return 0;
 	if (vm->session->ring.content_until)
-		return sizeof(struct ps_ring_map);
-	return offsetof(struct ps_ring_map, content);
+		bytes += sizeof(vm->session->ring.map->content);
+	return vm->session->draws ? bytes + sizeof(struct ps_picture) : bytes;
 }
 
 static void add_vms(struct daemon *daemon, struct view_host *out)

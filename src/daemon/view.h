@@ -317,6 +317,15 @@ void view_log_state(struct daemon *daemon, struct view_log_state *out);
 /* 0 or -ENOENT. */
 int view_vm(struct daemon *daemon, const char *name, struct view_vm *out);
 
+/* What a VM's memory is in, as its agent draws it. */
+struct view_picture {
+	struct ps_picture picture; /* checked: cells of regions follow each other */
+	uint32_t cells;		   /* of all regions; 0: there is no picture */
+	uint64_t age_ns;	   /* UINT64_MAX: it was never whole */
+};
+/* From here on for some seconds it is drawn anew each second. 0 or -ENOENT. */
+int view_picture(struct daemon *daemon, const char *name, struct view_picture *out);
+
 /* With whom a VM shares: calls each() with the bytes that it has from the same frames at the same
  * place as another VM of its domain, until that returns non-zero. Of large families some pages
  * stand for all. 0, -ENOENT, or what each() returned. */

@@ -215,6 +215,8 @@ TEST("the layout is that of the version that it goes by: who moves a field chang
 	CHECK_EQ(AT(ps_ring_map, down), 65728u);
 	CHECK_EQ(AT(ps_ring_map, stats), 135168u);
 	CHECK_EQ(AT(ps_ring_map, content), 139264u);
+	CHECK_EQ(AT(ps_ring_map, picture), 139264u + (1u << 20));
+	CHECK_EQ(AT(ps_picture, cell), 24u + PS_REGIONS_MAX * 16);
 	CHECK_EQ(AT(ps_agent_stats, cpu_ns), 10u * 8);
 	CHECK_EQ(AT(ps_agent_stats, faults), 20u * 8);
 	CHECK_EQ(AT(ps_agent_stats, unseen), 21u * 8);

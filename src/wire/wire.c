@@ -79,6 +79,8 @@ _Static_assert(offsetof(struct ps_msg_welcome, version) == sizeof(struct ps_msg_
 	       "the version follows the head");
 _Static_assert((PS_RING_ENTRIES & (PS_RING_ENTRIES - 1)) == 0, "free-running counters wrap");
 _Static_assert(offsetof(struct ps_ring_map, content) % PS_PAGE_SIZE == 0, "slots are pages");
+_Static_assert(PS_RING_SIZE_PLAIN == 139264 + PS_CONTENT_SLOTS * PS_PAGE_SIZE,
+	       "an agent that knows of no picture maps what it always did");
 
 uint32_t ps_msg_size(unsigned int type)
 {
@@ -136,6 +138,28 @@ const char *ps_pins_name(unsigned int pins)
 	};
 
 	return pins < PS_PINS_END ? names[pins] : "unknown";
+}
+
+static const struct {
+	const char *name;
+	char letter;
+} picture_states[PS_PICTURE_STATES] = {
+	[PS_PICTURE_OUTSIDE] = {"outside", ' '}, [PS_PICTURE_NONE] = {"none", '.'},
+	[PS_PICTURE_PRIVATE] = {"private", 'p'}, [PS_PICTURE_LARGE] = {"large", 'L'},
+	[PS_PICTURE_SHARED] = {"shared", 's'},	 [PS_PICTURE_BROKEN] = {"broken", 'b'},
+	[PS_PICTURE_ZERO] = {"zero", '0'},	 [PS_PICTURE_STAGED] = {"staged", 'g'},
+	[PS_PICTURE_TWIN] = {"twin", 't'},	 [PS_PICTURE_ZIPPED] = {"zipped", 'z'},
+	[PS_PICTURE_SWAPPED] = {"swapped", 'w'},
+};
+
+const char *ps_picture_name(unsigned int state)
+{
+	return state < PS_PICTURE_STATES ? picture_states[state].name : "unknown";
+}
+
+char ps_picture_letter(unsigned int state)
+{
+	return state < PS_PICTURE_STATES ? picture_states[state].letter : '?';
 }
 
 int ps_name_check(const char name[PS_NAME_MAX])

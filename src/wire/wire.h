@@ -52,6 +52,7 @@
 #ifndef PSHARE_WIRE_H
 #define PSHARE_WIRE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define PS_WIRE_VERSION 4u
@@ -111,6 +112,7 @@ struct ps_msg_head {
 #define PS_HELLO_HOLDS_OLD 4u /* this process still maps frames of an earlier session */
 #define PS_HELLO_QMP 8u	      /* it can hand over a connection to the VMM's monitor (QMP) */
 #define PS_HELLO_HELD 16u     /* the VM stood still by an earlier daemon's order: let it go */
+#define PS_HELLO_PICTURE 32u  /* it draws a picture: WELCOME may say PS_RING_SIZE_PICTURE */
 
 struct ps_msg_hello {
 	struct ps_msg_head head;
@@ -126,7 +128,8 @@ struct ps_msg_welcome {
 	struct ps_msg_head head;
 	uint32_t version;
 	uint32_t reserved;
-	uint64_t ring_size; /* bytes of the ring memfd: sizeof(struct ps_ring_map) */
+	uint64_t ring_size; /* bytes of the ring memfd: PS_RING_SIZE_PLAIN, or to who said
+				PICTURE, PS_RING_SIZE_PICTURE */
 };
 
 #define PS_REASON_MAX 160u
@@ -461,12 +464,59 @@ struct ps_agent_stats {
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
+/* ---- the picture of a VM's memory ----
+ *
+ * A cell is a stretch of a region's pages, all cells of a VM of one size, a power of two. It has
+ * what most of its memory is in, and which part of its pages that is. Drawn by the agent, more
+ * often while somebody looks; a claim, shown as such. Cells change one by one: a picture that is
+ * read meanwhile is of two moments. */
+enum ps_picture_state {
+	PS_PICTURE_OUTSIDE, /* no guest RAM */
+	PS_PICTURE_NONE,    /* no memory: never touched, discarded, in the balloon */
+	PS_PICTURE_PRIVATE, /* the guest's own page of 4 KiB */
+	PS_PICTURE_LARGE,   /* part of a huge page */
+	PS_PICTURE_SHARED,  /* a frame */
+	PS_PICTURE_BROKEN,  /* written since it was shared, not brought back yet */
+	PS_PICTURE_ZERO,    /* given back as the zero page */
+	PS_PICTURE_STAGED,
+	PS_PICTURE_TWIN,
+	PS_PICTURE_ZIPPED,
+	PS_PICTURE_SWAPPED,
+	PS_PICTURE_STATES
+};
+
+#define PS_PICTURE_CELLS 16384u /* at most: of 2 MiB each in a VM of 32 GiB */
+#define PS_PICTURE_PARTS 15u	/* in so many parts of a cell's pages it is counted */
+#define PS_PICTURE_CELL(state, part) ((uint8_t)((unsigned int)(state) << 4 | (part)))
+
+struct ps_picture_region {
+	uint32_t base; /* number in the VM of its page 0, which is page 0 of its first cell */
+	uint32_t npages;
+	uint32_t cell; /* its first */
+	uint32_t cells;
+};
+
+struct ps_picture {
+	uint64_t wanted_until; /* the daemon's: CLOCK_MONOTONIC in ns; somebody looks until then */
+	uint64_t drawn_at;     /* the agent's, as all that follows: when all of it was last drawn;
+				  0: never */
+	uint32_t cell_pages;
+	uint32_t nregions;
+	struct ps_picture_region region[PS_REGIONS_MAX];
+	uint8_t cell[PS_PICTURE_CELLS];
+};
+
 struct ps_ring_map {
 	struct ps_ring up;
 	struct ps_ring down;
 	_Alignas(4096) struct ps_agent_stats stats;
 	_Alignas(4096) uint8_t content[PS_CONTENT_SLOTS][PS_PAGE_SIZE];
+	_Alignas(4096) struct ps_picture picture; /* PS_RING_SIZE_PICTURE only */
 };
+
+/* What an agent that knows of no picture maps, and what one that does. */
+#define PS_RING_SIZE_PLAIN ((uint64_t)offsetof(struct ps_ring_map, picture))
+#define PS_RING_SIZE_PICTURE ((uint64_t)sizeof(struct ps_ring_map))
 
 /* What PS_WIRE_VERSION stands for. Whoever has to change a number here changes the version too
  * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */
@@ -485,6 +535,9 @@ uint32_t ps_msg_size(unsigned int type);
 const char *ps_cause_name(unsigned int cause);
 /* The same for enum ps_pins. */
 const char *ps_pins_name(unsigned int pins);
+/* The same for enum ps_picture_state, and the letter that stands for it in a picture. */
+const char *ps_picture_name(unsigned int state);
+char ps_picture_letter(unsigned int state);
 /* 0 if name (PS_NAME_MAX bytes, NUL padded) is empty or made of [A-Za-z0-9._:@-] only, and is not
  * "." or "..", which a URL cannot name; -EINVAL. */
 int ps_name_check(const char name[PS_NAME_MAX]);

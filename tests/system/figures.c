@@ -91,3 +91,42 @@ TEST_SECONDS("of the agent's tables only what is memory counts", 90)
 	CHECK_LT(vm("overhead/agent"), 1 << 20); /* 5 bytes a page are 5 MiB */
 	end();
 }
+
+/* Of all cells of the VM's picture, those with that letter; -1 where there is no answer. */
+static int cells(char letter)
+{
+	static char body[65536];
+	const char *at;
+	int n = 0;
+
+	if (t_http(&d, "GET", "/v1/vms/one/picture", NULL, body, sizeof(body)) != 200)
+		return -1;
+	at = strstr(body, "\"regions\":[");
+	at = at ? strstr(at, "\"states\":\"") : NULL;
+	if (!at)
+		return 0;
+	for (at += strlen("\"states\":\""); *at && *at != '"'; at++)
+		n += *at == letter;
+	return n;
+}
+
+/* 8192 pages are 8192 cells of one page each: a quarter of each kind. */
+TEST_SECONDS("the picture of a VM shows every page in what it is in, soon after that changed", 120)
+{
+	uint32_t part = PAGES / 4;
+
+	start(PAGES);
+	fv_do(&v, FV_UNIQUE, 0, 0, part, 0, 0);
+	fv_do(&v, FV_ZERO, 0, part, part, 0, 0);
+	fv_do(&v, FV_POOL, 0, 2 * part, part, 1, 1);
+	REQUIRE_WITHIN(SOON_MS, cells('s') == (int)part);
+	REQUIRE_WITHIN(SOON_MS, cells('0') == (int)part);
+	REQUIRE_WITHIN(SOON_MS, cells('p') == (int)part);
+	CHECK_EQ(cells('.'), (int)part);
+	CHECK_EQ(t_api_number(&d, "/v1/vms/one/picture", "cell_bytes"), T_PAGE);
+	CHECK_LT(t_api_number(&d, "/v1/vms/one/picture", "age_s"), 30);
+	fv_do(&v, FV_DISCARD, 0, 0, part, 0, 0);
+	REQUIRE_WITHIN(SOON_MS, cells('p') == 0);
+	CHECK_EQ(cells('.'), 2 * (int)part);
+	end();
+}

@@ -272,6 +272,40 @@ TEST_SECONDS("rings cut short under the daemon do not kill it", 60)
 	others_fine();
 }
 
+/* A picture is a claim: whatever is in it, an answer is JSON of known letters, or has no cells. */
+TEST_SECONDS("a picture of nonsense is shown as none, and harms nobody", 60)
+{
+	static char body[1 << 18];
+	struct peer p;
+	union peer_msg m;
+	int fd = peer_salt_fd(SALT);
+
+	start();
+	peer_connect(&p, &d);
+	peer_hello_make(&p, &m, "painter");
+	m.hello.flags = PS_HELLO_SALT | PS_HELLO_PICTURE;
+	CHECK_EQ(peer_say(&p, PS_MSG_HELLO, &m, &fd, 1), 0);
+	close(fd);
+	CHECK_EQ(peer_hear(&p, PS_MSG_WELCOME, PEER_MS), PS_MSG_WELCOME);
+	for (unsigned int i = 0; i < 64; i++) {
+		uint32_t *word = (uint32_t *)&p.map->picture;
+
+		memset(&p.map->picture, i % 3 ? 0xff : 0x5a, sizeof(p.map->picture));
+		p.map->picture.cell_pages = 1u << i % 33;
+		p.map->picture.nregions = i % 2 ? 1 : 64;
+		if (i % 5 == 0)
+			p.map->picture.region[0] =
+				(struct ps_picture_region){.npages = 4 << i % 33, .cells = 4};
+		word[i] = i;
+		CHECK_EQ(t_http(&d, "GET", "/v1/vms/painter/picture", NULL, body, sizeof(body)),
+			 200);
+		CHECK(!strchr(body, '?'));
+		CHECK_EQ(t_http(&d, "GET", "/v1/picture", NULL, body, sizeof(body)), 200);
+	}
+	peer_close(&p);
+	others_fine();
+}
+
 /* Whoever says a living VM's uuid is not that VM. */
 static void steal(const struct peer *victim)
 {
