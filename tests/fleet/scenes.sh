@@ -297,8 +297,8 @@ scene_killed() {
 	has h1 Mem.ShareScanTime 20 || fail "h1 goes on as it is"
 	on h1 set Mem.ShareRateMax 77 || fail "the daemon does what it is told without etcd"
 	lab_start || fail "etcd does not start again"
-	# etcd gives each lease that it finds its whole time again: hosts seem to be there before they
-	# are, and are away once more when they come later than that
+	# etcd gives each lease that it finds its whole time again: hosts seem to be there before
+	# they are, and are away once more when they come later than that
 	within 60 came_back h1
 	within 60 came_back h2
 	within 40 connected h1 h2

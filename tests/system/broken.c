@@ -262,9 +262,9 @@ TEST_SECONDS("a write in each moment of a batch stays", 120)
 	/* on a busy machine the first batch may come only now; where all pages of a mapping broke
 	 * before a look, they are brought back, and shared from there */
 	fv_pool(&a, 0, 0, PAGES, 0);
-	REQUIRE_WITHIN(2 * SHARED_MS, number("a", "counters/shared_again") +
-						      number("a", "counters/brought_back") >
-					      0);
+	REQUIRE_WITHIN(2 * SHARED_MS,
+		       number("a", "counters/shared_again") + number("a", "counters/brought_back") >
+			       0);
 	wait_shared(&a);
 	end(&a, &b);
 }
