@@ -33,6 +33,7 @@
 #include "agent/agent.h"
 #include "agent/birth.h"
 #include "agent/pagein.h"
+#include "agent/sample.h"
 #include "agent/say.h"
 #include "agent/stage.h"
 #include "agent/swapfile.h"
@@ -59,6 +60,7 @@
 #define UPKEEP 64u
 #define SUSPEND_ROUNDS 8u
 #define IDLE_SHIFT 4u
+#define IDLE_EVICTS 2u /* rounds in a row that found nothing */
 
 int reclaim_init(struct agent *a)
 {
@@ -169,7 +171,8 @@ static void serve_stores(struct agent *a, uint64_t now)
 	zip_pack(a->cold.zip, UPKEEP);
 }
 
-/* What has been compressed longest goes on when the cache is nearly full. */
+/* What has been compressed longest goes on when the cache is nearly full, or when too few pages are
+ * found to go out: it is memory of the VM too. */
 static void serve_zip(struct agent *a)
 {
 	struct zip_figures f;
@@ -177,7 +180,7 @@ static void serve_zip(struct agent *a)
 	if (!a->cold.zip || !(flags_of(a) & PS_TARGET_SWAP) || !a->cold.swap)
 		return;
 	zip_count(a->cold.zip, &f);
-	if (f.held > f.cap / 16 * ZIP_FULL_NUM) {
+	if (f.held > f.cap / 16 * ZIP_FULL_NUM || (a->cold.idle >= IDLE_EVICTS && wanting(a))) {
 		pthread_mutex_lock(&a->act);
 		tier_evict(a, UPKEEP);
 		pthread_mutex_unlock(&a->act);
@@ -279,8 +282,11 @@ static void stage_block(struct agent *a, struct region *r, uint32_t block, uint6
 
 	if (is_passed_over(a, b, greed))
 		return;
-	if (b->whole && greed == GREED_ALL && !(a->link.config.flags & PS_CONFIG_MOVE_LOOPS))
+	/* one that was staged in one piece as a sample goes out by the page as all others do */
+	if (b->whole && greed >= GREED_MOST && !(a->link.config.flags & PS_CONFIG_MOVE_LOOPS)) {
+		sample_is_cold(a, r, block);
 		pagein_whole(a, r, block);
+	}
 	n = candidates(a, r, block, greed, map);
 	if (!n)
 		return;
@@ -451,7 +457,7 @@ static bool ripen_block(struct agent *a, struct region *r, uint32_t block, uint6
 	return went != 0;
 }
 
-static bool ripen_next(struct agent *a, uint64_t now, uint32_t *dealt)
+static bool ripen_next(struct agent *a, uint64_t now, uint32_t *dealt, bool *choked)
 {
 	struct cold *c = &a->cold;
 	bool more = false;
@@ -466,7 +472,12 @@ static bool ripen_next(struct agent *a, uint64_t now, uint32_t *dealt)
 			c->ripe_block++;
 		if (c->ripe_block >= r->blocks)
 			continue;
-		*dealt += ripen_block(a, r, c->ripe_block++, now);
+		*dealt += ripen_block(a, r, c->ripe_block, now);
+		/* pages are found faster than the disk takes them: the hand stays where it is */
+		if (tier_is_choked(a))
+			*choked = true;
+		else
+			c->ripe_block++;
 		more = true;
 		break;
 	}
@@ -485,18 +496,20 @@ static uint64_t serve_ripe(struct agent *a, uint64_t now)
 {
 	struct cold *c = &a->cold;
 	uint32_t dealt = 0;
+	bool choked = false;
 
 	if (now < c->ripe_next)
 		return c->ripe_next - now;
 	/* blocks that have nothing to do cost little: all of them, but few that have */
-	while (dealt < SLICE_BLOCKS)
-		if (!ripen_next(a, now, &dealt)) {
+	while (dealt < SLICE_BLOCKS && !choked)
+		if (!ripen_next(a, now, &dealt, &choked)) {
 			flush(a);
 			c->ripe_region = c->ripe_block = 0;
 			c->ripe_next = now + RIPE_NS;
 			return RIPE_NS;
 		}
-	return 0;
+	/* the end of a batch rings the bell */
+	return choked ? TIER_CHOKED_NS / 4 : 0;
 }
 
 /* ---- twins of earlier stores ----------------------------------------------------------------- */

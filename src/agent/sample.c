@@ -28,6 +28,7 @@
 
 #define TRIES 8u /* for each page that is wanted */
 #define LOOK_NS 1000000000ull
+#define COLD UINT32_MAX /* no page: was not touched for as long as it was looked at */
 #define LEAST_PART 64u /* of a small VM's pages no more than one of so many */
 
 /* splitmix64 */
@@ -125,14 +126,27 @@ static void begin(struct agent *a, uint64_t now)
 	s->look = now + LOOK_NS;
 }
 
+void sample_is_cold(struct agent *a, const struct region *r, uint32_t block)
+{
+	uint32_t first = r->base + region_first_of(r, block);
+	uint32_t end = r->base + region_end_of(r, block);
+
+	for (uint32_t i = 0; i < a->sample.n; i++)
+		if (a->sample.page[i] >= first && a->sample.page[i] < end)
+			a->sample.page[i] = COLD;
+}
+
 /* How many have been touched so far? Under act. */
 static uint32_t count_touched(struct agent *a)
 {
 	uint32_t touched = 0, page;
 
 	for (uint32_t i = 0; i < a->sample.n; i++) {
-		const struct region *r = region_of(a, a->sample.page[i], &page);
+		const struct region *r;
 
+		if (a->sample.page[i] == COLD)
+			continue;
+		r = region_of(a, a->sample.page[i], &page);
 		touched += !r || r->life != REGION_MANAGED ||
 			   !page_is_out(page_state(&r->state[page]));
 	}
@@ -144,10 +158,12 @@ static void put_back(struct agent *a)
 	uint32_t page;
 
 	if (a->link.target.flags & PS_TARGET_STAGE)
-		return; /* cold.c does with them what it does with others */
+		return; /* reclaim.c does with them what it does with others */
 	for (uint32_t i = 0; i < a->sample.n; i++) {
 		struct region *r;
 
+		if (a->sample.page[i] == COLD)
+			continue;
 		pthread_mutex_lock(&a->act);
 		r = region_of(a, a->sample.page[i], &page);
 		if (r && r->life == REGION_MANAGED && page_state(&r->state[page]) == PAGE_STAGED)

@@ -12,6 +12,7 @@
 #include "wire/wire.h"
 
 struct agent;
+struct region;
 
 struct sample {
 	struct workset set;
@@ -22,6 +23,9 @@ struct sample {
 	uint64_t random;
 };
 
+/* A block that is staged in one piece is brought back by the worker itself: the samples in it count
+ * as not touched. Under act. */
+void sample_is_cold(struct agent *a, const struct region *r, uint32_t block);
 /* Begins and ends periods. Returns the ns until it wants to be called again. Worker, no lock
  * held. */
 uint64_t sample_step(struct agent *a, uint64_t now);

@@ -28,6 +28,7 @@
 #include "agent/swapfile.h"
 #include "agent/uplink.h"
 #include "agent/zip.h"
+#include "sys/proc.h"
 #include "sys/unsafe.h"
 
 _Static_assert(COLD_BATCH <= SWAPFILE_BATCH, "a batch is one of the file's");
@@ -295,6 +296,7 @@ bool tier_reap(struct agent *a)
 				  -done.error);
 		}
 		b->number = 0;
+		a->cold.choked = 0;
 	}
 	for (uint32_t i = 0; i < COLD_BATCHES; i++)
 		more |= a->cold.batch[i].number != 0;
@@ -325,6 +327,11 @@ void tier_flush(struct agent *a)
 	submit(a, &o);
 }
 
+bool tier_is_choked(const struct agent *a)
+{
+	return a->cold.choked && sys_now() - a->cold.choked < TIER_CHOKED_NS;
+}
+
 /* False: there is no room, before a batch has ended. */
 static bool put_rest(struct agent *a, uint32_t vm_page)
 {
@@ -332,8 +339,11 @@ static bool put_rest(struct agent *a, uint32_t vm_page)
 
 	if (c->nrest == COLD_BATCH)
 		tier_flush(a);
-	if (c->nrest == COLD_BATCH)
+	if (c->nrest == COLD_BATCH) {
+		if (!c->choked)
+			c->choked = sys_now();
 		return false;
+	}
 	c->rest[c->nrest++] = vm_page;
 	return true;
 }
@@ -372,6 +382,7 @@ struct ripening {
 	struct region *r;
 	uint32_t flags, may, went;
 	uint32_t give_from, give_n; /* memory that is given back at once */
+	bool choked;		    /* a page found no free batch */
 };
 
 static void give(struct ripening *p, uint32_t page)
@@ -424,8 +435,19 @@ static void ripen_page(struct ripening *p, uint32_t page)
 		return;
 	}
 	holding_let_go(a, &h, PAGE_STAGED);
-	if (p->flags & PS_TARGET_SWAP && a->cold.swap && put_rest(a, r->base + page))
-		p->went++;
+	if (p->flags & PS_TARGET_SWAP && a->cold.swap) {
+		if (put_rest(a, r->base + page))
+			p->went++;
+		else
+			p->choked = true;
+	}
+}
+
+/* Is it worth to go on past a page that found no free batch? Where the disk stands still the others
+ * have their turn: some compress. */
+static bool waits_for_disk(const struct ripening *p)
+{
+	return p->choked && tier_is_choked(p->a);
 }
 
 uint32_t tier_ripen(struct agent *a, struct region *r, uint32_t block, uint32_t may, uint32_t flags)
@@ -433,7 +455,8 @@ uint32_t tier_ripen(struct agent *a, struct region *r, uint32_t block, uint32_t 
 	struct ripening p = {.a = a, .r = r, .flags = flags, .may = may};
 	uint32_t end = region_end_of(r, block);
 
-	for (uint32_t page = region_first_of(r, block); page < end && p.went < may; page++)
+	for (uint32_t page = region_first_of(r, block); page < end && p.went < may && !waits_for_disk(&p);
+	     page++)
 		if (page_state(&r->state[page]) == PAGE_STAGED &&
 		    (page_age(&r->state[page]) == PAGE_AGE_RIPE || ps_without(DEFENCE_STAGE_RESTS)))
 			ripen_page(&p, page);

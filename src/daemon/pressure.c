@@ -337,6 +337,19 @@ static uint32_t out_flags(const struct vm *vm)
 	return flags;
 }
 
+/* Blocks that give nothing by sharing are broken only for what their pages give by going out: as
+ * many as that takes, when the agent has found too little in small pages. */
+static uint64_t breaks_to_go_out(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	const struct ladder_plan *plan = &vm->memory.plan;
+	uint64_t out = stats->twin + stats->zipped + stats->swapped + stats->staged;
+	uint64_t large = least(least(stats->large_left, stats->large), vm->pages);
+
+	if (!plan->may_out || !large || plan->out <= out)
+		return 0;
+	return least(plan->out - out, large) / PS_BLOCK_PAGES + 1;
+}
+
 /* May blocks of resident pages become huge again? */
 static bool may_collapse(const struct daemon *d)
 {
@@ -381,6 +394,8 @@ static void plan_vm(struct vm *vm, bool shares)
 	if (memory->plan.may_out || action_is(vm, VM_ACT_SUSPEND))
 		order.flags |= out_flags(vm);
 	order.break_blocks = clip(breaks_left(vm, &stats));
+	if (order.break_blocks < breaks_to_go_out(vm, &stats))
+		order.break_blocks = clip(breaks_to_go_out(vm, &stats));
 	if (d->memstate == MEMSTATE_HIGH && memory->plan.may_break && leaves_whole(vm))
 		order.break_blocks = clip(large.blocks);
 	if (action_is(vm, VM_ACT_SUSPEND))
@@ -435,6 +450,13 @@ static void set_held(struct vm *vm, bool held)
 	}
 }
 
+/* A guest that stands still can give nothing. */
+static bool gives_by_balloon(const struct vm *vm)
+{
+	return vm->memory.plan.why_balloon == LADDER_USED &&
+	       vm->memory.plan.balloon > own_balloon(vm) / PS_PAGE_SIZE;
+}
+
 static struct ladder_held held_of(const struct vm *vm)
 {
 	const struct vm_memory *memory = &vm->memory;
@@ -443,7 +465,7 @@ static struct ladder_held held_of(const struct vm *vm)
 	return (struct ladder_held){
 		.has = memory->has,
 		.target = memory->target,
-		.can_hold = vm->session != NULL,
+		.can_hold = vm->session && !gives_by_balloon(vm),
 		.held = memory->held,
 		.held_ms = (now - memory->held_at) / MSEC,
 		.rested_ms = memory->freed_at ? (now - memory->freed_at) / MSEC : UINT64_MAX,

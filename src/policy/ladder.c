@@ -6,13 +6,15 @@
  *	high	-		may shrink	-		-
  *	clear	yes		may shrink	-		-
  *	soft	yes		yes		what it lacks	-
- *	hard	yes		stays		yes		-
- *	low	yes		stays		yes		yes
+ *	hard	yes		the rest	yes		-
+ *	low	yes		the rest	yes		yes
  *
  * In *soft* the balloon is asked for all that a VM has above its target; what it cannot give,
  * since there is none, it does not answer, or it is at its maximum, is taken out. In *hard* it is
- * too slow: it keeps what it has, and pages go out. A VM above its own limit gives the
- * difference in every state, by balloon first.
+ * too slow: it keeps what it has, and pages go out. Only what cannot be taken out (shared pages: the
+ * guest's page cache for the most part) is asked of it there too: else a VM all of whose own pages
+ * are out would stay above its target for ever. A VM above its own limit gives the difference in
+ * every state, by balloon first.
  *
  * Sharing comes first, always: as long as a block somewhere is worth breaking, nothing is
  * ballooned and nothing taken out. That cannot hold a host up: the caller says when breaking has
@@ -97,11 +99,23 @@ static uint64_t use_balloon(enum memstate state, const struct ladder_vm *vm, uin
 	return give - least(room, give);
 }
 
+/* In hard and low: what cannot be taken out. */
+static void use_balloon_for_rest(const struct ladder_vm *vm, uint64_t rest,
+				 struct ladder_plan *plan)
+{
+	uint64_t room = above(vm->balloon_max, vm->balloon);
+
+	if (!vm->can_balloon || rest <= SLACK_MIN)
+		return;
+	plan->why_balloon = room ? LADDER_USED : LADDER_AT_MAX;
+	plan->balloon = vm->balloon + least(room, rest);
+}
+
 struct ladder_plan ladder_plan(enum memstate state, const struct ladder_vm *vm, bool share_first)
 {
 	struct ladder_plan plan = {.may_break = state > MEMSTATE_HIGH, .balloon = vm->balloon};
 	enum ladder_why why;
-	uint64_t give = to_give(state, vm, &why);
+	uint64_t give = to_give(state, vm, &why), goes;
 
 	plan.why_balloon = plan.why_out = why;
 	plan.out = state <= MEMSTATE_CLEAR && !give ? 0 : vm->out;
@@ -113,17 +127,12 @@ struct ladder_plan ladder_plan(enum memstate state, const struct ladder_vm *vm, 
 	give = use_balloon(state, vm, give, &plan);
 	if (!give)
 		return plan;
-	if (!vm->can_out) {
-		plan.why_out = LADDER_NO_DEVICE;
-		return plan;
-	}
-	if (!vm->guest) {
-		plan.why_out = LADDER_AT_MAX;
-		return plan;
-	}
-	plan.why_out = LADDER_USED;
-	plan.may_out = true;
-	plan.out = vm->out + least(give, vm->guest);
+	goes = vm->can_out ? least(give, vm->guest) : 0;
+	plan.why_out = goes ? LADDER_USED : vm->can_out ? LADDER_AT_MAX : LADDER_NO_DEVICE;
+	plan.may_out = goes > 0;
+	plan.out = vm->out + goes;
+	if (state >= MEMSTATE_HARD)
+		use_balloon_for_rest(vm, give - goes, &plan);
 	return plan;
 }
 

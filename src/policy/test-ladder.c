@@ -85,6 +85,26 @@ TEST("in soft, what the balloon cannot give is taken out")
 	CHECK_EQ(plan.why_out, LADDER_NO_DEVICE);
 }
 
+TEST("in hard and low, what cannot be taken out is asked of the balloon")
+{
+	struct ladder_vm vm = usual;
+
+	vm.guest = 5000; /* the rest of what it has is shared, or the VMM's */
+	for (enum memstate state = MEMSTATE_HARD; state <= MEMSTATE_LOW; state++) {
+		struct ladder_plan plan = ladder_plan(state, &vm, false);
+
+		CHECK_EQ(plan.out, 5000);
+		CHECK_EQ(plan.balloon, 16000);
+		CHECK_EQ(plan.why_balloon, LADDER_USED);
+	}
+	vm.can_out = false;
+	CHECK_EQ(ladder_plan(MEMSTATE_LOW, &vm, false).balloon, 21000);
+	vm.balloon_max = 1000;
+	CHECK_EQ(ladder_plan(MEMSTATE_LOW, &vm, false).why_balloon, LADDER_AT_MAX);
+	vm.can_balloon = false;
+	CHECK_EQ(ladder_plan(MEMSTATE_LOW, &vm, false).balloon, 1000);
+}
+
 TEST("share before swap: while something is worth sharing, nothing is ballooned or taken out")
 {
 	struct ladder_vm vm = usual;
@@ -171,8 +191,10 @@ TEST("whatever the VM: no more is taken than it has, and the balloon stays withi
 			CHECK(vm.can_out && plan.out > vm.out);
 		if (!vm.can_balloon)
 			CHECK_EQ(plan.balloon, vm.balloon);
-		if (state == MEMSTATE_HARD || state == MEMSTATE_LOW)
-			CHECK_EQ(plan.balloon, vm.balloon);
+		if (state >= MEMSTATE_HARD && plan.balloon > vm.balloon)
+			CHECK(!vm.can_out || plan.out == vm.out + vm.guest);
+		if (state >= MEMSTATE_HARD)
+			CHECK_LE(vm.balloon, plan.balloon);
 	}
 }
 
