@@ -271,6 +271,16 @@ static void stage_failed(struct agent *a, long err, uint64_t now)
 	agent_say("pages cannot be staged", (int)-err);
 }
 
+/* What was staged in one piece as a sample cannot go on as that: it goes out by the page, as all
+ * others do, when it has been broken. Under act. */
+static void bring_whole_back(struct agent *a, struct region *r, uint32_t block)
+{
+	if (a->link.config.flags & PS_CONFIG_MOVE_LOOPS)
+		return;
+	sample_is_cold(a, r, block);
+	pagein_whole(a, r, block);
+}
+
 /* One block. Under act. */
 static void stage_block(struct agent *a, struct region *r, uint32_t block, uint64_t now)
 {
@@ -282,11 +292,8 @@ static void stage_block(struct agent *a, struct region *r, uint32_t block, uint6
 
 	if (is_passed_over(a, b, greed))
 		return;
-	/* one that was staged in one piece as a sample goes out by the page as all others do */
-	if (b->whole && greed >= GREED_MOST && !(a->link.config.flags & PS_CONFIG_MOVE_LOOPS)) {
-		sample_is_cold(a, r, block);
-		pagein_whole(a, r, block);
-	}
+	if (b->whole && greed >= GREED_MOST)
+		bring_whole_back(a, r, block);
 	n = candidates(a, r, block, greed, map);
 	if (!n)
 		return;
@@ -445,8 +452,13 @@ static bool ripen_block(struct agent *a, struct region *r, uint32_t block, uint6
 			region_ungate_block(a, r, block);
 		return false;
 	}
-	if (!may || b->whole)
+	if (!may)
 		return false;
+	if (b->whole) {
+		if (ms_since(__atomic_load_n(&b->stage_at, __ATOMIC_RELAXED), now) >= stage_ms(a))
+			bring_whole_back(a, r, block);
+		return false;
+	}
 	if (ms_since(b->age_at, now) >= stage_ms(a) / 2) {
 		b->age_at = (uint32_t)(now / 1000000);
 		if (tier_age(a, r, block, hints(a)))

@@ -29,7 +29,7 @@
 #define TRIES 8u /* for each page that is wanted */
 #define LOOK_NS 1000000000ull
 #define COLD UINT32_MAX /* no page: was not touched for as long as it was looked at */
-#define LEAST_PART 64u /* of a small VM's pages no more than one of so many */
+#define LEAST_PART 64u	/* of a small VM's pages no more than one of so many */
 
 /* splitmix64 */
 static uint64_t next_random(uint64_t *state)

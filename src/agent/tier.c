@@ -455,8 +455,8 @@ uint32_t tier_ripen(struct agent *a, struct region *r, uint32_t block, uint32_t 
 	struct ripening p = {.a = a, .r = r, .flags = flags, .may = may};
 	uint32_t end = region_end_of(r, block);
 
-	for (uint32_t page = region_first_of(r, block); page < end && p.went < may && !waits_for_disk(&p);
-	     page++)
+	for (uint32_t page = region_first_of(r, block);
+	     page < end && p.went < may && !waits_for_disk(&p); page++)
 		if (page_state(&r->state[page]) == PAGE_STAGED &&
 		    (page_age(&r->state[page]) == PAGE_AGE_RIPE || ps_without(DEFENCE_STAGE_RESTS)))
 			ripen_page(&p, page);

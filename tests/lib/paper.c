@@ -222,6 +222,7 @@ void paper_target(struct paper *p, uint32_t flags, uint32_t out_pages, uint32_t 
 		.out_pages = out_pages,
 		.zip_max_pages = p->target.zip_max_pages ? p->target.zip_max_pages : 1u << 20,
 		.promote_max = p->target.promote_max,
+		.break_blocks = flags & PS_TARGET_BREAK ? p->target.break_blocks : 0,
 	};
 	say(p, &p->target, PS_MSG_TARGET, NULL, 0);
 }

@@ -626,6 +626,40 @@ TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
 	finish();
 }
 
+TEST_SECONDS("huge pages that are staged as samples go out by the page when pages are wanted", 90)
+{
+	more_flags = PS_CONFIG_LARGE;
+	start(FV_MAP_DONTFORK);
+	p.config.sample_pages = 8;
+	p.config.sample_ms = 1000;
+	paper_config(&p);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	if (pm_count(v.pagemap, v.base[0], PAGES).huge < PAGES / 2)
+		SKIP("no huge pages here");
+	PAPER_WAIT(&p, OUT_MS, s.staged >= PS_BLOCK_PAGES);
+	p.config.sample_ms = 60000; /* none new */
+	paper_config(&p);
+	swap_on();
+	p.target.break_blocks = PAGES / PS_BLOCK_PAGES;
+	paper_target(&p, PS_TARGET_BREAK | PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= PAGES * 9 / 10);
+	all_back();
+	finish();
+}
+
+TEST("what is compressed goes on to the swap file when too little else is found")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	zip_all();
+	swap_on();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP | PS_TARGET_SWAP, PAGES * 2,
+		     MEMSTATE_HARD);
+	PAPER_WAIT(&p, OUT_MS, s.swapped >= PAGES / 2);
+	all_back();
+	finish();
+}
+
 TEST_SECONDS("the working set is what is touched", 90)
 {
 	struct ps_agent_stats now;

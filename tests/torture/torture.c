@@ -10,6 +10,8 @@
  *
  *  - no VM failed, none hung, at least --ops operations were done;
  *  - pages were shared, by the kernel's own count, or the run proves nothing;
+ *  - pages were put away by every means: the budget swings between plenty and a quarter of what
+ *    the VMs take;
  *  - mappings and memory come to a plateau while pages go round for ever;
  *  - memory that stands still comes to be shared; when then every page has been written with a
  *    content of its own, nothing is shared any more and the mappings have merged again, down to
@@ -40,6 +42,7 @@
 #define SHARE_SECONDS 40.0   /* for memory that stands still to be shared, on a busy machine */
 #define MAPPINGS_SLACK 64
 #define MAPPINGS_A_PAGE 2 /* a frame, and the rest of the mapping that it cuts */
+#define OUT_KINDS 4u	  /* staged, twin, zipped, swapped */
 #define SAMPLES 4096u
 #define ARG(text) ((char *)(uintptr_t)(text)) /* exec changes none of them */
 
@@ -61,6 +64,9 @@ struct run {
 	double started;
 	uint64_t changes; /* of settings */
 	volatile bool settled;
+	/* by the budget's thread: pages that went out, by where to */
+	uint64_t out[TORTURE_VMS][OUT_KINDS];
+	uint32_t swings;
 };
 
 static void die_with_children(struct run *run)
@@ -274,6 +280,80 @@ static void *administrator(void *arg)
 	}
 	settle_settings(run);
 	return NULL;
+}
+
+/* ---- pressure ------------------------------------------------------------------------------ */
+
+#define SWING_PART 12 /* of the run: every third of it sees plenty, and want */
+#define WANT_PART 4   /* of what the VMs take: the least that the budget is */
+
+static void count_out(struct run *run)
+{
+	static const char *const what[] = {"staged", "twin", "zipped", "swapped_out"};
+	char path[64];
+
+	for (uint32_t i = 0; i < run->o.vms; i++) {
+		uint64_t *out = run->out[i];
+
+		snprintf(path, sizeof(path), "/v1/vms/torture-%u", i);
+		for (uint32_t k = 0; k < OUT_KINDS; k++) {
+			char way[64];
+			double n;
+
+			snprintf(way, sizeof(way), "memory/pages/%s", what[k]);
+			n = t_api_number(&run->daemon, path, way);
+			out[k] = n > (double)out[k] ? (uint64_t)n : out[k];
+		}
+	}
+}
+
+/* The budget swings between plenty and a quarter of what the VMs take when they have all. */
+static void *budget(void *arg)
+{
+	struct run *run = arg;
+	uint64_t rng = run->o.seed ^ 0x627564676574;
+	double all = 0, until = 0;
+	bool want = false;
+	char mb[32];
+
+	while (!run->settled) {
+		double takes = t_api_number(&run->daemon, "/v1/status", "memory/consumed");
+
+		if (!want && takes > all)
+			all = takes;
+		if (t_now() >= until) {
+			double least = all / WANT_PART / 1048576;
+
+			want = !want;
+			snprintf(mb, sizeof(mb), "%.0f",
+				 want ? least + t_below(&rng, (uint32_t)(least + 1)) + 1 : 0);
+			t_setting_put(&run->daemon, "Mem.ManagedMB", mb);
+			run->swings++;
+			until = t_now() + run->o.seconds / SWING_PART;
+		}
+		count_out(run);
+		t_sleep(0.5);
+	}
+	t_setting_put(&run->daemon, "Mem.ManagedMB", "0");
+	return NULL;
+}
+
+/* By every means, or the run proves nothing of them. */
+static void judge_out(struct run *run)
+{
+	uint64_t sum[OUT_KINDS] = {0};
+
+	for (uint32_t i = 0; i < run->o.vms; i++)
+		for (uint32_t k = 0; k < OUT_KINDS; k++)
+			sum[k] += run->out[i][k];
+	t_note("the budget was changed %u times; pages staged %lu, twin %lu, zipped %lu, swapped %lu",
+	       run->swings, sum[0], sum[1], sum[2], sum[3]);
+	if (run->swings < 4)
+		return;
+	for (uint32_t k = 0; k < OUT_KINDS; k++)
+		if (!sum[k])
+			run_fail(run, "the budget was a quarter of what VMs take, and no page was "
+				      "put away by one of the means");
 }
 
 static void run_hammer(struct run *run)
@@ -491,6 +571,8 @@ static void judge(struct run *run)
 			 run->o.ops);
 	if (run->o.bare)
 		return;
+	if (!run->o.no_budget)
+		judge_out(run);
 	if (!run->max_file)
 		run_fail(run, "no page was ever shared: the run proves nothing");
 	judge_plateau(run);
@@ -512,7 +594,7 @@ static void note_first(struct run *run)
 
 static int torture(struct run *run, char *const argv[])
 {
-	pthread_t admin = 0;
+	pthread_t admin = 0, budgets = 0;
 
 	t_need_root();
 	if (!run->o.bare && !t_have_pshare()) {
@@ -536,8 +618,12 @@ static int torture(struct run *run, char *const argv[])
 	run->started = t_now();
 	if (!run->o.bare && !run->o.no_settings)
 		pthread_create(&admin, NULL, administrator, run);
+	if (!run->o.bare && !run->o.no_budget)
+		pthread_create(&budgets, NULL, budget, run);
 	run_hammer(run);
 	run->settled = true;
+	if (budgets)
+		pthread_join(budgets, NULL);
 	if (admin)
 		pthread_join(admin, NULL);
 	reach(run, TORTURE_QUIET);
@@ -565,16 +651,27 @@ static int torture(struct run *run, char *const argv[])
 }
 
 static const struct option OPTIONS[] = {
-	{"seconds", required_argument, NULL, 's'}, {"minutes", required_argument, NULL, 'm'},
-	{"ops", required_argument, NULL, 'o'},	   {"vms", required_argument, NULL, 'n'},
-	{"threads", required_argument, NULL, 't'}, {"mib", required_argument, NULL, 'M'},
-	{"seed", required_argument, NULL, 'S'},	   {"file", required_argument, NULL, 'f'},
-	{"bare", no_argument, NULL, 'b'},	   {"no-chaos", no_argument, NULL, 'c'},
-	{"no-io", no_argument, NULL, 'i'},	   {"no-splice", no_argument, NULL, 'p'},
-	{"no-exec", no_argument, NULL, 'x'},	   {"no-discard", no_argument, NULL, 'd'},
-	{"no-fork", no_argument, NULL, 'k'},	   {"no-remap", no_argument, NULL, 'r'},
-	{"no-settings", no_argument, NULL, 'a'},   {"vm", required_argument, NULL, 'V'},
-	{"ctl", required_argument, NULL, 'C'},	   {0},
+	{"seconds", required_argument, NULL, 's'},
+	{"minutes", required_argument, NULL, 'm'},
+	{"ops", required_argument, NULL, 'o'},
+	{"vms", required_argument, NULL, 'n'},
+	{"threads", required_argument, NULL, 't'},
+	{"mib", required_argument, NULL, 'M'},
+	{"seed", required_argument, NULL, 'S'},
+	{"file", required_argument, NULL, 'f'},
+	{"bare", no_argument, NULL, 'b'},
+	{"no-chaos", no_argument, NULL, 'c'},
+	{"no-io", no_argument, NULL, 'i'},
+	{"no-splice", no_argument, NULL, 'p'},
+	{"no-exec", no_argument, NULL, 'x'},
+	{"no-discard", no_argument, NULL, 'd'},
+	{"no-fork", no_argument, NULL, 'k'},
+	{"no-remap", no_argument, NULL, 'r'},
+	{"no-settings", no_argument, NULL, 'a'},
+	{"no-budget", no_argument, NULL, 'B'},
+	{"vm", required_argument, NULL, 'V'},
+	{"ctl", required_argument, NULL, 'C'},
+	{0},
 };
 
 static void set_option(struct torture_opts *o, int c)
@@ -628,6 +725,9 @@ static void set_option(struct torture_opts *o, int c)
 	case 'a':
 		o->no_settings = true;
 		break;
+	case 'B':
+		o->no_budget = true;
+		break;
 	case 'r':
 		o->no_remap = true;
 		break;
@@ -635,7 +735,7 @@ static void set_option(struct torture_opts *o, int c)
 		t_fail("usage: torture [--seconds S | --minutes M] [--ops N] [--vms N] "
 		       "[--threads N] [--mib N] [--seed N] [--file PATH] [--bare] [--no-chaos] "
 		       "[--no-io] [--no-splice] [--no-exec] [--no-discard] [--no-fork] "
-		       "[--no-remap] [--no-settings]");
+		       "[--no-remap] [--no-settings] [--no-budget]");
 	}
 }
 

@@ -48,6 +48,7 @@ struct torture_opts {
 	uint64_t ops, seed;
 	bool bare;
 	bool no_chaos, no_io, no_splice, no_exec, no_discard, no_fork, no_remap, no_settings;
+	bool no_budget;
 	char file[256]; /* of pool contents, on a real file system */
 };
 
