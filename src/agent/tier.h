@@ -22,8 +22,8 @@ uint32_t tier_ripen(struct agent *a, struct region *r, uint32_t block, uint32_t 
 		    uint32_t flags);
 /* Pages that were found to be for the swap file begin to be written. */
 void tier_flush(struct agent *a);
-/* Are all batches on their way to the disk, and have not been for long? Then it is worth waiting for
- * one. A disk that stands still is not waited for. */
+/* Are all batches on their way to the disk, and have not been for long? Then it is worth waiting
+ * for one. A disk that stands still is not waited for. */
 #define TIER_CHOKED_NS 100000000ull
 bool tier_is_choked(const struct agent *a);
 /* The n pages that have been longest in the compressed cache are written to the swap file. Returns

@@ -11,10 +11,10 @@
  *
  * In *soft* the balloon is asked for all that a VM has above its target; what it cannot give,
  * since there is none, it does not answer, or it is at its maximum, is taken out. In *hard* it is
- * too slow: it keeps what it has, and pages go out. Only what cannot be taken out (shared pages: the
- * guest's page cache for the most part) is asked of it there too: else a VM all of whose own pages
- * are out would stay above its target for ever. A VM above its own limit gives the difference in
- * every state, by balloon first.
+ * too slow: it keeps what it has, and pages go out. Only what cannot be taken out (shared pages:
+ * the guest's page cache for the most part) is asked of it there too: else a VM all of whose own
+ * pages are out would stay above its target for ever. A VM above its own limit gives the difference
+ * in every state, by balloon first.
  *
  * Sharing comes first, always: as long as a block somewhere is worth breaking, nothing is
  * ballooned and nothing taken out. That cannot hold a host up: the caller says when breaking has
