@@ -279,14 +279,7 @@ void own_look(struct visit *v, const struct page_region *range)
 
 void own_hint_all(struct agent *a, struct region *r, uint32_t block)
 {
-	struct visit v = {
-		.a = a,
-		.r = r,
-		.b = &r->block[block],
-		.s = store_current(a),
-		.first = block * PS_BLOCK_PAGES,
-		.end = (block + 1) * PS_BLOCK_PAGES,
-	};
+	struct visit v = visit_of(a, r, block);
 
 	for (uint32_t page = v.first; page < v.end; page++)
 		if (!page_is(&r->state[page], PAGE_QUARANTINED | PAGE_UNREF))

@@ -5,6 +5,18 @@
 #include "agent/uplink.h"
 #include "sys/proc.h"
 
+struct visit visit_of(struct agent *a, struct region *r, uint32_t block)
+{
+	return (struct visit){
+		.a = a,
+		.r = r,
+		.b = &r->block[block],
+		.s = store_current(a),
+		.first = block * PS_BLOCK_PAGES,
+		.end = (block + 1) * PS_BLOCK_PAGES,
+	};
+}
+
 uint64_t visit_turn(const struct visit *v)
 {
 	return v->a->walk.look + v->first / PS_BLOCK_PAGES;

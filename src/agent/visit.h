@@ -26,6 +26,8 @@ struct visit {
 	bool restless; /* some page waits for the next look, written or not */
 };
 
+/* The visit of a block of r, in which nothing was seen yet. */
+struct visit visit_of(struct agent *a, struct region *r, uint32_t block);
 /* Blocks take turns, so that what rests does not all come back in one look. */
 uint64_t visit_turn(const struct visit *v);
 /* Is a page in that state, written again and again or not, to be looked at in this look? */

@@ -57,26 +57,37 @@ int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *
 	return scan_ranges(fd, &arg, walked);
 }
 
-int pagemap_quiet(int fd, uintptr_t start, uintptr_t end)
+int pagemap_written(int fd, uintptr_t start, uintptr_t end, uint32_t most)
 {
-	struct page_region one;
+	struct page_region vec[32];
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = start,
 		.end = end,
-		.vec = (uintptr_t)&one,
-		.vec_len = 1,
-		.max_pages = 1,
-		.category_inverted = PAGE_IS_PFNZERO,
-		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN |
-				 PAGE_IS_PFNZERO,
+		.vec = (uintptr_t)vec,
+		.vec_len = sizeof(vec) / sizeof(vec[0]),
+		.category_inverted = PAGE_IS_PFNZERO | PAGE_IS_FILE,
+		.category_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO | PAGE_IS_FILE,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
-	int r;
+	uint32_t pages = 0;
 
-	SYS_INJECT();
-	r = pagemap_ioctl(fd, &arg);
-	return r < 0 ? r : r == 0;
+	while (arg.start < end && pages <= most) {
+		int n;
+
+		SYS_INJECT();
+		arg.max_pages = (uint64_t)most + 1 - pages;
+		n = pagemap_ioctl(fd, &arg);
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++)
+			pages += (uint32_t)((vec[i].end - vec[i].start) / PAGE_BYTES);
+		if (arg.walk_end <= arg.start)
+			break;
+		arg.start = arg.walk_end;
+	}
+	return (int)pages;
 }
 
 int pagemap_arm(int fd, uintptr_t start, uintptr_t end)
