@@ -217,18 +217,6 @@ static int bear(struct agent *a, struct region *r, const struct birth *birth)
 	return err;
 }
 
-static struct region *region_of_ram(struct agent *a, int ram)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life == REGION_MANAGED && r->announced &&
-		    forkram_at(r->start, r->len) == ram)
-			return r;
-	}
-	return NULL;
-}
-
 static void say_born(struct agent *a, struct birth *birth, const struct region *r, int err)
 {
 	struct ps_msg_child m = message(PS_MSG_BORN, birth->image.id, birth->image.ram, r);
@@ -244,7 +232,7 @@ static void say_born(struct agent *a, struct birth *birth, const struct region *
 static void serve(struct agent *a, uint32_t ram)
 {
 	struct birth *birth = &a->birth[ram];
-	struct region *r = region_of_ram(a, (int)ram);
+	struct region *r = forkram_region(a, (int)ram);
 	int err;
 
 	if (!r)

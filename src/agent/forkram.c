@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "agent/say.h"
 #include "sys/self.h"
 #include "wire/wire.h"
@@ -78,6 +79,18 @@ int forkram_at(uintptr_t start, size_t len)
 		if (known.ram[i].start == start && known.ram[i].len == len)
 			return (int)i;
 	return -1;
+}
+
+struct region *forkram_region(struct agent *a, int ram)
+{
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
+		struct region *r = &a->region[i];
+
+		if (r->life == REGION_MANAGED && r->announced &&
+		    forkram_at(r->start, r->len) == ram)
+			return r;
+	}
+	return NULL;
 }
 
 uint32_t forkram_count(void)

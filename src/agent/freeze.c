@@ -142,18 +142,6 @@ static int judge_region(struct freezing *f, struct region *r)
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static struct region *region_of_ram(struct agent *a, int ram)
-{
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
-
-		if (r->life == REGION_MANAGED && r->announced &&
-		    forkram_at(r->start, r->len) == ram)
-			return r;
-	}
-	return NULL;
-}
-
 /* Where each RAM file lies, and the manifest's size. */
 static int measure(struct freezing *f, struct region *of[PS_FORK_RAMS_MAX], uint64_t *pages)
 {
@@ -161,7 +149,7 @@ static int measure(struct freezing *f, struct region *of[PS_FORK_RAMS_MAX], uint
 
 	*pages = 0;
 	for (m->rams = 0; m->rams < PS_FORK_RAMS_MAX; m->rams++) {
-		struct region *r = region_of_ram(f->a, (int)m->rams);
+		struct region *r = forkram_region(f->a, (int)m->rams);
 
 		if (!r)
 			break;

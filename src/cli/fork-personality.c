@@ -38,6 +38,7 @@
 #define FIRST_MS 20000u /* a guest under emulation, on a busy host */
 #define OPEN_MS 5000u
 #define OPEN_POLL_MS 5u
+#define RANDOM_MAX 64u
 #define SLOW_MS 120000u /* keys are made */
 #define PORT "pshare-guest"
 #define NO_HELPER "nobody answers in the guest: pshare-guest (contrib/guest) does not run there"
@@ -214,28 +215,21 @@ static int ask(struct guest_channel *g, struct child *c, const char *what, const
 	return r == -EREMOTEIO ? 0 : r;
 }
 
-static int ask_entropy(struct guest_channel *g, struct child *c)
+/* word, and random bytes of this host, as many as are asked for. */
+static int ask_random(struct guest_channel *g, struct child *c, const char *what, const char *word,
+		      size_t n)
 {
-	unsigned char bytes[64];
-	char line[sizeof("entropy ") + 2 * sizeof(bytes)] = "entropy ";
+	unsigned char bytes[RANDOM_MAX];
+	char line[32 + 2 * RANDOM_MAX];
+	int at = snprintf(line, sizeof(line), "%s ", word);
 
-	if (sys_random(bytes, sizeof(bytes)))
+	if (n > RANDOM_MAX || sys_random(bytes, n)) {
+		note(c, what, "this host gives no random bytes");
 		return 0;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(line + 8 + 2 * i, 3, "%02x", bytes[i]);
-	return ask(g, c, "random", line, ASK_MS);
-}
-
-static int ask_machine_id(struct guest_channel *g, struct child *c)
-{
-	unsigned char bytes[16];
-	char line[sizeof("machine-id ") + 2 * sizeof(bytes)] = "machine-id ";
-
-	if (sys_random(bytes, sizeof(bytes)))
-		return 0;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(line + 11 + 2 * i, 3, "%02x", bytes[i]);
-	return ask(g, c, "machine_id", line, ASK_MS);
+	}
+	for (size_t i = 0; i < n; i++)
+		at += snprintf(line + at, sizeof(line) - (size_t)at, "%02x", bytes[i]);
+	return ask(g, c, what, line, ASK_MS);
 }
 
 static int ask_clock(struct guest_channel *g, struct child *c)
@@ -296,13 +290,13 @@ static int ask_all(struct fork *f, struct guest_channel *g, struct child *c)
 	snprintf(line, sizeof(line), "generation %" PRIu64 " %s", f->image, c->name);
 	r = ask(g, c, "generation", line, FIRST_MS);
 	if (!r)
-		r = ask_entropy(g, c);
+		r = ask_random(g, c, "random", "entropy", 64);
 	if (!r)
 		r = ask_clock(g, c);
 	if (!r)
 		r = ask_hostname(f, g, c);
 	if (!r && ask_true(f->personality, "machine_id"))
-		r = ask_machine_id(g, c);
+		r = ask_random(g, c, "machine_id", "machine-id", 16);
 	if (!r)
 		r = ask_macs(f, g, c);
 	if (!r && ask_true(f->personality, "ssh_host_keys"))
