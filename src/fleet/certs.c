@@ -14,7 +14,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,28 +30,15 @@ DEFINE_CLEANUP(X509 *, x509, X509_free);
 DEFINE_CLEANUP(EVP_PKEY *, pkey, EVP_PKEY_free);
 DEFINE_CLEANUP(BIO *, bio, BIO_free);
 
-static int say(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int say(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(err, FLEET_ERROR_MAX, format, args);
-	va_end(args);
-	return error;
-}
-
 static int read_pem(const char *what, const char *path, BIO **bio, char **text,
 		    char err[FLEET_ERROR_MAX])
 {
 	int r = sys_read_text(path, PEM_MAX, text);
 
 	if (r)
-		return say(err, r, "%s %.200s: %s", what, path, strerror(-r));
+		return fleet_fail(err, r, "%s %.200s: %s", what, path, strerror(-r));
 	*bio = BIO_new_mem_buf(*text, -1);
-	return *bio ? 0 : say(err, -ENOMEM, "out of memory");
+	return *bio ? 0 : fleet_fail(err, -ENOMEM, "out of memory");
 }
 
 static int read_certificate(const char *what, const char *path, X509 **out,
@@ -65,7 +51,8 @@ static int read_certificate(const char *what, const char *path, X509 **out,
 	if (r)
 		return r;
 	*out = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-	return *out ? 0 : say(err, -EINVAL, "%s %.200s holds no certificate (PEM)", what, path);
+	return *out ? 0 :
+		      fleet_fail(err, -EINVAL, "%s %.200s holds no certificate (PEM)", what, path);
 }
 
 static int check_time(const char *what, const char *path, const X509 *cert,
@@ -75,12 +62,13 @@ static int check_time(const char *what, const char *path, const X509 *cert,
 	char clock[FLEET_TIME_MAX];
 
 	if (X509_cmp_time(X509_get0_notBefore(cert), &now) > 0)
-		return say(err, -EKEYEXPIRED,
-			   "%s %.200s is not valid yet: this host's clock says %s", what, path,
-			   fleet_time(clock, now));
+		return fleet_fail(err, -EKEYEXPIRED,
+				  "%s %.200s is not valid yet: this host's clock says %s", what,
+				  path, fleet_time(clock, now));
 	if (X509_cmp_time(X509_get0_notAfter(cert), &now) < 0)
-		return say(err, -EKEYEXPIRED, "%s %.200s has expired: this host's clock says %s",
-			   what, path, fleet_time(clock, now));
+		return fleet_fail(err, -EKEYEXPIRED,
+				  "%s %.200s has expired: this host's clock says %s", what, path,
+				  fleet_time(clock, now));
 	return 0;
 }
 
@@ -95,16 +83,17 @@ static int check_key(const struct fleet_config *config, const X509 *cert, char e
 	if (r)
 		return r;
 	if (!sys_file_look(config->key, &file) && (file.mode & OTHERS_READ))
-		return say(err, -EPERM, "key %.200s may be read by everybody: chmod 0600",
-			   config->key);
+		return fleet_fail(err, -EPERM, "key %.200s may be read by everybody: chmod 0600",
+				  config->key);
 	key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
 	explicit_bzero(text, strlen(text));
 	if (!key)
-		return say(err, -EINVAL, "key %.200s holds no private key (PEM, unencrypted)",
-			   config->key);
+		return fleet_fail(err, -EINVAL,
+				  "key %.200s holds no private key (PEM, unencrypted)",
+				  config->key);
 	if (!X509_check_private_key(cert, key))
-		return say(err, -EINVAL, "key %.200s is not the key of certificate %.200s",
-			   config->key, config->certificate);
+		return fleet_fail(err, -EINVAL, "key %.200s is not the key of certificate %.200s",
+				  config->key, config->certificate);
 	return 0;
 }
 
@@ -121,12 +110,14 @@ static int check_own(const struct fleet_config *config, char err[FLEET_ERROR_MAX
 	if (!r)
 		r = check_time("certificate", config->certificate, cert, err);
 	if (!r && !(X509_get_extended_key_usage(cert) & XKU_SSL_CLIENT))
-		r = say(err, -EINVAL,
+		r = fleet_fail(
+			err, -EINVAL,
 			"certificate %.200s is not for clients: its extended key usage lacks "
 			"clientAuth",
 			config->certificate);
 	if (!r && config->user && has_common_name(cert))
-		r = say(err, -EINVAL,
+		r = fleet_fail(
+			err, -EINVAL,
 			"certificate %.200s has a common name, which etcd's JSON gateway refuses "
 			"where there is authentication: make one with an empty subject",
 			config->certificate);
@@ -141,7 +132,8 @@ int fleet_certs_check(const struct fleet_config *config, char err[FLEET_ERROR_MA
 	if (!r && ca)
 		r = check_time("ca", config->ca, ca, err);
 	if (!r && ca && !X509_check_ca(ca))
-		r = say(err, -EINVAL, "ca %.200s is no certificate of an authority", config->ca);
+		r = fleet_fail(err, -EINVAL, "ca %.200s is no certificate of an authority",
+			       config->ca);
 	if (!r && config->certificate)
 		r = check_own(config, err);
 	return r;

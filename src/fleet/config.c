@@ -8,7 +8,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,19 +21,6 @@
 #define CONFIG_MAX (64u << 10)
 #define PASSWORD_MAX 512u
 #define OTHERS_READ 04
-
-static int fail(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(err, FLEET_ERROR_MAX, format, args);
-	va_end(args);
-	return error;
-}
 
 static char *trim(char *text)
 {
@@ -66,10 +52,12 @@ static int take_endpoints(struct fleet_config *config, char *value, char err[FLE
 	while ((one = strsep(&value, ","))) {
 		one = trim(one);
 		if (strncmp(one, "https://", 8) && strncmp(one, "http://", 7))
-			return fail(err, -EINVAL,
-				    "endpoint '%.80s': give https://HOST:PORT (or http://)", one);
+			return fleet_fail(err, -EINVAL,
+					  "endpoint '%.80s': give https://HOST:PORT (or http://)",
+					  one);
 		if (config->nendpoints == FLEET_ENDPOINTS_MAX)
-			return fail(err, -EINVAL, "more than %u endpoints", FLEET_ENDPOINTS_MAX);
+			return fleet_fail(err, -EINVAL, "more than %u endpoints",
+					  FLEET_ENDPOINTS_MAX);
 		if (one[strlen(one) - 1] == '/')
 			one[strlen(one) - 1] = '\0';
 		config->endpoints[config->nendpoints++] = one;
@@ -84,8 +72,8 @@ static int take_seconds(uint32_t *out, const char *name, const char *value, uint
 	unsigned long seconds = strtoul(value, &end, 10);
 
 	if (!isdigit((unsigned char)*value) || *end || seconds < least || seconds > 3600)
-		return fail(err, -EINVAL, "%s '%.40s': give seconds, %u to 3600", name, value,
-			    least);
+		return fleet_fail(err, -EINVAL, "%s '%.40s': give seconds, %u to 3600", name, value,
+				  least);
 	*out = (uint32_t)seconds;
 	return 0;
 }
@@ -108,7 +96,7 @@ static int take_one(struct fleet_config *config, const char *name, char *value,
 	};
 
 	if (!*value)
-		return fail(err, -EINVAL, "%s has no value", name);
+		return fleet_fail(err, -EINVAL, "%s has no value", name);
 	if (strcmp(name, "endpoints") == 0)
 		return take_endpoints(config, value, err);
 	if (strcmp(name, "lease-seconds") == 0)
@@ -119,37 +107,41 @@ static int take_one(struct fleet_config *config, const char *name, char *value,
 		if (strcmp(name, words[i].name) != 0)
 			continue;
 		if (*words[i].at)
-			return fail(err, -EINVAL, "%s is given twice", name);
+			return fleet_fail(err, -EINVAL, "%s is given twice", name);
 		if (words[i].is_name && !is_name(value))
-			return fail(err, -EINVAL,
-				    "%s '%.80s' is no name: 1 to %u of A-Z a-z 0-9 . _ : @ -", name,
-				    value, PS_NAME_MAX - 1);
+			return fleet_fail(err, -EINVAL,
+					  "%s '%.80s' is no name: 1 to %u of A-Z a-z 0-9 . _ : @ -",
+					  name, value, PS_NAME_MAX - 1);
 		*words[i].at = value;
 		return 0;
 	}
-	return fail(err, -EINVAL,
-		    "no such word '%.40s': fleet, host, endpoints, ca, certificate, key, user, "
-		    "password-file, lease-seconds, report-seconds are",
-		    name);
+	return fleet_fail(
+		err, -EINVAL,
+		"no such word '%.40s': fleet, host, endpoints, ca, certificate, key, user, "
+		"password-file, lease-seconds, report-seconds are",
+		name);
 }
 
 static int check_whole(struct fleet_config *config, char err[FLEET_ERROR_MAX])
 {
 	if (!config->nendpoints)
-		return fail(err, -EINVAL, "no endpoints: give endpoints = https://HOST:2379,...");
+		return fleet_fail(err, -EINVAL,
+				  "no endpoints: give endpoints = https://HOST:2379,...");
 	for (unsigned int i = 0; i < config->nendpoints; i++)
 		if (!strncmp(config->endpoints[i], "https://", 8) && !config->ca)
-			return fail(err, -EINVAL, "https needs a ca = FILE to know etcd by");
+			return fleet_fail(err, -EINVAL, "https needs a ca = FILE to know etcd by");
 	if (!config->certificate != !config->key)
-		return fail(err, -EINVAL, "certificate and key go together: one is missing");
+		return fleet_fail(err, -EINVAL, "certificate and key go together: one is missing");
 	if (!config->user != !config->password_file)
-		return fail(err, -EINVAL, "user and password-file go together: one is missing");
+		return fleet_fail(err, -EINVAL,
+				  "user and password-file go together: one is missing");
 	if (!config->fleet)
 		config->fleet = "default";
 	if (!config->host) {
 		if (sys_host_name(config->own_name, sizeof(config->own_name)) ||
 		    !is_name(config->own_name))
-			return fail(err, -EINVAL, "this host's name is no name: give host = NAME");
+			return fleet_fail(err, -EINVAL,
+					  "this host's name is no name: give host = NAME");
 		config->host = config->own_name;
 	}
 	return 0;
@@ -171,12 +163,12 @@ int fleet_config_parse(struct fleet_config *config, char *text, char err[FLEET_E
 			continue;
 		equals = strchr(line, '=');
 		if (!equals)
-			return fail(err, -EINVAL, "line %u: '%.40s': write NAME = VALUE", number,
-				    line);
+			return fleet_fail(err, -EINVAL, "line %u: '%.40s': write NAME = VALUE",
+					  number, line);
 		*equals = '\0';
 		name = trim(line);
 		if (take_one(config, name, trim(equals + 1), why))
-			return fail(err, -EINVAL, "line %u: %.400s", number, why);
+			return fleet_fail(err, -EINVAL, "line %u: %.400s", number, why);
 	}
 	return check_whole(config, err);
 }
@@ -190,14 +182,14 @@ static int read_password(struct fleet_config *config, char err[FLEET_ERROR_MAX])
 		return 0;
 	r = sys_file_look(config->password_file, &file);
 	if (!r && (file.mode & OTHERS_READ))
-		return fail(err, -EPERM,
-			    "password-file %.200s may be read by everybody: chmod 0600",
-			    config->password_file);
+		return fleet_fail(err, -EPERM,
+				  "password-file %.200s may be read by everybody: chmod 0600",
+				  config->password_file);
 	if (!r)
 		r = sys_read_text(config->password_file, PASSWORD_MAX, &config->password);
 	if (r)
-		return fail(err, r, "password-file %.200s: %s", config->password_file,
-			    strerror(-r));
+		return fleet_fail(err, r, "password-file %.200s: %s", config->password_file,
+				  strerror(-r));
 	config->password[strcspn(config->password, "\r\n")] = '\0';
 	return 0;
 }
@@ -213,13 +205,13 @@ int fleet_config_read(struct fleet_config *config, const char *path, char err[FL
 		path = env && *env ? env : FLEET_CONFIG_PATH;
 	r = sys_read_text(path, CONFIG_MAX, &text);
 	if (r)
-		return fail(err, r, "%.200s: %s", path, strerror(-r));
+		return fleet_fail(err, r, "%.200s: %s", path, strerror(-r));
 	r = fleet_config_parse(config, text, why);
 	config->text = text;
 	config->path = path;
 	if (!r)
 		r = read_password(config, why);
-	return r ? fail(err, r, "%.100s: %.400s", path, why) : 0;
+	return r ? fleet_fail(err, r, "%.100s: %.400s", path, why) : 0;
 }
 
 void fleet_config_free(struct fleet_config *config)

@@ -5,13 +5,13 @@
 
 #include <stdint.h>
 
+#include "fleet/fail.h"
 #include "fleet/keys.h"
 #include "policy/error.h"
 #include "sys/cleanup.h"
 
 #define FLEET_CONFIG_PATH "/etc/pshare/fleet.conf"
 #define FLEET_ENDPOINTS_MAX 16u
-#define FLEET_ERROR_MAX 512u
 
 struct fleet_config {
 	char *text; /* the file; the strings below are its parts, or of a static lifetime */

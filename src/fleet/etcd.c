@@ -23,7 +23,6 @@
 #include "fleet/etcd-internal.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,34 +45,19 @@ static void op_send(struct etcd_op *op);
 
 /* ---- what answers mean --------------------------------------------------------------------- */
 
-static int say(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int say(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(err, FLEET_ERROR_MAX, format, args);
-	va_end(args);
-	for (char *c = err; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	return error;
-}
-
 static int transport_error(const struct etcd *etcd, const struct http_answer *answer,
 			   char err[FLEET_ERROR_MAX])
 {
 	const char *where = etcd->config->endpoints[etcd->member];
 
 	if (answer->error == -EPROTO)
-		return say(err, -EPROTO, "TLS with %s: %.300s", where, answer->why);
+		return fleet_fail(err, -EPROTO, "TLS with %s: %.300s", where, answer->why);
 	if (answer->error == -ETIMEDOUT)
-		return say(err, -ETIMEDOUT, "etcd at %s does not answer in time", where);
+		return fleet_fail(err, -ETIMEDOUT, "etcd at %s does not answer in time", where);
 	if (answer->error == -EFBIG || answer->error == -ENOMEM)
-		return say(err, answer->error, "the answer of etcd is too long");
-	return say(err, -ENOTCONN, "etcd at %s cannot be reached: %.300s", where, answer->why);
+		return fleet_fail(err, answer->error, "the answer of etcd is too long");
+	return fleet_fail(err, -ENOTCONN, "etcd at %s cannot be reached: %.300s", where,
+			  answer->why);
 }
 
 static bool has(const char *text, const char *part)
@@ -86,13 +70,14 @@ static int unavailable(const struct etcd *etcd, const char *text, char err[FLEET
 	const char *where = etcd->config->endpoints[etcd->member];
 
 	if (etcd->lacks_client_auth[etcd->member] == 1)
-		return say(
+		return fleet_fail(
 			err, -EPROTO,
 			"the certificate of the etcd server at %s lacks the extended key usage "
 			"clientAuth, without which etcd's JSON gateway answers 503 to everything: "
 			"make it with extendedKeyUsage = serverAuth, clientAuth",
 			where);
-	return say(err, -EAGAIN, "etcd at %s: %.200s", where, *text ? text : "not available now");
+	return fleet_fail(err, -EAGAIN, "etcd at %s: %.200s", where,
+			  *text ? text : "not available now");
 }
 
 int etcd_error(struct etcd *etcd, const struct http_answer *answer, char err[FLEET_ERROR_MAX])
@@ -111,37 +96,42 @@ int etcd_error(struct etcd *etcd, const struct http_answer *answer, char err[FLE
 	if (!text)
 		text = "";
 	if (answer->status == 401)
-		return say(err, -EKEYREJECTED, "etcd at %s does not take the token: %.200s", where,
-			   text);
+		return fleet_fail(err, -EKEYREJECTED, "etcd at %s does not take the token: %.200s",
+				  where, text);
 	if (answer->status == 403 || has(text, "permission denied"))
-		return say(err, -EACCES, "etcd: user %s may not do this: its roles do not allow it",
-			   etcd->config->user ? etcd->config->user : "(none)");
+		return fleet_fail(err, -EACCES,
+				  "etcd: user %s may not do this: its roles do not allow it",
+				  etcd->config->user ? etcd->config->user : "(none)");
 	if (has(text, "authentication failed") || has(text, "user name is empty"))
-		return say(err, -EKEYREJECTED, "etcd: %s",
-			   has(text, "empty") ? "it wants a user: give user and password-file" :
-						"user or password are wrong");
+		return fleet_fail(err, -EKEYREJECTED, "etcd: %s",
+				  has(text, "empty") ?
+					  "it wants a user: give user and password-file" :
+					  "user or password are wrong");
 	if (has(text, "CommonName"))
-		return say(err, -EPROTO,
-			   "the certificate %.200s has a common name, which etcd's JSON gateway "
-			   "refuses where there is authentication: make one with an empty subject",
-			   etcd->config->certificate ? etcd->config->certificate : "(none)");
+		return fleet_fail(
+			err, -EPROTO,
+			"the certificate %.200s has a common name, which etcd's JSON gateway "
+			"refuses where there is authentication: make one with an empty subject",
+			etcd->config->certificate ? etcd->config->certificate : "(none)");
 	if (has(text, "database space exceeded"))
-		return say(err, -ENOSPC,
-			   "etcd is full (its quota): it takes no changes until it is compacted, "
-			   "defragmented and its alarm disarmed");
+		return fleet_fail(
+			err, -ENOSPC,
+			"etcd is full (its quota): it takes no changes until it is compacted, "
+			"defragmented and its alarm disarmed");
 	if (has(text, "too large") || has(text, "larger than max"))
-		return say(err, -EMSGSIZE, "the request is longer than etcd takes: %.200s", text);
+		return fleet_fail(err, -EMSGSIZE, "the request is longer than etcd takes: %.200s",
+				  text);
 	if (has(text, "compacted"))
-		return say(err, -ENODATA, "etcd: %.200s", text);
+		return fleet_fail(err, -ENODATA, "etcd: %.200s", text);
 	if (has(text, "timed out") || answer->status == 504)
-		return say(err, -ETIMEDOUT, "etcd at %s: %.200s", where, text);
+		return fleet_fail(err, -ETIMEDOUT, "etcd at %s: %.200s", where, text);
 	if (answer->status == 503 || answer->status == 429 || has(text, "leader"))
 		return unavailable(etcd, text, err);
 	if (!answer->json)
-		return say(err, -EPROTO, "what answers at %s is no etcd (HTTP status %ld)", where,
-			   answer->status);
-	return say(err, -EBADMSG, "etcd at %s: %.200s (HTTP status %ld)", where, text,
-		   answer->status);
+		return fleet_fail(err, -EPROTO, "what answers at %s is no etcd (HTTP status %ld)",
+				  where, answer->status);
+	return fleet_fail(err, -EBADMSG, "etcd at %s: %.200s (HTTP status %ld)", where, text,
+			  answer->status);
 }
 
 /* ---- members and tokens -------------------------------------------------------------------- */
@@ -310,7 +300,7 @@ static void on_login(void *arg, const struct http_answer *answer)
 	if (error == -EBADMSG && has(err, "authentication is not enabled"))
 		etcd->token = strdup("");
 	if (!etcd->token && !error)
-		error = say(err, -EBADMSG, "etcd gave no token");
+		error = fleet_fail(err, -EBADMSG, "etcd gave no token");
 	while ((op = next_waiting(etcd))) {
 		if (etcd->token) {
 			op_send(op);
@@ -387,10 +377,10 @@ int etcd_call(struct etcd *etcd, const char *path, json_t *body, bool once, json
 	int r = etcd_ask(etcd, path, body, once, on_waited, &waiting, NULL);
 
 	if (r)
-		return say(err, r, "out of memory");
+		return fleet_fail(err, r, "out of memory");
 	while (!waiting.over) {
 		if (http_turn(etcd->http, NULL, 0, 1000))
-			return say(err, -ENOMEM, "out of memory");
+			return fleet_fail(err, -ENOMEM, "out of memory");
 	}
 	if (answer)
 		*answer = waiting.json;

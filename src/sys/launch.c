@@ -18,6 +18,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/orphan.h"
 #include "sys/sock.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
@@ -176,22 +177,6 @@ static void become(const char *path, const char *const argv[], int log)
 	_exit(127);
 }
 
-/* In the child: it ends at once, so the grandchild is the init process's, and no VMM that takes
- * the caller's place ever sees the death of a child that it did not start. */
-static void step_between(const char *path, const char *const argv[], int log, int tell)
-{
-	pid_t pid;
-
-	if (setsid() < 0)
-		_exit(127);
-	pid = fork();
-	if (pid == 0)
-		become(path, argv, log);
-	if (pid < 0 || write(tell, &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
-		_exit(127);
-	_exit(0);
-}
-
 int sys_spawn_detached(const char *path, const char *const argv[], const char *log, pid_t *pid)
 {
 	_cleanup_close_ int log_fd = -1;
@@ -209,8 +194,10 @@ int sys_spawn_detached(const char *path, const char *const argv[], const char *l
 	between = fork();
 	if (between < 0)
 		return -errno;
-	if (between == 0)
-		step_between(path, argv, log_fd, write_end);
+	if (between == 0) {
+		sys_orphan(write_end);
+		become(path, argv, log_fd);
+	}
 	while (waitpid(between, &status, 0) < 0) {
 		if (errno == ECHILD) /* whoever started us ignores SIGCHLD */
 			break;

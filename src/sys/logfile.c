@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/path.h"
 
 #define LOGFILE_MODE 0600
 
@@ -64,33 +64,14 @@ int sys_logfile_set_aside(const char *from, const char *to)
 int sys_read_tail(const char *path, size_t max, char **text)
 {
 	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *buf = NULL;
 	struct stat st;
-	size_t len = 0;
-	off_t from;
+	size_t length;
 
 	SYS_INJECT();
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0)
+	if (st.st_size > (off_t)max && lseek(fd, st.st_size - (off_t)max, SEEK_SET) < 0)
 		return -errno;
-	from = st.st_size > (off_t)max ? st.st_size - (off_t)max : 0;
-	buf = malloc(max + 1);
-	if (!buf)
-		return -ENOMEM;
-	while (len < max) {
-		ssize_t n = pread(fd, buf + len, max - len, from + (off_t)len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	buf[len] = '\0';
-	*text = TAKE_PTR(buf);
-	return 0;
+	return sys_read_fd(fd, max, text, &length);
 }

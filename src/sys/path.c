@@ -18,15 +18,11 @@
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 
-static int read_up_to(const char *path, size_t max, char **text, size_t *length)
+int sys_read_fd(int fd, size_t max, char **text, size_t *length)
 {
-	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *buf = NULL;
 	size_t len = 0;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 	buf = malloc(max + 1);
 	if (!buf)
 		return -ENOMEM;
@@ -45,6 +41,13 @@ static int read_up_to(const char *path, size_t max, char **text, size_t *length)
 	*text = TAKE_PTR(buf);
 	*length = len;
 	return 0;
+}
+
+static int read_up_to(const char *path, size_t max, char **text, size_t *length)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : sys_read_fd(fd, max, text, length);
 }
 
 int sys_read_text(const char *path, size_t max, char **text)

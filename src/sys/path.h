@@ -10,6 +10,9 @@
 /* The first max bytes of a file as a string, to be freed. NUL bytes in it end it early. */
 int sys_read_text(const char *path, size_t max, char **text);
 
+/* The same of what a descriptor still has to give, with its length. */
+int sys_read_fd(int fd, size_t max, char **text, size_t *length);
+
 /* The same with its length, NUL bytes and all; a file that is longer is -EFBIG. */
 int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length);
 

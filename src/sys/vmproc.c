@@ -16,6 +16,7 @@
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
+#include "sys/orphan.h"
 #include "sys/salt.h"
 
 #define ENVIRON_MAX (1u << 20)
@@ -115,20 +116,6 @@ failed:
 	_exit(127);
 }
 
-static void step_between(const struct sys_vmm *vmm, int log, int tell)
-{
-	pid_t pid;
-
-	if (setsid() < 0)
-		_exit(127);
-	pid = fork();
-	if (pid == 0)
-		become(vmm, log, tell);
-	if (pid < 0 || write(tell, &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
-		_exit(127);
-	_exit(0);
-}
-
 int sys_vmm_start(const struct sys_vmm *vmm, pid_t *pid)
 {
 	_cleanup_close_ int log = -1;
@@ -148,8 +135,10 @@ int sys_vmm_start(const struct sys_vmm *vmm, pid_t *pid)
 	between = fork();
 	if (between < 0)
 		return -errno;
-	if (between == 0)
-		step_between(vmm, log, write_end);
+	if (between == 0) {
+		sys_orphan(write_end);
+		become(vmm, log, write_end);
+	}
 	close_fd(&write_end);
 	while (waitpid(between, &status, 0) < 0 && errno == EINTR)
 		;
