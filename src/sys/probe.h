@@ -11,11 +11,13 @@ enum sys_probe {
 
 /*
  * Does UFFDIO_MOVE of a part of a huge page with an extra reference loop in this kernel?
- * Forks, and waits for up to SYS_PROBE_WAIT_MS: call it before the event loop runs and while
+ * Forks, and waits until the child has ended, has had SYS_PROBE_CPU_MS of a CPU (on a busy host
+ * much later), or SYS_PROBE_WAIT_MS are over: call it before the event loop runs and while
  * there is one thread. *why: a static line that says what was seen.
  */
 enum sys_probe sys_probe_move_loops(const char **why);
 
-#define SYS_PROBE_WAIT_MS 200
+#define SYS_PROBE_CPU_MS 200
+#define SYS_PROBE_WAIT_MS 10000
 
 #endif
