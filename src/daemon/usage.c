@@ -89,6 +89,20 @@ static void read_group(struct vm *vm)
 	vm->memory.group_limit = vm->memory.has > goal ? vm->memory.has - goal : 0;
 }
 
+/* The agent learns a look later than the kernel that the guest has grown, so what is not the
+ * guest's by its word may be the guest's all the same: the least of the last readings counts. */
+static uint64_t overhead_of(struct vm_memory *memory, uint64_t now, uint64_t most)
+{
+	uint64_t overhead = now;
+
+	for (unsigned int i = 0; i < memory->overheads; i++)
+		overhead = least(overhead, memory->beside[i]);
+	memory->beside[memory->reading++ % VM_READINGS] = now;
+	if (memory->overheads < VM_READINGS)
+		memory->overheads++;
+	return least(overhead, most);
+}
+
 static void read_vm(struct vm *vm)
 {
 	struct vm_memory *memory = &vm->memory;
@@ -101,8 +115,8 @@ static void read_vm(struct vm *vm)
 	given = stats.shared + stats.zero;
 	claimed = stats.grant > given ? stats.grant - given : 0;
 	memory->guest = least(least(claimed, vm->pages), memory->anonymous);
-	memory->overhead =
-		least(memory->anonymous - memory->guest, OVERHEAD_MIN + vm->pages / OVERHEAD_PART);
+	memory->overhead = overhead_of(memory, memory->anonymous - memory->guest,
+				       OVERHEAD_MIN + vm->pages / OVERHEAD_PART);
 	/* one that does not sample counts as in use all through */
 	memory->active = stats.sampled ? least(stats.active, memory->has) : memory->has;
 	if (memory->has > memory->peak)
