@@ -113,7 +113,7 @@ static void do_verify(const char *tag, FILE *out)
 	uint64_t memory_before, memory_now, tmpfs_before, tmpfs_now, procs_now;
 	size_t wrong_memory = check_areas(false, &memory_before, &memory_now);
 	size_t wrong_tmpfs = check_areas(true, &tmpfs_before, &tmpfs_now);
-	int wrong_procs = procs_check(&procs_now);
+	int dead_procs, wrong_procs = procs_check(&procs_now, &dead_procs);
 	struct files now;
 	bool right = files_same(&now) && !wrong_memory && !wrong_tmpfs && !wrong_procs &&
 		     memory_before == memory_now && tmpfs_before == tmpfs_now;
@@ -122,10 +122,11 @@ static void do_verify(const char *tag, FILE *out)
 		"%s %s bytes=%" PRIu64 " files=%" PRIu64 " files_before=%016" PRIx64
 		" files_now=%016" PRIx64 " memory_before=%016" PRIx64 " memory_now=%016" PRIx64
 		" tmpfs_before=%016" PRIx64 " tmpfs_now=%016" PRIx64 " processes_before=%016" PRIx64
-		" processes_now=%016" PRIx64 " wrong_pages=%zu wrong_processes=%d\n",
+		" processes_now=%016" PRIx64
+		" wrong_pages=%zu wrong_processes=%d dead_processes=%d\n",
 		tag, right ? "ok" : "bad", area_bytes() + now.bytes, now.count, files.sum, now.sum,
 		memory_before, memory_now, tmpfs_before, tmpfs_now, procs_sum(), procs_now,
-		wrong_memory + wrong_tmpfs, wrong_procs);
+		wrong_memory + wrong_tmpfs, wrong_procs, dead_procs);
 }
 
 static void do_reread(const char *tag, FILE *out)

@@ -142,11 +142,12 @@ int procs_work(uint32_t round)
 	return ask_all(line);
 }
 
-int procs_check(uint64_t *sum)
+int procs_check(uint64_t *sum, int *dead)
 {
 	int wrong = 0;
 
 	*sum = 0;
+	*dead = 0;
 	for (size_t i = 0; i < PROCS; i++) {
 		char now[SUM_DIGITS + 1] = "";
 		int r = ask(&procs[i], "sum\n", now);
@@ -156,6 +157,7 @@ int procs_check(uint64_t *sum)
 			continue;
 		fprintf(stderr, "process %zu (%s): said %s, now %s\n", i, programs[i].script,
 			procs[i].sum, r < 0 ? strerror(-r) : now);
+		*dead += r == -EPIPE;
 		wrong++;
 	}
 	return wrong;

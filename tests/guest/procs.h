@@ -9,8 +9,8 @@
 /* Starts them; name: of this guest (part of the seed of every other one). 0 or -errno. */
 int procs_start(const char *name);
 /* Asks each for its checksum. *sum: of all checksums. Returns how many differ from what they
- * said before, have died or do not answer; or -errno. */
-int procs_check(uint64_t *sum);
+ * said before, have died (*dead of them: a guest short of memory kills) or do not answer. */
+int procs_check(uint64_t *sum, int *dead);
 /* Has each write half of its data anew. 0 or -errno. */
 int procs_work(uint32_t round);
 size_t procs_count(void);

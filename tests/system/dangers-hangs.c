@@ -393,7 +393,7 @@ TEST_SECONDS("18 memory that is withdrawn is one mapping again", 90)
 	finish(&a, &b);
 }
 
-TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
+TEST_SECONDS("18 sharing stops short of the limit of mappings", 240)
 {
 	struct fakevmm a;
 	long max, most = 0, before = -1, now, first;
@@ -439,7 +439,7 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 150)
 	fv_do(&a, FV_UNIQUE, 0, 0, pages / 2, 0, 0);
 	left = fv_shared(&a, 0);
 	t_note("%u pages are still shared", left);
-	REQUIRE_WITHIN(60000, fv_shared(&a, 0) > left + pages / 20);
+	REQUIRE_WITHIN(150000, fv_shared(&a, 0) > left + pages / 20);
 	fv_check(&a, 0);
 	fv_do(&a, FV_PATCH, 0, 0, pages, 24, 5);
 	fv_check(&a, 0);

@@ -78,7 +78,7 @@ WITHOUT_IN("tests/test-flow", "keep-store", "who was made to leave sees nothing 
 WITHOUT_IN(AUDIT, "one-store", ALL_WELL, "store")
 WITHOUT_IN(AUDIT, "writable-store", ALL_WELL, "can write")
 WITHOUT_IN(AUDIT, "punch-early", ALL_WELL, "books")
-WITHOUT_IN(AUDIT, "any-user", ALL_WELL, "frames in common")
+WITHOUT_IN(AUDIT, "any-user", ALL_WELL, "may not share")
 
 #define BROKEN "tests/test-broken"
 
