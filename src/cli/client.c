@@ -220,7 +220,7 @@ static int say_trouble(const struct client *client, int r)
 	return say_error(CLI_FAILED, "the connection to the daemon broke (%s)", client->socket);
 }
 
-/* The daemon's JSON, or its {"error": ...} said as ours. */
+/* The daemon's JSON, or what its problem (RFC 9457) says, said as ours. */
 static int read_answer(const struct client *client, long status, json_t **answer)
 {
 	_cleanup_json_ json_t *read =
@@ -230,8 +230,8 @@ static int read_answer(const struct client *client, long status, json_t **answer
 		*answer = TAKE_PTR(read);
 		return 0;
 	}
-	if (*ask_text(read, "error"))
-		return say_error(CLI_FAILED, "%s", ask_text(read, "error"));
+	if (*ask_text(read, "detail"))
+		return say_error(CLI_FAILED, "%s", ask_text(read, "detail"));
 	return say_error(CLI_FAILED, "what answers at %s is no pshared (HTTP status %ld)",
 			 client->socket, status);
 }

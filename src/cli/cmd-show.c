@@ -341,6 +341,7 @@ int cmd_status(struct args *args)
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *host = NULL;
 	const json_t *pshare, *cpu;
+	char text[OUTLOOK_MAX];
 	int r = client_open(&client, args);
 
 	if (r)
@@ -357,6 +358,8 @@ int cmd_status(struct args *args)
 	size_line(pshare, "common", "common", args->bytes);
 	size_line(pshare, "saving", "saving", args->bytes);
 	size_line(pshare, "zero", "zero", args->bytes);
+	outlook_done(host, args->bytes, text);
+	line("sharing done", text);
 	size_line(host, "metadata_bytes", "metadata", args->bytes);
 	printf("%-*s %.2f s daemon, %.2f s agents\n", KEY_WIDTH, "CPU", ask_real(cpu, "daemon_s"),
 	       ask_real(cpu, "agents_s"));

@@ -50,14 +50,29 @@ bool outlook_pass(const json_t *object, bool bytes, char text[OUTLOOK_MAX])
 {
 	const json_t *progress = json_object_get(object, "progress");
 	const json_t *left = json_object_get(progress, "left_s");
-	char expected[CELL_MAX], done[CELL_MAX];
+	char remaining[CELL_MAX], done[CELL_MAX];
 
 	if (!progress || ask_true(progress, "settled") || !json_is_number(left))
 		return false;
-	size_text(expected, ask_number(progress, "expected"), bytes);
+	size_text(remaining, ask_number(progress, "remaining"), bytes);
 	duration_text(done, json_number_value(left));
-	snprintf(text, OUTLOOK_MAX, "%s %.0f %%, done in %s; %s %s saved by then",
+	snprintf(text, OUTLOOK_MAX,
+		 "%s %.0f %%, done in %s; sharing %.0f %% done, %s %s still expected",
 		 ask_true(progress, "first_pass") ? "first pass" : "pass",
-		 ask_real(progress, "looked_percent"), done, expected, size_unit(bytes));
+		 ask_real(progress, "looked_percent"), done, 100 * ask_real(progress, "done"),
+		 remaining, size_unit(bytes));
 	return true;
+}
+
+void outlook_done(const json_t *object, bool bytes, char text[OUTLOOK_MAX])
+{
+	const json_t *progress = json_object_get(object, "progress");
+	char remaining[CELL_MAX];
+
+	size_text(remaining, ask_number(progress, "remaining"), bytes);
+	if (ask_true(progress, "settled"))
+		snprintf(text, OUTLOOK_MAX, "100 %%: settled");
+	else
+		snprintf(text, OUTLOOK_MAX, "%.0f %%, %s %s still expected",
+			 100 * ask_real(progress, "done"), remaining, size_unit(bytes));
 }

@@ -14,5 +14,7 @@ bool outlook_large(const json_t *host, const json_t *vms, bool bytes, char text[
 /* "first pass 40 %, ... done in 2 min", of an object that has "progress": the host or a VM. False:
  * it has settled, or nobody knows. */
 bool outlook_pass(const json_t *object, bool bytes, char text[OUTLOOK_MAX]);
+/* "60 %, 52.1 MiB still expected", of such an object; "100 %: settled". */
+void outlook_done(const json_t *object, bool bytes, char text[OUTLOOK_MAX]);
 
 #endif

@@ -30,6 +30,7 @@ struct api_conn {
 	uint64_t since; /* from when it is its turn: it connected, or its last request was done */
 	bool waiting;	/* a change is under way: it is our turn */
 	bool served;	/* MHD owns it */
+	bool tcp;	/* it came to the port: reading, and only from a page of ours */
 };
 
 /* Changes that one user without a role of his own may still make (of his VMs). */
@@ -48,6 +49,7 @@ struct api {
 	struct api_conn *conns;
 	unsigned int nconns;
 	int listener;
+	int port; /* the listener on TCP; -1: there is none */
 	int epoll;
 	int timer;
 	struct role_groups groups;
@@ -71,6 +73,7 @@ struct api_request {
 	struct api *api;
 	struct api_conn *conn;
 	const struct api_route *route;
+	const struct asset *asset; /* what is asked for, if it is one of the files */
 	struct api_path path;
 	enum api_progress progress;
 	char *body; /* wiped and freed as soon as it is read */
@@ -98,6 +101,15 @@ struct api_route {
 	enum role change; /* that a PUT needs; unsaid: administer */
 	bool owner;	  /* of the VM: he may PUT as well; the handler asks who asks */
 };
+
+/* All routes but the files (asset.h). */
+const struct api_route *api_routes(size_t *n);
+
+/* api-asset.c: one of the files; what every answer says to a browser; and of a request that came to
+ * the port, whether it may be served at all (else the answer says why not). */
+extern const struct api_route api_asset_route;
+void api_add_headers(struct MHD_Response *response);
+void api_check_port(struct api_request *request, const char *method);
 
 /* api-request.c */
 enum MHD_Result api_handle(void *arg, struct MHD_Connection *connection, const char *url,

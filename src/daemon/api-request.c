@@ -22,10 +22,12 @@
 #include <string.h>
 
 #include "daemon/api-internal.h"
+#include "daemon/asset.h"
 #include "daemon/peer.h"
 #include "sys/proc.h"
 
 #define JSON_TYPE "application/json"
+#define PROBLEM_TYPE "application/problem+json" /* RFC 9457 */
 #define ERROR_MAX 512
 
 static const struct api_route routes[] = {
@@ -53,8 +55,15 @@ static const struct api_route routes[] = {
 	{"metrics", api_get_metrics, NULL},
 };
 
+const struct api_route *api_routes(size_t *n)
+{
+	*n = sizeof(routes) / sizeof(routes[0]);
+	return routes;
+}
+
 /* Memory is short: an answer that needs none. */
-static char no_memory[] = "{\"error\": \"not enough memory for an answer\"}\n";
+static char no_memory[] = "{\"type\": \"about:blank\", \"title\": \"Internal Server Error\", "
+			  "\"status\": 500, \"detail\": \"not enough memory for an answer\"}\n";
 
 static void wipe_body(struct api_request *request)
 {
@@ -84,7 +93,7 @@ void api_answer_text(struct api_request *request, char *text, size_t length, con
 	request->status = text ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
 	request->answer = text ? text : no_memory;
 	request->answer_length = text ? length : sizeof(no_memory) - 1;
-	request->content_type = text ? type : JSON_TYPE;
+	request->content_type = text ? type : PROBLEM_TYPE;
 	request->progress = API_ANSWERED;
 }
 
@@ -120,7 +129,11 @@ void api_answer_error(struct api_request *request, unsigned int status, const ch
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	snprintf(request->reason, sizeof(request->reason), "%.*s", (int)VIEW_REASON - 1, line);
-	api_answer_json(request, status, json_pack("{s:s}", "error", line));
+	api_answer_json(request, status,
+			json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
+				  MHD_get_reason_phrase_for(status), "status", (int)status,
+				  "detail", line));
+	request->content_type = PROBLEM_TYPE;
 }
 
 static unsigned int status_of(int error)
@@ -243,13 +256,20 @@ static void check_role(struct api_request *request, const char *method)
 
 static void check_head(struct api_request *request, const char *url, const char *method)
 {
-	if (!api_path_parse(&request->path, url))
+	if (request->conn->tcp)
+		api_check_port(request, method);
+	if (request->progress == API_ANSWERED)
+		return;
+	request->asset = asset_find(url);
+	if (request->asset)
+		request->route = &api_asset_route;
+	else if (!api_path_parse(&request->path, url))
 		request->route =
 			api_route_find(routes, sizeof(routes) / sizeof(routes[0]), &request->path);
 	if (!request->route) {
 		api_answer_error(request, MHD_HTTP_NOT_FOUND,
 				 "there is no such path; see /v1/status, /v1/vms, /v1/settings, "
-				 "/v1/log, /metrics");
+				 "/v1/log, /metrics, /v1/openapi.json");
 		return;
 	}
 	if (MHD_get_connection_values(request->conn->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0) {
@@ -288,7 +308,8 @@ static enum MHD_Result send_answer(struct api_request *request)
 		return MHD_NO;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+	api_add_headers(response);
+	if (request->status == MHD_HTTP_METHOD_NOT_ALLOWED && request->route)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
 					request->route->put ? "GET, HEAD, PUT" : "GET, HEAD");
 	r = MHD_queue_response(request->conn->mhd, request->status, response);

@@ -38,7 +38,9 @@
 #define ROUNDS_MAX 64u /* of libmicrohttpd in one dispatch; then others have their turn */
 #define CONN_MEMORY (32u * 1024u) /* for headers and one stretch of body */
 
-#define TOO_MANY "{\"error\": \"too many connections; close some of them\"}\n"
+#define TOO_MANY                                                           \
+	"{\"type\": \"about:blank\", \"title\": \"Service Unavailable\", " \
+	"\"status\": 503, \"detail\": \"too many connections; close some of them\"}\n"
 
 static bool is_trusted(const struct view_peer *peer)
 {
@@ -99,7 +101,7 @@ static void notify_connection(void *arg, struct MHD_Connection *mhd, void **slot
 }
 
 /* Hands a connection over to libmicrohttpd, which owns the descriptor from here on. */
-static int serve(struct api *api, int taken, const struct view_peer *peer)
+static int serve(struct api *api, int taken, const struct view_peer *peer, bool tcp)
 {
 	struct sockaddr address = {.sa_family = AF_UNIX};
 	struct api_conn *conn = calloc(1, sizeof(*conn));
@@ -109,6 +111,7 @@ static int serve(struct api *api, int taken, const struct view_peer *peer)
 		return -ENOMEM;
 	conn->fd = fd;
 	conn->peer = *peer;
+	conn->tcp = tcp;
 	conn->since = sys_now();
 	conn_link(api, conn);
 	if (MHD_add_connection(api->mhd, TAKE_FD(fd), &address, sizeof(address)) == MHD_YES)
@@ -124,7 +127,7 @@ static void turn_away(int fd)
 	char text[256];
 	int n = snprintf(text, sizeof(text),
 			 "HTTP/1.1 503 Service Unavailable\r\n"
-			 "Content-Type: application/json\r\n"
+			 "Content-Type: application/problem+json\r\n"
 			 "Connection: close\r\n"
 			 "Content-Length: %zu\r\n\r\n%s",
 			 sizeof(TOO_MANY) - 1, TOO_MANY);
@@ -133,32 +136,36 @@ static void turn_away(int fd)
 }
 
 /* One connection off the queue; -EAGAIN when there is none. */
-static int accept_one(struct api *api)
+static int accept_one(struct api *api, bool tcp)
 {
-	_cleanup_close_ int fd = sys_unix_accept(api->listener);
-	struct view_peer peer;
+	_cleanup_close_ int fd = sys_unix_accept(tcp ? api->port : api->listener);
+	/* who comes to the port is nobody in particular, and may look */
+	struct view_peer peer = {.uid = VIEW_NO_UID,
+				 .gid = VIEW_NO_UID,
+				 .login_uid = VIEW_NO_UID,
+				 .role = ROLE_LOOK};
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = peer_of_socket(fd, &api->groups, &peer);
+	r = tcp ? 0 : peer_of_socket(fd, &api->groups, &peer);
 	if (r)
 		return 0;
 	if (!has_room(api, &peer)) {
 		turn_away(fd);
 		return 0;
 	}
-	(void)serve(api, TAKE_FD(fd), &peer);
+	(void)serve(api, TAKE_FD(fd), &peer, tcp);
 	return 0;
 }
 
 /* Stops at the first failure: what waits is still there, and readable, the next time. */
-static void accept_all(struct api *api)
+static void accept_all(struct api *api, bool tcp)
 {
 	unsigned int i;
 
 	for (i = 0; i < API_CONNECTIONS_MAX; i++) {
-		if (accept_one(api) < 0)
+		if (accept_one(api, tcp) < 0)
 			return;
 	}
 }
@@ -197,7 +204,9 @@ void api_dispatch(struct api *api)
 	run(api); /* who has left makes room for who comes */
 	for (i = 0; i < n; i++) {
 		if (events[i].data.ptr == &api->listener)
-			accept_all(api);
+			accept_all(api, false);
+		else if (events[i].data.ptr == &api->port)
+			accept_all(api, true);
 		else if (events[i].data.ptr == &api->timer)
 			(void)sys_timerfd_clear(api->timer);
 	}
@@ -252,6 +261,7 @@ int api_new(struct api **out, struct daemon *daemon, int listener, const struct 
 	api->daemon = daemon;
 	api->listener = listener;
 	api->groups = *groups;
+	api->port = -1;
 	api->epoll = -1;
 	api->timer = -1;
 	r = start(api);
@@ -288,6 +298,15 @@ struct api *api_free(struct api *api)
 	close_fd(&api->epoll);
 	free(api);
 	return NULL;
+}
+
+int api_serve_port(struct api *api, int listener)
+{
+	int r = sys_epoll_add(api->epoll, listener, EPOLLIN, &api->port);
+
+	if (r == 0)
+		api->port = listener;
+	return r;
 }
 
 int api_fd(const struct api *api)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * api: the HTTP server of the daemon, on a unix socket, within the daemon's one loop.
+ * api: the HTTP server of the daemon, on a unix socket and, where asked for, on a port of the host
+ * itself, within the daemon's one loop.
  *
  * The core watches api_fd() for reading in its own epoll and calls api_dispatch() when it is
  * ready; nothing of it blocks. The listener is the core's and must outlive the api.
@@ -18,6 +19,10 @@ struct role_groups;
  * more than look; copied. 0 or -errno. */
 int api_new(struct api **out, struct daemon *daemon, int listener,
 	    const struct role_groups *groups);
+
+/* Serves a port of the host itself too, for looking alone; the listener stays the core's. 0 or
+ * -errno. */
+int api_serve_port(struct api *api, int listener);
 
 /* Answers those who still wait for a change with 503, closes all connections. NULL is fine.
  * Returns NULL. */

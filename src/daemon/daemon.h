@@ -98,6 +98,7 @@ struct daemon {
 	struct loop_source device_source;
 	int device, device_sock; /* device.h; -1: none */
 	int lock_fd, signal_fd, agent_fd, api_fd;
+	int port_fd;	/* --http; -1: it is not asked for */
 	int balloon_fd; /* to pshare-balloon; -1: it could not be started */
 	struct api *api;
 

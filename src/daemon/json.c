@@ -66,6 +66,8 @@ static json_t *progress_object(const struct view_progress *progress)
 
 	add(&object, "settled", json_boolean(progress->settled));
 	add(&object, "first_pass", json_boolean(progress->first));
+	add(&object, "done", json_real(progress->done));
+	add_number(&object, "remaining", progress->remaining);
 	add(&object, "looked_percent", json_real(progress->looked));
 	add_number(&object, "saved", progress->saved);
 	add_number(&object, "expected", progress->expected);

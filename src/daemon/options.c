@@ -32,6 +32,7 @@ enum {
 	OPT_LOG_SIZE,
 	OPT_LOG_FILES,
 	OPT_JOURNAL,
+	OPT_HTTP,
 	OPT_CHECK,
 	OPT_SET,
 	OPT_FOREGROUND,
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
 	{"log-size", required_argument, NULL, OPT_LOG_SIZE},
 	{"log-files", required_argument, NULL, OPT_LOG_FILES},
 	{"journal", required_argument, NULL, OPT_JOURNAL},
+	{"http", required_argument, NULL, OPT_HTTP},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"set", required_argument, NULL, OPT_SET},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
@@ -90,6 +92,8 @@ static const char help_text[] =
 	"  --log-files N            that are kept beside the one that grows (default: 15)\n"
 	"  --journal SOCKET         of the journal, for the audit log (default for /run/pshare:\n"
 	"                           /run/systemd/journal/socket)\n"
+	"  --http PORT|ADDRESS:PORT the page, the API and metrics on a port of this host itself, for\n"
+	"                           looking alone: whoever is on this host may (default: api.sock only)\n"
 	"  --exit-when-idle SECONDS end when no VM has been there for so long\n"
 	"  --log-level LEVEL        error, warn, info (default) or debug\n"
 	"  --foreground             stay in the foreground (it always does)\n"
@@ -139,6 +143,18 @@ static int parse_log_size(const char *text, uint64_t *bytes)
 	if (r == 0)
 		*bytes = (uint64_t)kib << 10;
 	return r;
+}
+
+static int use_http(struct options *options, const char *text)
+{
+	char err[POLICY_ERROR_MAX], line[POLICY_ERROR_MAX + 16];
+
+	if (loopback_parse(text, &options->http, err) == 0) {
+		options->has_http = true;
+		return 0;
+	}
+	snprintf(line, sizeof(line), "--http %s", err);
+	return complain(line);
 }
 
 /* A file or folder of the command line, for when the daemon may stand elsewhere. */
@@ -261,6 +277,8 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 		return take_path("--config-dir", optarg, &options->config_dir);
 	case OPT_SET:
 		return set_one(optarg, &options->sets);
+	case OPT_HTTP:
+		return use_http(options, optarg);
 	case OPT_CHECK:
 		options->check = true;
 		return 0;

@@ -8,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "policy/conf.h"
+#include "policy/loopback.h"
 
 #define OPTIONS_PATH_MAX 108u /* with the longest socket name it must fit a socket address */
 
@@ -26,9 +27,11 @@ struct options {
 	bool log_asked;
 	uint64_t log_file_max;
 	unsigned int log_files;
-	const char *journal; /* socket; NULL: none */
-	bool check;	     /* read the files, say so, and end */
-	struct conf sets;    /* of --set */
+	const char *journal;  /* socket; NULL: none */
+	struct loopback http; /* where the page is, beside api.sock; if has_http */
+	bool has_http;
+	bool check;	  /* read the files, say so, and end */
+	struct conf sets; /* of --set */
 	enum log_level log_level;
 	uint32_t exit_when_idle_s; /* 0: never */
 };

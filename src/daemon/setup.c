@@ -216,6 +216,25 @@ static int bind_socket(struct daemon *d, const char *name, enum sys_sock_kind ki
 	return 0;
 }
 
+/* --http */
+static int bind_port(struct daemon *d)
+{
+	const struct loopback *l = &d->options->http;
+	char address[24];
+	uint16_t port = 0;
+
+	if (!d->options->has_http)
+		return 0;
+	snprintf(address, sizeof(address), "%u.%u.%u.%u", l->four[0], l->four[1], l->four[2],
+		 l->four[3]);
+	d->port_fd = sys_loopback_listen(l->six, l->four, l->port, &port);
+	if (d->port_fd < 0)
+		return fail("cannot listen on", l->six ? "[::1]" : address, d->port_fd);
+	log_info("http://%s:%u/ is there for whoever is on this host: to look, not to change",
+		 l->six ? "[::1]" : address, port);
+	return 0;
+}
+
 /* While there are still rights to. Where it cannot be made, `pshare show` says so of each VM. */
 static void make_swap_folder(const struct daemon *d)
 {
@@ -253,6 +272,8 @@ static int watch_all(struct daemon *d)
 		r = loop_watch(&d->loop, &d->listen, LOOP_LISTEN, d->agent_fd, LOOP_READ);
 	if (r == 0)
 		r = api_new(&d->api, d, d->api_fd, &d->groups);
+	if (r == 0 && d->port_fd >= 0)
+		r = api_serve_port(d->api, d->port_fd);
 	if (r == 0)
 		r = loop_watch(&d->loop, &d->http, LOOP_API, api_fd(d->api), LOOP_READ);
 	if (r == 0 && d->device_sock >= 0)
@@ -275,6 +296,7 @@ static void init_state(struct daemon *d, const struct options *options)
 		.signal_fd = -1,
 		.agent_fd = -1,
 		.api_fd = -1,
+		.port_fd = -1,
 		.balloon.fd = -1,
 		.balloon_fd = -1,
 		.now = sys_now(),
@@ -322,6 +344,8 @@ int daemon_prepare(struct daemon *d, const struct options *options)
 		r = bind_socket(d, "agent.sock", SYS_SOCK_SEQPACKET, AGENT_MODE, &d->agent_fd);
 	if (r == 0)
 		r = bind_socket(d, "api.sock", SYS_SOCK_STREAM, API_MODE, &d->api_fd);
+	if (r == 0)
+		r = bind_port(d);
 	if (r == 0 && d->device >= 0)
 		r = bind_socket(d, "uffd.sock", SYS_SOCK_STREAM, API_MODE, &d->device_sock);
 	if (r < 0)
@@ -398,6 +422,7 @@ void daemon_deinit(struct daemon *d)
 	device_close(d);
 	loop_deinit(&d->loop);
 	close_fd(&d->api_fd);
+	close_fd(&d->port_fd);
 	close_fd(&d->agent_fd);
 	close_fd(&d->signal_fd);
 	close_fd(&d->lock_fd);

@@ -120,13 +120,19 @@ json_t *json_body(void)
 	return json;
 }
 
-/* The answer is {"error": one line}, and has this in it. */
+/* The answer is a problem of RFC 9457 with its own status, and its line has this in it. */
 void check_error(const char *part)
 {
 	json_t *json = json_body();
-	const char *error = json_string_value(json_object_get(json, "error"));
+	const char *error = json_string_value(json_object_get(json, "detail"));
+	int status = 0;
 
 	REQUIRE(error != NULL);
+	CHECK_IN("Content-Type: application/problem+json\r\n", reply);
+	sscanf(reply, "HTTP/1.1 %d", &status);
+	CHECK_EQ(json_integer_value(json_object_get(json, "status")), status);
+	CHECK_STR(json_string_value(json_object_get(json, "type")), "about:blank");
+	CHECK(json_string_length(json_object_get(json, "title")) > 0);
 	CHECK(!strchr(error, '\n'));
 	CHECK_IN(part, error);
 	json_decref(json);

@@ -26,6 +26,7 @@ struct daemon {
 	size_t salt_length;
 	bool salt_given;
 	bool forking;
+	bool rich;     /* VMs have all that a VM may have */
 	char did[256]; /* orders and wishes */
 	/* what was recorded last */
 	uid_t owner;

@@ -13,6 +13,7 @@
 #include "daemon/session.h"
 #include "daemon/view-memory.h"
 #include "daemon/view-vm.h"
+#include "policy/progress.h"
 #include "sys/process.h"
 
 static void add_domains(struct daemon *daemon, struct view_host *out)
@@ -86,6 +87,7 @@ static int add_progress(const struct view_vm *vm, void *arg)
 	sum->granted += (double)vm->grant;
 	sum->progress.saved += vm->progress.saved;
 	sum->progress.expected += vm->progress.expected;
+	sum->progress.remaining += vm->progress.remaining;
 	if (vm->progress.left_ns > sum->progress.left_ns)
 		sum->progress.left_ns = vm->progress.left_ns;
 	sum->progress.settled &= vm->progress.settled;
@@ -101,6 +103,7 @@ static void host_progress(struct daemon *daemon, struct view_progress *out)
 		sum.progress.settled = false;
 	*out = sum.progress;
 	out->looked = sum.granted > 0 ? sum.looked / sum.granted : out->settled ? 100 : 0;
+	out->done = progress_done(out->saved, out->expected, out->looked, out->settled);
 }
 
 void view_host(struct daemon *daemon, struct view_host *out)

@@ -150,6 +150,8 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 	got = progress_of(&in);
 	out->progress = (struct view_progress){
 		.looked = got.looked,
+		.done = got.done,
+		.remaining = got.remaining * PS_PAGE_SIZE,
 		.saved = got.saved * PS_PAGE_SIZE,
 		.expected = got.expected * PS_PAGE_SIZE,
 		.left_ns = got.left_ms == PROGRESS_NEVER ? UINT64_MAX : got.left_ms * MSEC,

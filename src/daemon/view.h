@@ -32,10 +32,12 @@ struct view_region {
 
 /* Has it settled? See policy/progress.h. */
 struct view_progress {
-	double looked;	   /* percent of what is there */
-	uint64_t saved;	   /* given back to the host */
-	uint64_t expected; /* at the end of the pass */
-	uint64_t left_ns;  /* UINT64_MAX: nobody can say */
+	double looked;	    /* percent of what is there */
+	double done;	    /* 0 to 1: 1 if it has settled */
+	uint64_t remaining; /* still expected to be given back */
+	uint64_t saved;	    /* given back to the host */
+	uint64_t expected;  /* at the end of the pass */
+	uint64_t left_ns;   /* UINT64_MAX: nobody can say */
 	bool settled;
 	bool first; /* the first pass is under way */
 };

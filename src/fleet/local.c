@@ -56,7 +56,7 @@ static void question_free(struct question *question)
 static void on_answer(void *arg, const struct http_answer *answer)
 {
 	struct question question = *(struct question *)arg;
-	const char *said = json_string_value(json_object_get(answer->json, "error"));
+	const char *said = json_string_value(json_object_get(answer->json, "detail"));
 	char why[256];
 	int error = 0;
 

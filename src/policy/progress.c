@@ -10,6 +10,7 @@
  */
 #include "policy/progress.h"
 
+#define NEARLY 0.999 /* while it has not settled */
 #define SLACK_PART 64u
 #define SLACK 64u
 
@@ -44,6 +45,15 @@ static uint64_t left(const struct progress_input *in, bool settled)
 	return ms + in->quarantine_ms;
 }
 
+double progress_done(uint64_t saved, uint64_t expected, double looked, bool settled)
+{
+	double part = expected ? (double)saved / (double)expected : looked / 100;
+
+	if (settled)
+		return 1;
+	return part > NEARLY ? NEARLY : part;
+}
+
 struct progress progress_of(const struct progress_input *in)
 {
 	uint64_t unseen = min_u64(in->unseen, in->present), seen = in->present - unseen;
@@ -59,5 +69,8 @@ struct progress progress_of(const struct progress_input *in)
 	out.settled = in->active && !in->lost && in->looks >= PROGRESS_LOOKS && unseen <= slack &&
 		      in->waiting <= slack && in->quarantined <= slack;
 	out.left_ms = left(in, out.settled);
+	out.done = progress_done(out.saved, out.expected, out.looked, out.settled);
+	if (!out.settled && out.expected > out.saved)
+		out.remaining = out.expected - out.saved;
 	return out;
 }

@@ -25,13 +25,18 @@ struct progress_input {
 };
 
 struct progress {
-	double looked;	   /* percent of what is present */
-	uint64_t saved;	   /* now: given back to the host */
-	uint64_t expected; /* at the end of this pass, if the rest is like what was seen */
-	uint64_t left_ms;  /* or PROGRESS_NEVER */
+	double looked;	    /* percent of what is present */
+	uint64_t saved;	    /* now: given back to the host */
+	uint64_t expected;  /* at the end of this pass, if the rest is like what was seen */
+	uint64_t left_ms;   /* or PROGRESS_NEVER */
+	double done;	    /* 0 to 1, and 1 only if it has settled: see progress_done() */
+	uint64_t remaining; /* of expected, what is not given back yet */
 	bool settled;
 };
 
+/* How far sharing has come: what is given back as a part of what will be, as far as anybody knows
+ * now. Where nothing is expected yet, the part of the memory that was looked at (percent). */
+double progress_done(uint64_t saved, uint64_t expected, double looked, bool settled);
 struct progress progress_of(const struct progress_input *in);
 
 #endif

@@ -32,6 +32,29 @@ TEST("what is expected of the rest is what was found so far")
 	CHECK_EQ(progress_of(&in).expected, 400000u); /* never more than there is */
 }
 
+TEST("how far sharing has come: a part of what is expected, one only when it has settled")
+{
+	struct progress_input in = half_way();
+	struct progress p = progress_of(&in);
+
+	CHECK_GT(p.done, 0.59);
+	CHECK_LT(p.done, 0.61);
+	CHECK_EQ(p.remaining, 53333u);
+	in.waiting = 40000; /* hints with a twin that are not shared yet */
+	CHECK_EQ(progress_of(&in).remaining, 93333u);
+	in.saved = in.quarantined = 0;
+	in.waiting = 0;
+	CHECK_EQ(progress_of(&in).done, 0.75); /* nothing is known to come: what was looked at */
+	in.unseen = 0;
+	CHECK_EQ(progress_of(&in).done, 1);
+	in.looks = 0;
+	CHECK_LT(progress_of(&in).done, 1);
+	in.looks = 5;
+	in.saved = 100000;
+	CHECK_EQ(progress_of(&in).done, 1);
+	CHECK_EQ(progress_of(&in).remaining, 0u);
+}
+
 TEST("it has settled when next to nothing is under way, and each part can hold it up")
 {
 	struct progress_input in = half_way(), bad;

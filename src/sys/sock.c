@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sys/sock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -65,6 +67,36 @@ int sys_unix_listen(const char *path, enum sys_sock_kind kind, unsigned int mode
 		unlink(path);
 		return r;
 	}
+	return TAKE_FD(fd);
+}
+
+int sys_loopback_listen(bool six, const uint8_t four[4], uint16_t port, uint16_t *bound)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} address = {.any = {.sa_family = six ? AF_INET6 : AF_INET}};
+	socklen_t len = six ? sizeof(address.in6) : sizeof(address.in);
+	_cleanup_close_ int fd = -1;
+	int one = 1;
+
+	SYS_INJECT();
+	if (six) {
+		address.in6.sin6_addr = in6addr_loopback;
+		address.in6.sin6_port = htons(port);
+	} else {
+		memcpy(&address.in.sin_addr, four, 4);
+		address.in.sin_port = htons(port);
+	}
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, &address.any, len) || listen(fd, LISTEN_BACKLOG) ||
+	    getsockname(fd, &address.any, &len))
+		return -errno;
+	*bound = ntohs(six ? address.in6.sin6_port : address.in.sin_port);
 	return TAKE_FD(fd);
 }
 

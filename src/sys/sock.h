@@ -19,6 +19,10 @@ enum sys_sock_kind { SYS_SOCK_STREAM, SYS_SOCK_SEQPACKET };
  * -ENAMETOOLONG: the path does not fit a socket address. */
 int sys_unix_listen(const char *path, enum sys_sock_kind kind, unsigned int mode);
 
+/* Binds and listens on a TCP port of the host itself: 127.x.y.z (four), or ::1 (six). Port 0: one
+ * that is free. *bound: the port. The descriptor, as above, or -errno. */
+int sys_loopback_listen(bool six, const uint8_t four[4], uint16_t port, uint16_t *bound);
+
 /* The next connection; -EAGAIN: none waits. */
 int sys_unix_accept(int listener);
 
