@@ -15,7 +15,7 @@
 #define PAGES 1024u /* of each honest VM */
 #define KEYS 96u    /* different contents in them */
 #define SALT "salt of the honest"
-#define SHARED_MS 40000
+#define SHARED_MS 90000
 #define CUT_MS 4000
 #define ATTACK_SECONDS 80
 
