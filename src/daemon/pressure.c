@@ -381,6 +381,7 @@ static void plan_vm(struct vm *vm, bool shares)
 	struct ps_msg_target order = {.state = d->memstate};
 	struct ladder_vm in;
 	struct ladder_large large;
+	uint64_t to_share, to_go_out;
 
 	vm_stats(vm, &stats);
 	in = ladder_of(vm, &stats);
@@ -393,9 +394,9 @@ static void plan_vm(struct vm *vm, bool shares)
 		memory->gives_at = d->now;
 	if (memory->plan.may_out || action_is(vm, VM_ACT_SUSPEND))
 		order.flags |= out_flags(vm);
-	order.break_blocks = clip(breaks_left(vm, &stats));
-	if (order.break_blocks < breaks_to_go_out(vm, &stats))
-		order.break_blocks = clip(breaks_to_go_out(vm, &stats));
+	to_share = breaks_left(vm, &stats);
+	to_go_out = breaks_to_go_out(vm, &stats);
+	order.break_blocks = clip(to_share > to_go_out ? to_share : to_go_out);
 	if (d->memstate == MEMSTATE_HIGH && memory->plan.may_break && leaves_whole(vm))
 		order.break_blocks = clip(large.blocks);
 	if (action_is(vm, VM_ACT_SUSPEND))

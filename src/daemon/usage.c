@@ -90,17 +90,16 @@ static void read_group(struct vm *vm)
 }
 
 /* The agent learns a look later than the kernel that the guest has grown, so what is not the
- * guest's by its word may be the guest's all the same: the least of the last readings counts. */
+ * guest's by its word may be the guest's all the same: the least of the last readings counts, and
+ * never more than `most`. */
 static uint64_t overhead_of(struct vm_memory *memory, uint64_t now, uint64_t most)
 {
-	uint64_t overhead = now;
+	uint64_t overhead = most;
 
-	for (unsigned int i = 0; i < memory->overheads; i++)
+	memory->beside[memory->readings++ % VM_READINGS] = now;
+	for (uint64_t i = 0; i < least(memory->readings, VM_READINGS); i++)
 		overhead = least(overhead, memory->beside[i]);
-	memory->beside[memory->reading++ % VM_READINGS] = now;
-	if (memory->overheads < VM_READINGS)
-		memory->overheads++;
-	return least(overhead, most);
+	return overhead;
 }
 
 static void read_vm(struct vm *vm)

@@ -48,11 +48,11 @@ struct vm_memory {
 	uint64_t has;	    /* with its part of the frames that it maps */
 	uint64_t guest;	    /* of anonymous, the guest's: the agent's word, bounded */
 	uint64_t overhead;  /* of anonymous, the rest, bounded: the least of the last readings */
-	uint64_t beside[VM_READINGS];
-	unsigned int overheads, reading; /* of beside: how many there are; how many there were */
-	uint64_t active;		 /* ACTV: the agent's word, bounded */
-	uint64_t peak;			 /* the most that it had */
-	uint64_t group_limit;		 /* what its control group leaves it; UINT64_MAX: enough */
+	uint64_t beside[VM_READINGS]; /* of anonymous, the rest, at the last readings */
+	uint64_t readings;
+	uint64_t active;      /* ACTV: the agent's word, bounded */
+	uint64_t peak;	      /* the most that it had */
+	uint64_t group_limit; /* what its control group leaves it; UINT64_MAX: enough */
 	uint64_t group_at;
 	uint64_t shares, target;
 	struct ladder_plan plan;

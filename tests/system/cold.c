@@ -603,7 +603,8 @@ TEST("a disk that is full costs the reclaim, not the guest")
 	finish();
 }
 
-TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
+/* A VM of huge pages, of which some are staged as samples. */
+static void start_sampled_huge(void)
 {
 	more_flags = PS_CONFIG_LARGE;
 	start(FV_MAP_DONTFORK);
@@ -613,6 +614,11 @@ TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
 	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
 	if (pm_count(v.pagemap, v.base[0], PAGES).huge < PAGES / 2)
 		SKIP("no huge pages here");
+}
+
+TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
+{
+	start_sampled_huge();
 	PAPER_WAIT(&p, OUT_MS, s.sampled >= 8);
 	PAPER_WAIT(&p, OUT_MS, s.staged >= PS_BLOCK_PAGES);
 	fv_check(&v, 0); /* all of it is touched */
@@ -628,14 +634,7 @@ TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
 
 TEST_SECONDS("huge pages that are staged as samples go out by the page when pages are wanted", 90)
 {
-	more_flags = PS_CONFIG_LARGE;
-	start(FV_MAP_DONTFORK);
-	p.config.sample_pages = 8;
-	p.config.sample_ms = 1000;
-	paper_config(&p);
-	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
-	if (pm_count(v.pagemap, v.base[0], PAGES).huge < PAGES / 2)
-		SKIP("no huge pages here");
+	start_sampled_huge();
 	PAPER_WAIT(&p, OUT_MS, s.staged >= PS_BLOCK_PAGES);
 	p.config.sample_ms = 60000; /* none new */
 	paper_config(&p);
