@@ -130,6 +130,7 @@ static void figures(struct agent *a)
 		if (a->region[i].life == REGION_MANAGED)
 			add_region(s, &a->region[i]);
 	s->quarantined = a->quarantine.pages;
+	s->batch_waiting = a->reshare.n;
 	s->first_pass = !a->walk.first.over;
 	s->stuck = s->pins == PS_PINS_GUARDED ? s->broken : 0;
 	s->cause = a->gave_up ? PS_CAUSE_STOPPED : PS_CAUSE_NONE;

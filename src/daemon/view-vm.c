@@ -141,7 +141,8 @@ static void fill_progress(const struct ps_agent_stats *stats, const struct vm *v
 	struct progress got;
 
 	if (in.active) {
-		in.waiting = parts_waiting(m);
+		in.waiting = parts_waiting(m) +
+			     (stats->batch_waiting < vm->pages ? stats->batch_waiting : vm->pages);
 		in.looks = stats->pass > m->looks_before ? stats->pass - m->looks_before : 0;
 		in.lost = m->hints.lost || m->restarting;
 		in.rate = config_rate(vm, stats);

@@ -459,8 +459,9 @@ struct ps_agent_stats {
 	uint64_t swap_errors;  /* events: pages that could not be written, and stayed */
 	uint64_t cold_error;   /* the errno that keeps pages from being staged; 0: nothing does */
 	uint64_t latency[PS_TIERS][PS_LATENCY_BUCKETS];
-	uint64_t large_worth; /* huge pages whose breaking is worthwhile for what they share */
-	uint64_t spare[15];
+	uint64_t large_worth;	/* huge pages whose breaking is worthwhile for what they share */
+	uint64_t batch_waiting; /* pages to be shared again or brought back by a batch */
+	uint64_t spare[14];
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
