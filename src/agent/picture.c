@@ -11,7 +11,9 @@
  *  - The daemon's wish (wanted_until) is believed as far as it costs next to nothing: with it a
  *    hundredth of a core at most, without it a thousandth.
  *
- * Cost: 3 to 6 ns a page.
+ * Cost: a scan of all page tables: where pages lie alone in mappings as much as the walk's quiet
+ * pass. So nearly none is drawn while nobody looks: twice a minute made a quiet pass over such a VM
+ * twice as dear.
  *
  * Rejected: to keep the picture up to date where states change: a dozen places, two of them on the
  * way of a fault, for something that nobody looks at most of the time. A message that asks for it:

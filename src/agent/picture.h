@@ -10,7 +10,7 @@
 
 #define PICTURE_SEEN_NS 1000000000ull /* between two drawings while somebody looks ... */
 #define PICTURE_SEEN_REST 100u	      /* ... and this many times what the last one took */
-#define PICTURE_NS 30000000000ull     /* the same while nobody does */
+#define PICTURE_NS 600000000000ull    /* the same while nobody does */
 #define PICTURE_REST 1000u
 #define PICTURE_SLICE_BLOCKS 64u /* then the worker sees to its other duties */
 
