@@ -206,3 +206,20 @@ void store_look(struct visit *v)
 	if (v->b->broken)
 		look_for_tidying(v);
 }
+
+/* Has a page of the block broken since the last look? */
+bool store_none_broke(const struct visit *v)
+{
+	struct page_region ranges[WALK_RANGES];
+	uint32_t copied = 0;
+	uintptr_t walked;
+	int n;
+
+	if (!v->b->shared)
+		return true;
+	n = pagemap_copied(v->a->pagemap, (uintptr_t)region_page(v->r, v->first),
+			   (uintptr_t)region_page(v->r, v->end), ranges, WALK_RANGES, &walked);
+	for (int i = 0; i < n; i++)
+		copied += (uint32_t)((ranges[i].end - ranges[i].start) / PS_PAGE_SIZE);
+	return n >= 0 && copied == v->b->broken;
+}

@@ -7,5 +7,7 @@
 /* Finds what broke, hashes and hints what became stable, and counts: frames, twins, the borders of
  * their mappings. */
 void store_look(struct visit *v);
+/* Has no page of the block broken since the last look? */
+bool store_none_broke(const struct visit *v);
 
 #endif

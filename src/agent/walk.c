@@ -19,8 +19,8 @@
  * and no mapping is registered. A page whose mapping has no frame left, or that became zeros, goes
  * back to anonymous memory (reshare.c).
  *
- * A block in which nothing was written, and nothing waits, is passed over by one scan for written
- * and broken pages, which costs less. One that stays so is visited in every 2nd, 4th, 8th look
+ * A block in which nothing was written, and nothing waits, is passed over by a scan for written
+ * pages alone, which costs half as much. One that stays so is visited in every 2nd, 4th, 8th look
  * only, so that a write after a long rest is noticed after about a third of that rest.
  *
  * How fast: a look begins no sooner than the look period after the one before, or a quarter of it
@@ -62,19 +62,14 @@
 #include "sys/proc.h"
 
 /* Did nothing happen in the block since the last look that found nothing to wait for? Every
- * WALK_FULL_LOOKS th look is made all the same: what the VMM discarded shows only there. What is
- * the guest's own and not as it was armed are then the pages known to be broken, and no others.
- * (Where frames are guarded a broken one may be protected again, and does not count.) */
+ * WALK_FULL_LOOKS th look is made all the same: what the VMM discarded shows only there. */
 static bool quiet(const struct agent *a, const struct region *r, const struct visit *v)
 {
-	uint32_t broken = v->b->broken;
-
 	if (v->b->restless || a->walk.drop_old || visit_turn(v) % WALK_FULL_LOOKS == 0)
 		return false;
-	if (v->b->guarded && broken)
-		return false;
-	return pagemap_written(a->pagemap, (uintptr_t)region_page(r, v->first),
-			       (uintptr_t)region_page(r, v->end), broken) == (int)broken;
+	return pagemap_quiet(a->pagemap, (uintptr_t)region_page(r, v->first),
+			     (uintptr_t)region_page(r, v->end)) == 1 &&
+	       store_none_broke(v);
 }
 
 /* Has the block rested for so long that this look may pass it over? The turns are those of

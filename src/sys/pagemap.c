@@ -57,37 +57,26 @@ int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *
 	return scan_ranges(fd, &arg, walked);
 }
 
-int pagemap_written(int fd, uintptr_t start, uintptr_t end, uint32_t most)
+int pagemap_quiet(int fd, uintptr_t start, uintptr_t end)
 {
-	struct page_region vec[32];
+	struct page_region one;
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = start,
 		.end = end,
-		.vec = (uintptr_t)vec,
-		.vec_len = sizeof(vec) / sizeof(vec[0]),
-		.category_inverted = PAGE_IS_PFNZERO | PAGE_IS_FILE,
-		.category_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO | PAGE_IS_FILE,
-		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.vec = (uintptr_t)&one,
+		.vec_len = 1,
+		.max_pages = 1,
+		.category_inverted = PAGE_IS_PFNZERO,
+		.category_mask = PAGE_IS_WPALLOWED | PAGE_IS_PRESENT | PAGE_IS_WRITTEN |
+				 PAGE_IS_PFNZERO,
 		.return_mask = PAGE_IS_WRITTEN,
 	};
-	uint32_t pages = 0;
+	int r;
 
-	while (arg.start < end && pages <= most) {
-		int n;
-
-		SYS_INJECT();
-		arg.max_pages = (uint64_t)most + 1 - pages;
-		n = pagemap_ioctl(fd, &arg);
-		if (n < 0)
-			return n;
-		for (int i = 0; i < n; i++)
-			pages += (uint32_t)((vec[i].end - vec[i].start) / PAGE_BYTES);
-		if (arg.walk_end <= arg.start)
-			break;
-		arg.start = arg.walk_end;
-	}
-	return (int)pages;
+	SYS_INJECT();
+	r = pagemap_ioctl(fd, &arg);
+	return r < 0 ? r : r == 0;
 }
 
 int pagemap_arm(int fd, uintptr_t start, uintptr_t end)

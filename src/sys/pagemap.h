@@ -22,11 +22,9 @@ int pagemap_open(void);
 int pagemap_present(int fd, uintptr_t start, uintptr_t end, struct page_region *vec, int n,
 		    uintptr_t *walked);
 
-/* The process's own pages in [start, end) that were written since they were armed, or were never
- * armed; of mappings that are not under our write-protect, all of its own. Not what is the file's
- * in a private mapping of one, nor the zero page. Looked for until more than most were found.
- * Returns how many, or -errno. */
-int pagemap_written(int fd, uintptr_t start, uintptr_t end, uint32_t most);
+/* Is nothing in [start, end) written since it was armed? 1, 0 or -errno. Cheaper than the above:
+ * the kernel looks at one bit. Memory that is there but not armed counts as written. */
+int pagemap_quiet(int fd, uintptr_t start, uintptr_t end);
 
 /* Arms what is present, written and not the zero page in [start, end). Holes are left holes:
  * a marker there would make a later move into it fail. Returns 0 or -errno. */
