@@ -142,6 +142,7 @@ attack:
 test-fork:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build/built
+	@FORKS_SECONDS=60 build/tests/test-forks
 	@exec tests/guest/fork build $(CHILDREN) 512
 
 bench-fork:

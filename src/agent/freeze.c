@@ -41,6 +41,7 @@
 #include "sys/pagemap.h"
 #include "sys/proc.h"
 #include "sys/sock.h"
+#include "sys/unsafe.h"
 
 #define COPY_RUN 256u /* pages written at once */
 
@@ -49,6 +50,8 @@ struct freezing {
 	struct ps_msg_frozen msg;
 	int manifest, copies;
 	uint32_t *entry; /* of one RAM file */
+	/* of the pages of one block: was it out, or coming, when the page tables were read? */
+	bool out[PS_BLOCK_PAGES];
 	/* pages side by side that are to be copied, not written yet */
 	const char *run;
 	uint32_t run_pages;
@@ -100,12 +103,14 @@ static bool is_cold_twin(struct freezing *f, struct region *r, uint32_t page, ui
 	return true;
 }
 
-static int judge(struct freezing *f, struct region *r, uint32_t page, uint64_t entry)
+/* came: it was out when its entry was read, and may be there by now: who brings back one page of
+ * the swap file, or of a block that is staged in one piece, brings others along; and a reader may
+ * do so at any moment. */
+static int judge(struct freezing *f, struct region *r, uint32_t page, uint64_t entry, bool came)
 {
 	enum page_state state = page_state(&r->state[page]);
 	const char *content = region_page(r, page);
 	uint32_t *out = &f->entry[page - r->first];
-	bool came = false;
 
 	if (state == PAGE_SHARED && !pagemap_is_copied(entry)) {
 		*out = r->frame[page];
@@ -114,7 +119,7 @@ static int judge(struct freezing *f, struct region *r, uint32_t page, uint64_t e
 	if (state >= PAGE_STAGED) {
 		if (is_cold_twin(f, r, page, out))
 			return 0;
-		came = pagein_range(f->a, r, page, 1, f->a->cold.act_room);
+		pagein_range(f->a, r, page, 1, f->a->cold.act_room);
 	}
 	*out = PS_IMAGE_ZERO;
 	if (!came && !page_in_store(state) && !is_there(entry))
@@ -125,6 +130,13 @@ static int judge(struct freezing *f, struct region *r, uint32_t page, uint64_t e
 	return copy_page(f, content);
 }
 
+static void note_out(struct freezing *f, const struct region *r, uint32_t page, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		f->out[i] = page_state(&r->state[page + i]) >= PAGE_STAGED &&
+			    !ps_without(DEFENCE_FREEZE_OUT);
+}
+
 static int judge_region(struct freezing *f, struct region *r)
 {
 	uint64_t entry[PS_BLOCK_PAGES];
@@ -133,9 +145,10 @@ static int judge_region(struct freezing *f, struct region *r)
 
 	for (uint32_t page = r->first; !err && page < r->end; page += n) {
 		n = r->end - page < PS_BLOCK_PAGES ? r->end - page : PS_BLOCK_PAGES;
+		note_out(f, r, page, n);
 		err = pagemap_read_whole(f->a->pagemap, (uintptr_t)region_page(r, page), entry, n);
 		for (uint32_t i = 0; !err && i < n; i++)
-			err = judge(f, r, page + i, entry[i]);
+			err = judge(f, r, page + i, entry[i], f->out[i]);
 	}
 	return err ? err : write_run(f);
 }

@@ -80,6 +80,8 @@
 	  "who listens for accesses reads the disk himself") \
 	X(DEFENCE_READER_ASKS_NOBODY, "reader-asks", "14", "agent", \
 	  "an access to a page that is out waits for settle, and until the daemon has answered") \
+	X(DEFENCE_FREEZE_OUT, "freeze-stale", "4", "agent", \
+	  "what came back while a fork looked at its block is taken for not there") \
 	X(DEFENCE_MAP_LIMIT, "no-map-limit", "18", "agent", \
 	  "mappings are counted by nobody") \
 	X(HOOK_GUARD_ALL, "all-guarded", "-", "agent", \

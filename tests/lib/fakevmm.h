@@ -49,9 +49,13 @@ enum fv_op {
 	FV_DIRECT,	/* arg 1: opens a file with O_DIRECT; 0: closes it */
 	FV_DIRECT_READ, /* an O_DIRECT read of pool content key into page */
 	FV_SANDBOX,	/* a seccomp filter ends it when it makes a child with memory of its own */
-	FV_GROW, /* maps one shared page anew with mremap() growing over what follows in the file;
+	FV_GROW,  /* maps one shared page anew with mremap() growing over what follows in the file;
 		      * value: pages that could be read */
-	FV_EXEC, /* after the answer it executes itself anew: fv_exec() */
+	FV_PAUSE, /* arg 1: the hammer stands still, its model goes into $FAKEVMM_RAM.model<key>;
+		   * 0: it goes on */
+	FV_LOAD,  /* a child: its memory must be what $FAKEVMM_MODEL says; then its hammer goes on,
+		   * if its parent's did */
+	FV_EXEC,  /* after the answer it executes itself anew: fv_exec() */
 	FV_END,
 };
 
@@ -64,6 +68,7 @@ enum fv_op {
 #define FV_MAP_NOHUGE 2
 #define FV_MAP_PLAIN 4 /* not offered for sharing */
 #define FV_MAP_LOCKED 8
+#define FV_MAP_RAM 16 /* a shared file, as it believes: $FAKEVMM_RAM */
 
 struct fv_cmd {
 	uint32_t op, region;

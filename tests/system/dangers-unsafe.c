@@ -101,6 +101,13 @@ WITHOUT_IN(COLD, "reader-asks", "14 nobody waits for a daemon that has stopped",
 
 WITHOUT_IN("tests/test-pins", "fork-anyway", "is asked by its descriptors", "FAIL VM a")
 
+#define FORKS "tests/test-forks"
+#define EVERY_STATE "pages of every state are forked"
+
+WITHOUT_IN(FORKS, "freeze-stale", EVERY_STATE, "when it was born")
+WITHOUT_IN(FORKS, "no-discard", EVERY_STATE, "wrong")
+WITHOUT_IN(FORKS, "keep-out", EVERY_STATE, "wrong")
+
 /* Long pauses between closing, the test for pins, and mapping. */
 #define SLOWLY(sentence)                                    \
 	TEST_SECONDS("slow batches: " sentence, 200)        \

@@ -42,7 +42,12 @@ static int do_map(struct fv_cmd *c, uint64_t *value)
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (r->model == MAP_FAILED)
 		return -errno;
-	if (c->arg & (FV_MAP_PLAIN | FV_MAP_LOCKED)) {
+	if (c->arg & FV_MAP_RAM) {
+		int err = vmm_map_ram(r);
+
+		if (err)
+			return err;
+	} else if (c->arg & (FV_MAP_PLAIN | FV_MAP_LOCKED)) {
 		r->base = mmap(hammer_reserve(size), size, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		if (c->arg & FV_MAP_LOCKED &&
@@ -244,6 +249,10 @@ static int on_region(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		return mlock(r->base, (size_t)r->npages * T_PAGE) ? -errno : 0;
 	case FV_MOVE:
 		return do_move(r, value);
+	case FV_PAUSE:
+		return vmm_pause(r, c);
+	case FV_LOAD:
+		return vmm_load(r);
 	default:
 		return vmm_special(r, c, value);
 	}

@@ -19,6 +19,11 @@ int vmm_direct(const struct fv_cmd *c);
 int vmm_direct_read(struct hregion *r, const struct fv_cmd *c);
 int vmm_sandbox(void);
 
+/* Those of forks (fakevmm-fork.c). */
+int vmm_map_ram(struct hregion *r);
+int vmm_pause(struct hregion *r, const struct fv_cmd *c);
+int vmm_load(struct hregion *r);
+
 /* Opens a file with the pool's contents, so that a read gives what the model knows. -errno. */
 int vmm_pool_file(void);
 
