@@ -12,10 +12,10 @@
  *  - pages were shared, by the kernel's own count, or the run proves nothing;
  *  - pages were put away by every means: the budget swings between plenty and a quarter of what
  *    the VMs take;
- *  - mappings and memory come to a plateau while pages go round for ever;
+ *  - mappings and memory come to a plateau while pages go round for ever (plateau.c);
  *  - memory that stands still comes to be shared; when then every page has been written with a
  *    content of its own, nothing is shared any more and the mappings have merged again, down to
- *    about as many as there were before;
+ *    about as many as there were before; and a VM takes beside its guest memory what it took then;
  *  - when the last VM has gone, the daemon holds no page.
  *
  * With --bare, or where agent and daemon are not built, the same runs without them: it shows that
@@ -35,21 +35,16 @@
 #include <unistd.h>
 
 #include "lib/vm.h"
+#include "plateau.h"
 
 #define PHASE_SECONDS 120.0  /* a VM that does not reach a phase by then hangs */
 #define OPS_PATIENCE 5.0     /* times the seconds asked for, until the operations must be done */
-#define UNSHARE_SECONDS 60.0 /* for mappings to merge and frames to go: batches are paced */
+#define UNSHARE_SECONDS 60.0 /* for mappings to merge and frames to go, on and on */
 #define SHARE_SECONDS 40.0   /* for memory that stands still to be shared, on a busy machine */
 #define MAPPINGS_SLACK 64
-#define MAPPINGS_A_PAGE 2 /* a frame, and the rest of the mapping that it cuts */
+#define BESIDE_SLACK 8192 /* KiB: the agent's tables, and the room of its threads */
 #define OUT_KINDS 4u	  /* staged, twin, zipped, swapped */
-#define SAMPLES 4096u
 #define ARG(text) ((char *)(uintptr_t)(text)) /* exec changes none of them */
-
-struct sample {
-	long mappings, anon_kib;
-	uint32_t file, present;
-};
 
 struct run {
 	struct torture_opts o;
@@ -57,9 +52,8 @@ struct run {
 	int ctl_fd;
 	struct t_daemon daemon;
 	pid_t pid[TORTURE_VMS];
-	long first_mappings[TORTURE_VMS];
-	struct sample sample[SAMPLES];
-	uint32_t nsamples;
+	long first_mappings[TORTURE_VMS], first_beside[TORTURE_VMS];
+	struct plateau plateau;
 	uint32_t max_file;
 	double started;
 	uint64_t changes; /* of settings */
@@ -67,6 +61,7 @@ struct run {
 	/* by the budget's thread: pages that went out, by where to */
 	uint64_t out[TORTURE_VMS][OUT_KINDS];
 	uint32_t swings;
+	volatile bool want; /* the budget is small */
 };
 
 static void die_with_children(struct run *run)
@@ -189,6 +184,15 @@ static struct pm_count count_vm(struct run *run, uint32_t i)
 	return sum;
 }
 
+/* Anonymous memory of a VM's process that is none of its guest's. */
+static long beside_kib(struct run *run, uint32_t i)
+{
+	struct pm_count c = count_vm(run, i);
+
+	return pm_field_kib(run->pid[i], "status", "RssAnon") -
+	       (long)(c.present - c.file - c.zero) * (T_PAGE >> 10);
+}
+
 static struct sample take_sample(struct run *run)
 {
 	struct sample s = {0};
@@ -201,8 +205,8 @@ static struct sample take_sample(struct run *run)
 		s.mappings += pm_mappings(run->pid[i]);
 		s.anon_kib += pm_field_kib(run->pid[i], "status", "RssAnon");
 	}
-	if (run->nsamples < SAMPLES)
-		run->sample[run->nsamples++] = s;
+	s.want = run->want;
+	plateau_add(&run->plateau, &s);
 	run->max_file = s.file > run->max_file ? s.file : run->max_file;
 	return s;
 }
@@ -307,26 +311,29 @@ static void count_out(struct run *run)
 	}
 }
 
-/* The budget swings between plenty and a quarter of what the VMs take when they have all. */
+/* The budget swings between plenty and a quarter of what the VMs take when they have all, in each
+ * part of the run in the same way. */
 static void *budget(void *arg)
 {
 	struct run *run = arg;
 	uint64_t rng = run->o.seed ^ 0x627564676574;
-	double all = 0, until = 0;
-	bool want = false;
+	double all = 0, until = 0, extra[SWING_PART / PLATEAU_PARTS];
 	char mb[32];
+
+	for (uint32_t i = 0; i < SWING_PART / PLATEAU_PARTS; i++)
+		extra[i] = t_below(&rng, 1001) * 0.001;
 
 	while (!run->settled) {
 		double takes = t_api_number(&run->daemon, "/v1/status", "memory/consumed");
 
-		if (!want && takes > all)
+		if (!run->want && takes > all)
 			all = takes;
 		if (t_now() >= until) {
 			double least = all / WANT_PART / 1048576;
+			double more = extra[run->swings % (SWING_PART / PLATEAU_PARTS)];
 
-			want = !want;
-			snprintf(mb, sizeof(mb), "%.0f",
-				 want ? least + t_below(&rng, (uint32_t)(least + 1)) + 1 : 0);
+			run->want = !run->want;
+			snprintf(mb, sizeof(mb), "%.0f", run->want ? least * (1 + more) + 1 : 0);
 			t_setting_put(&run->daemon, "Mem.ManagedMB", mb);
 			run->swings++;
 			until = t_now() + run->o.seconds / SWING_PART;
@@ -396,61 +403,12 @@ static void reach(struct run *run, int32_t phase)
 	}
 }
 
-static long max_of(struct run *run, double from, double to, long (*get)(const struct sample *))
-{
-	long max = 0;
-
-	for (uint32_t i = (uint32_t)(from * run->nsamples); i < (uint32_t)(to * run->nsamples); i++)
-		if (get(&run->sample[i]) > max)
-			max = get(&run->sample[i]);
-	return max;
-}
-
-static long min_of(struct run *run, double from, double to, long (*get)(const struct sample *))
-{
-	long min = LONG_MAX;
-
-	for (uint32_t i = (uint32_t)(from * run->nsamples); i < (uint32_t)(to * run->nsamples); i++)
-		if (get(&run->sample[i]) < min)
-			min = get(&run->sample[i]);
-	return min;
-}
-
-static long get_mappings(const struct sample *s)
-{
-	return s->mappings;
-}
-
-/* What would be private if nothing were shared. */
-static long get_held(const struct sample *s)
-{
-	return s->anon_kib + (long)s->file * (T_PAGE >> 10);
-}
-
-static long get_shared(const struct sample *s)
-{
-	return s->file;
-}
-
-/* The last third of the run needs no more than the middle one: a third, and some for chance, and
- * what it shares more: the settings may have let less be shared before. Of mappings the fewest
- * count: what grows for good grows there too, while the most are those of a moment in which much
- * was written, and not brought back yet. */
 static void judge_plateau(struct run *run)
 {
-	long m1 = min_of(run, 0.33, 0.66, get_mappings), m2 = min_of(run, 0.66, 1, get_mappings);
-	long a1 = max_of(run, 0.33, 0.66, get_held), a2 = max_of(run, 0.66, 1, get_held);
-	long s1 = max_of(run, 0.33, 0.66, get_shared), s2 = max_of(run, 0.66, 1, get_shared);
-	long more = s2 > s1 ? MAPPINGS_A_PAGE * (s2 - s1) : 0;
+	const char *what = plateau_judge(&run->plateau);
 
-	t_note("plateau: at least %ld mappings then %ld, at most %ld MiB private or shared then %ld",
-	       m1, m2, a1 >> 10, a2 >> 10);
-	if (run->nsamples < 20)
-		return;
-	if (m2 > m1 + m1 / 3 + 2000 + more)
-		run_fail(run, "mappings grow: %ld in the middle third, %ld in the last", m1, m2);
-	if (a2 > a1 + a1 / 5 + 32768)
-		run_fail(run, "memory grows: %ld KiB in the middle third, %ld in the last", a1, a2);
+	if (what)
+		run_fail(run, "%s", what);
 }
 
 /* Nobody writes, and most pages have twins: they must come to be shared. */
@@ -490,32 +448,67 @@ static void keep_maps(struct run *run, uint32_t i)
 		close(fd);
 }
 
+struct left {
+	uint32_t file;
+	long mappings, beside;
+};
+
+static struct left left_of(struct run *run, uint32_t i)
+{
+	return (struct left){.file = count_vm(run, i).file,
+			     .mappings = pm_mappings(run->pid[i]),
+			     .beside = beside_kib(run, i)};
+}
+
+static bool nothing_left(const struct run *run, uint32_t i, const struct left *left)
+{
+	return !left->file && left->mappings <= run->first_mappings[i] + MAPPINGS_SLACK &&
+	       left->beside <= run->first_beside[i] + BESIDE_SLACK;
+}
+
+/* Until nothing is left, or nothing has changed for so long: batches are paced, and on a busy host
+ * far apart. */
+static struct left wait_unshared(struct run *run, uint32_t i)
+{
+	struct left left = left_of(run, i), least = left;
+	double moved = t_now();
+
+	while (!nothing_left(run, i, &left) && t_now() < moved + UNSHARE_SECONDS) {
+		t_sleep(0.1);
+		left = left_of(run, i);
+		if (left.file >= least.file && left.mappings >= least.mappings)
+			continue;
+		least.file = left.file < least.file ? left.file : least.file;
+		least.mappings = left.mappings < least.mappings ? left.mappings : least.mappings;
+		moved = t_now();
+	}
+	return left;
+}
+
 /* Every page is unique now: sharing and its mappings must go. */
 static void judge_unshared(struct run *run)
 {
-	double end = t_now() + UNSHARE_SECONDS;
-
 	for (uint32_t i = 0; i < run->o.vms; i++) {
-		struct pm_count c = count_vm(run, i);
-		long mappings = pm_mappings(run->pid[i]);
+		struct left left = wait_unshared(run, i);
 
-		if ((c.file || mappings > run->first_mappings[i] + MAPPINGS_SLACK) &&
-		    t_now() < end) {
-			t_sleep(0.1);
-			i--;
-			continue;
-		}
-		t_note("VM %u: %ld mappings before, %ld after everything was written, %u shared", i,
-		       run->first_mappings[i], mappings, c.file);
-		if (c.file)
-			run_fail(run, "VM %u: every page was written, %u are shared", i, c.file);
-		if (mappings > run->first_mappings[i] + MAPPINGS_SLACK)
+		t_note("VM %u: %ld mappings before, %ld after everything was written, %u shared; "
+		       "%ld and %ld KiB beside its guest",
+		       i, run->first_mappings[i], left.mappings, left.file, run->first_beside[i],
+		       left.beside);
+		if (left.file)
+			run_fail(run, "VM %u: every page was written, %u are shared", i, left.file);
+		if (left.mappings > run->first_mappings[i] + MAPPINGS_SLACK) {
 			keep_maps(run, i);
-		if (mappings > run->first_mappings[i] + MAPPINGS_SLACK)
 			run_fail(run,
 				 "VM %u: %ld mappings at first, %ld when nothing is shared: "
 				 "they do not merge",
-				 i, run->first_mappings[i], mappings);
+				 i, run->first_mappings[i], left.mappings);
+		}
+		if (left.beside > run->first_beside[i] + BESIDE_SLACK)
+			run_fail(run,
+				 "VM %u: %ld KiB beside its guest's memory at first, %ld when "
+				 "nothing is shared or out: some is not given back",
+				 i, run->first_beside[i], left.beside);
 	}
 }
 
@@ -589,6 +582,7 @@ static void note_first(struct run *run)
 			t_sleep(0.02);
 		}
 		run->first_mappings[i] = pm_mappings(run->pid[i]);
+		run->first_beside[i] = beside_kib(run, i);
 	}
 }
 
