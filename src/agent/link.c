@@ -271,6 +271,8 @@ static int take_target(struct agent *a, const struct ps_msg_target *m)
 {
 	a->link.target = *m;
 	atomic_store(&a->cold.slow, (m->flags & PS_TARGET_SLOW) != 0);
+	if (m->balloon)
+		a->monitor.balloon = m->balloon;
 	return 0;
 }
 

@@ -40,7 +40,8 @@ int monitor_offer(struct agent *a)
 {
 	struct ps_msg_qmp m = {.head = {.magic = PS_WIRE_MAGIC,
 					.type = PS_MSG_QMP,
-					.size = sizeof(struct ps_msg_qmp)}};
+					.size = sizeof(struct ps_msg_qmp)},
+			       .held = a->monitor.balloon};
 	_cleanup_close_ int fd = -ENOENT;
 
 	if (a->monitor.path[0])

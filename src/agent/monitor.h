@@ -19,8 +19,9 @@ struct agent;
 struct monitor {
 	char path[MONITOR_PATH_MAX]; /* of its socket; "": none is known */
 	bool held;		     /* the VM stands still by the daemon's order */
-	int fd;			     /* a connection that lets it go; -1: none */
-	uint64_t next;		     /* when there is something to do; 0: nothing */
+	uint32_t balloon; /* what the daemon, or one before it, asked of the balloon: pages + 1 */
+	int fd;		  /* a connection that lets it go; -1: none */
+	uint64_t next;	  /* when there is something to do; 0: nothing */
 };
 
 /* From the environment: PSHARE_QMP. */

@@ -176,8 +176,8 @@ void balloon_want_by_hand(struct vm *vm, uint64_t bytes, bool force)
 {
 	struct vm_balloon *b = &vm->balloon;
 
-	if (!bytes && b->manual && !b->wanted)
-		b->wanted = true; /* what was taken by hand is given back */
+	if (!bytes)
+		b->wanted = true; /* what was taken by hand, of an earlier daemon too, goes back */
 	b->manual = bytes;
 	b->manual_force = force && bytes;
 	send_order(vm);
@@ -389,7 +389,16 @@ static int start_worker(struct vm *vm, int qmp)
 	return 0;
 }
 
-void balloon_connected(struct vm *vm, int error, int fd)
+/* The balloon that an earlier daemon asked for is ours: to keep, and to give back. */
+static void adopt(struct vm_balloon *b, uint32_t asked)
+{
+	if (b->wanted || !asked)
+		return;
+	b->wanted = true;
+	b->target = (uint64_t)(asked - 1) * PS_PAGE_SIZE;
+}
+
+void balloon_connected(struct vm *vm, int error, int fd, uint32_t asked)
 {
 	_cleanup_close_ int qmp = fd;
 	struct vm_balloon *b = &vm->balloon;
@@ -398,6 +407,7 @@ void balloon_connected(struct vm *vm, int error, int fd)
 	if (!b->asked || b->channel >= 0 || vm->daemon->balloon_fd < 0)
 		return;
 	b->asked = false;
+	adopt(b, asked);
 	if (error || qmp < 0) {
 		note_state(vm, PS_BALLOON_NO_SOCKET, error ? strerror(error) : "no descriptor");
 		worker_ended(vm);

@@ -42,8 +42,9 @@ enum ps_balloon_state balloon_state(const struct vm *vm);
 
 /* HELLO: its agent has a monitor to offer. held: an earlier daemon held the VM. */
 void balloon_offered(struct vm *vm, bool held);
-/* The agent's answer: fd (taken; -1: none) or a positive errno. */
-void balloon_connected(struct vm *vm, int error, int fd);
+/* The agent's answer: fd (taken; -1: none) or a positive errno; and what it was told last that the
+ * balloon was asked for: pages + 1, or 0. */
+void balloon_connected(struct vm *vm, int error, int fd, uint32_t asked);
 /* The process has ended. */
 void balloon_vm_gone(struct vm *vm);
 /* A report, or the end of a worker. */

@@ -78,7 +78,7 @@ static void qmp_message(struct session *s, const struct ps_msg_qmp *msg, const i
 	if (nfds != (msg->error ? 0u : 1u))
 		session_refuse(s, EPROTO, "QMP: one descriptor, or an error");
 	else
-		balloon_connected(s->vm, msg->error, nfds ? sys_duplicate(fds[0]) : -1);
+		balloon_connected(s->vm, msg->error, nfds ? sys_duplicate(fds[0]) : -1, msg->held);
 }
 
 static void running_message(struct session *s, const union message *msg, const int *fds,

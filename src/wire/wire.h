@@ -212,7 +212,8 @@ struct ps_msg_target {
 	uint32_t zip_max_pages; /* memory that the compressed cache may hold, pages */
 	uint32_t promote_max;	/* pages/s that may come back: where more do, reclaim slows down; 0:
 				 as many as will */
-	uint32_t reserved;
+	uint32_t balloon;	/* pages that its balloon was asked for, + 1; 0: this daemon has
+				   asked for nothing. Kept by the agent for the next daemon */
 };
 
 struct ps_msg_swap { /* with one descriptor: a regular file, readable and writable, of no name */
@@ -230,7 +231,7 @@ enum ps_qmp_held {
 struct ps_msg_qmp { /* QMP, HELD */
 	struct ps_msg_head head;
 	int32_t error; /* QMP: positive errno, and no descriptor comes along */
-	uint32_t held; /* HELD: enum ps_qmp_held */
+	uint32_t held; /* HELD: enum ps_qmp_held; QMP: TARGET's balloon, as last said */
 };
 
 struct ps_msg_plain { /* OLD_GONE, REHINT, QMP_WANT */

@@ -41,10 +41,10 @@ def within(seconds, what, holds):
 class Qmp:
     """QEMU's monitor."""
 
-    def __init__(self, path):
+    def __init__(self, path, answer_s=ANSWER_S):
         within(ANSWER_S, f"{path.name} is there", path.exists)
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(ANSWER_S)
+        self.socket.settimeout(answer_s)
         self.socket.connect(str(path))
         self.lines = self.socket.makefile("r", encoding="utf-8")
         self.lines.readline()  # its greeting
@@ -65,7 +65,7 @@ class Scene:
     """A daemon of its own, the guests, and their end."""
 
     def __init__(self, build, run):
-        self.build, self.run = build, run
+        self.build, self.run, self.daemon = build, run, None
         self.pshare = build / "src/cli/pshare"
         self.started = []
         self.names = []  # of what is managed
@@ -121,6 +121,15 @@ class Scene:
                               capture_output=True, text=True, check=False)
         return json.loads(said.stdout) if said.returncode == 0 else {}
 
+    def status(self):
+        """What pshare status says of the host."""
+        return json.loads(subprocess.run([str(self.pshare), "status", "--json"],
+                                         capture_output=True, text=True, check=True).stdout)
+
+    def set(self, name, value):
+        subprocess.run([str(self.pshare), "set", name, str(value)], capture_output=True,
+                       check=True)
+
     def shared(self, name):
         return self.show(name).get("SHRD", 0)
 
@@ -149,8 +158,14 @@ class Scene:
                  "--set", "Mem.ShareScanTime=0", "--set", "Mem.ShareScanGHz=32",
                  "--set", "Mem.ShareRateMax=1000000"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        within(ANSWER_S, "the daemon is there", (self.run / "api.sock").exists)
+        within(ANSWER_S, "the daemon is there", self.answers)
+        self.daemon = daemon
         return daemon
+
+    def answers(self):
+        """Does the daemon?"""
+        return subprocess.run([str(self.pshare), "status"], capture_output=True,
+                              check=False).returncode == 0
 
     def end(self):
         for process in self.started:

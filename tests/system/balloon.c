@@ -29,6 +29,7 @@
 struct vm {
 	struct peer peer;
 	struct fakeqmp qmp;
+	uint32_t asked; /* what its agent says that its balloon was asked for: pages + 1 */
 	char name[PS_NAME_MAX];
 };
 
@@ -41,12 +42,11 @@ static void start_daemon(struct t_daemon *d)
 	t_daemon_start(d, at_once, NULL, NULL);
 }
 
-static void vm_join(struct vm *vm, const struct t_daemon *d, const char *name,
-		    enum fakeqmp_kind kind)
+/* With the monitor that it has. */
+static void vm_connect(struct vm *vm, const struct t_daemon *d, const char *name)
 {
 	union peer_msg m;
 
-	fakeqmp_init(&vm->qmp, kind);
 	snprintf(vm->name, sizeof(vm->name), "%s", name);
 	peer_connect(&vm->peer, d);
 	peer_hello_make(&vm->peer, &m, name);
@@ -55,10 +55,18 @@ static void vm_join(struct vm *vm, const struct t_daemon *d, const char *name,
 	REQUIRE_EQ(peer_hear(&vm->peer, PS_MSG_DOMAIN, PEER_MS), PS_MSG_DOMAIN);
 }
 
+static void vm_join(struct vm *vm, const struct t_daemon *d, const char *name,
+		    enum fakeqmp_kind kind)
+{
+	fakeqmp_init(&vm->qmp, kind);
+	vm->asked = 0;
+	vm_connect(vm, d, name);
+}
+
 /* The agent's part: whenever a connection is wanted it gives one. */
 static void vm_serve(struct vm *vm)
 {
-	union peer_msg m = {.qmp = {.error = 0}};
+	union peer_msg m = {.qmp = {.held = vm->asked}};
 	int fd;
 
 	(void)peer_hear(&vm->peer, PS_MSG_TYPE_END, 0);
@@ -344,6 +352,51 @@ TEST_SECONDS("a daemon that ends leaves a balloon to a guest that can deflate it
 	t_daemon_kill(&d, SIGKILL);
 	t_sleep(1);
 	CHECK_EQ(fakeqmp_left(&vm.qmp), 256 * MIB);
+	peer_close(&vm.peer);
+	t_daemon_free(&d);
+}
+
+/* The daemon is killed while the VM's balloon is of 256 MiB, and another one is there. */
+static void meet_next_daemon(struct t_daemon *d, struct vm *vm)
+{
+	start_daemon(d);
+	vm_join(vm, d, "web", FAKEQMP_HONEST);
+	REQUIRE_SERVED(vm, state_is(d, vm, "ready"));
+	CHECK_EQ(want(d, vm, TARGET_256), 200);
+	REQUIRE_SERVED(vm, state_is(d, vm, "at-target"));
+	t_daemon_kill(d, SIGKILL);
+	peer_close(&vm->peer);
+	t_daemon_start(d, at_once, NULL, NULL);
+}
+
+TEST_SECONDS("a balloon that an earlier daemon asked for is given back by the next", 180)
+{
+	struct t_daemon d;
+	struct vm vm;
+
+	meet_next_daemon(&d, &vm);
+	vm.asked = (256 * MIB / PS_PAGE_SIZE) + 1; /* as its agent was told */
+	vm_connect(&vm, &d, "web");
+	CHECK_EQ(peer_region(&vm.peer, PS_MSG_REGION_ADD, 0, 512 * MIB / PS_PAGE_SIZE, 0), 0);
+	REQUIRE_SERVED(&vm, fakeqmp_left(&vm.qmp) == 512 * MIB);
+	REQUIRE_SERVED(&vm, state_is(&d, &vm, "ready"));
+	peer_close(&vm.peer);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("one that somebody else asked for stays, until it is taken back by hand", 180)
+{
+	struct t_daemon d;
+	struct vm vm;
+
+	meet_next_daemon(&d, &vm);
+	vm_connect(&vm, &d, "web");
+	REQUIRE_SERVED(&vm, state_is(&d, &vm, "at-target"));
+	t_sleep(2);
+	vm_serve(&vm);
+	CHECK_EQ(fakeqmp_left(&vm.qmp), 256 * MIB);
+	CHECK_EQ(want(&d, &vm, "{\"target\": 0}"), 200);
+	REQUIRE_SERVED(&vm, fakeqmp_left(&vm.qmp) == 512 * MIB);
 	peer_close(&vm.peer);
 	t_daemon_free(&d);
 }
