@@ -45,6 +45,8 @@ struct cold {
 	 * put it into the guest wakes those who wait for it if the count has moved. */
 	_Atomic uint32_t wanted;
 	_Atomic uint32_t slow; /* PS_TARGET_SLOW: the VM is held back, see reader.c */
+	/* Who reads all memory reads faster than goes out again what came in for him. */
+	_Atomic bool pace;
 	/* Pages in the VM, + 1, that came in for who reads all memory; by readers, in a ring. */
 	_Atomic uint32_t again[COLD_AGAIN], again_tail;
 
@@ -61,6 +63,7 @@ struct cold {
 	uint32_t evicting;		  /* zipped pages that are in batches */
 	uint32_t rest[COLD_BATCH], nrest; /* pages in the VM that are for the next one */
 	uint32_t again_head;
+	uint64_t again_at; /* ns: such pages were last put out again */
 	struct promote promote;
 	uint32_t stage_region, stage_block; /* the hand that stages, and what came of its round */
 	uint64_t stage_found, stage_wanted;

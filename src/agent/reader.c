@@ -22,7 +22,9 @@
  * then waits until no reader is in it (readers_quiesce()).
  *
  * Somebody who reads all memory in order, as a migration does, is told from a guest: what comes in
- * for him is no promotion, and is noted for the worker, which puts it out again first.
+ * for him is no promotion, and is noted for the worker, which puts it out again first. It takes
+ * memory until it is old enough to go on from there. So where memory is wanted, and much of it lies
+ * there, he has his pages a moment later, from one of the other two threads.
  *
  * A VM that the daemon holds back, because the host has next to nothing left, and that has no
  * monitor to be paused by, waits some milliseconds for each page that comes in. That slows
@@ -47,6 +49,7 @@
 
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
+#define PACE_US 1000		     /* who reads all memory has some 1000 pages a second then */
 #define SLOW_US 4000		     /* a vCPU that is held back has some 250 pages a second */
 #define STREAM_REST_NS 2000000000ull /* a stream that did not go on for so long is over */
 
@@ -168,6 +171,20 @@ static bool is_scan(struct agent *a, uint32_t page, uint32_t n, uint64_t now)
 	s->next = page + n;
 	s->at = now;
 	scan = s->len >= READER_SCAN;
+	pthread_mutex_unlock(&rs->stream_lock);
+	return scan;
+}
+
+/* Would an access to it go on with one of them? */
+static bool continues_scan(struct agent *a, uint32_t page)
+{
+	struct readers *rs = &a->readers;
+	bool scan = false;
+
+	pthread_mutex_lock(&rs->stream_lock);
+	for (uint32_t i = 0; i < READER_STREAMS; i++)
+		scan |= rs->stream[i].len >= READER_SCAN &&
+			page - rs->stream[i].next < PAGEIN_WINDOW;
 	pthread_mutex_unlock(&rs->stream_lock);
 	return scan;
 }
@@ -301,14 +318,17 @@ static void serve(struct agent *a, uint32_t who, const struct reader_job *job)
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-static bool needs_disk(struct agent *a, uint32_t who, uintptr_t addr)
+/* Is it to be served by another thread, since it takes a while? */
+static bool takes_long(struct agent *a, uint32_t who, struct reader_job *job)
 {
 	uint32_t page;
-	struct region *r = reader_enter(a, who, addr, &page);
+	struct region *r = reader_enter(a, who, job->addr, &page);
 	bool disk = r && page_state(&r->state[page]) == PAGE_SWAPPED;
 
+	job->paced = r && atomic_load(&a->cold.pace) && page_is_out(page_state(&r->state[page])) &&
+		     continues_scan(a, r->base + page);
 	reader_leave(a, who);
-	return disk;
+	return disk || job->paced;
 }
 
 /* False: no room. */
@@ -345,7 +365,7 @@ static void hear(struct agent *a, uint32_t who)
 			if (msg[i].event != UFFD_EVENT_PAGEFAULT)
 				continue;
 			job.addr = (uintptr_t)msg[i].arg.pagefault.address;
-			if (ps_without(DEFENCE_DISK_APART) || !needs_disk(a, who, job.addr) ||
+			if (ps_without(DEFENCE_DISK_APART) || !takes_long(a, who, &job) ||
 			    !hand_over(&a->readers, &job))
 				serve(a, who, &job);
 		}
@@ -355,6 +375,7 @@ static void hear(struct agent *a, uint32_t who)
 static void help(struct agent *a, uint32_t who)
 {
 	struct readers *rs = &a->readers;
+	unsigned int none;
 
 	for (;;) {
 		struct reader_job job;
@@ -364,6 +385,8 @@ static void help(struct agent *a, uint32_t who)
 			pthread_cond_wait(&rs->more, &rs->lock);
 		job = rs->job[rs->head++ % READER_JOBS];
 		pthread_mutex_unlock(&rs->lock);
+		if (job.paced)
+			sys_wait_readable(NULL, 0, PACE_US, &none);
 		serve(a, who, &job);
 	}
 }

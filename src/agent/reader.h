@@ -23,6 +23,7 @@ struct agent;
 struct reader_job {
 	uintptr_t addr;
 	uint64_t since; /* ns: when it was heard */
+	bool paced;	/* a moment later */
 };
 
 /* Accesses in order. */

@@ -17,7 +17,8 @@
  * Reclaim slows down where it hurts: policy/promote.h.
  *
  * What somebody who reads all memory has brought in (a migration; reader.c) is staged again at
- * once, before anything else.
+ * once, before anything else. It was known to be cold: while that lasts what is staged goes on as
+ * soon as a quarantine is over.
  *
  * SUSPEND takes everything, cold or not, large blocks too. RESUME brings back all that is out,
  * region by region, ahead of use; nothing goes out meanwhile. When the agent has given up, it does
@@ -60,6 +61,9 @@
 #define UPKEEP 64u
 #define SUSPEND_ROUNDS 8u
 #define IDLE_SHIFT 4u
+#define AGAIN_LASTS_NS 5000000000ull
+#define PACE_PART 8u   /* of a VM may be staged before who reads all of it is slowed down ... */
+#define PACE_MIN 4096u /* ... or so many pages */
 #define IDLE_EVICTS 2u /* rounds in a row that found nothing */
 
 int reclaim_init(struct agent *a)
@@ -85,16 +89,23 @@ static bool is_suspended(const struct agent *a)
 	return a->cold.suspended >= SUSPEND_ROUNDS;
 }
 
+/* Is anything to go out at all? */
+static bool wants_out(const struct agent *a)
+{
+	uint32_t flags = flags_of(a);
+
+	return flags & (PS_TARGET_STAGE | PS_TARGET_SUSPEND) && !(flags & PS_TARGET_RESUME) &&
+	       may_keep(a);
+}
+
 /* Pages that are to be out, and are not nor on their way. */
 static uint64_t wanting(struct agent *a)
 {
 	uint64_t there = cold_out(&a->cold) + a->cold.staged;
-	uint32_t flags = flags_of(a);
 
-	if (!(flags & (PS_TARGET_STAGE | PS_TARGET_SUSPEND)) || flags & PS_TARGET_RESUME ||
-	    !may_keep(a))
+	if (!wants_out(a))
 		return 0;
-	if (flags & PS_TARGET_SUSPEND)
+	if (flags_of(a) & PS_TARGET_SUSPEND)
 		return is_suspended(a) ? 0 : UINT32_MAX;
 	return a->link.target.out_pages > there ? a->link.target.out_pages - there : 0;
 }
@@ -102,13 +113,11 @@ static uint64_t wanting(struct agent *a)
 /* Staged pages that may go on now. */
 static uint32_t ripening(struct agent *a)
 {
-	uint64_t out = cold_out(&a->cold), n = UINT32_MAX;
-	uint32_t flags = flags_of(a);
+	uint64_t out = cold_out(&a->cold), n;
 
-	if (!(flags & (PS_TARGET_STAGE | PS_TARGET_SUSPEND)) || flags & PS_TARGET_RESUME ||
-	    !may_keep(a))
+	if (!wants_out(a))
 		return 0;
-	if (flags & PS_TARGET_SUSPEND)
+	if (flags_of(a) & PS_TARGET_SUSPEND)
 		return UINT32_MAX;
 	n = a->link.target.out_pages > out ? a->link.target.out_pages - out : 0;
 	return promote_allow(&a->cold.promote, (uint32_t)n);
@@ -406,9 +415,29 @@ static void serve_again(struct agent *a, uint64_t now)
 		block = page / PS_BLOCK_PAGES;
 		map[page % PS_BLOCK_PAGES / 64] |= 1ull << (page % 64);
 	}
-	if (r)
+	if (r) {
 		stage_pages(a, r, block, map);
+		c->again_at = now;
+	}
 	pthread_mutex_unlock(&a->act);
+}
+
+/* Pages that may be staged before who reads all memory is slowed down. */
+static uint64_t staged_room(const struct agent *a)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		pages += a->region[i].life == REGION_MANAGED ? a->region[i].end : 0;
+	return pages / PACE_PART > PACE_MIN ? pages / PACE_PART : PACE_MIN;
+}
+
+static void serve_pace(struct agent *a)
+{
+	struct cold *c = &a->cold;
+	uint64_t waiting = atomic_load(&c->again_tail) - c->again_head;
+
+	atomic_store(&c->pace, c->again_at && wants_out(a) && c->staged + waiting > staged_room(a));
 }
 
 /* ---- what has been staged for long enough ---------------------------------------------------- */
@@ -418,7 +447,7 @@ static uint32_t stage_ms(const struct agent *a)
 	const struct ps_msg_config *c = &a->link.config;
 
 	if (c->stage_ms < c->quarantine_ms || flags_of(a) & PS_TARGET_SUSPEND ||
-	    a->link.target.state >= MEMSTATE_HARD)
+	    a->link.target.state >= MEMSTATE_HARD || sys_now() - a->cold.again_at < AGAIN_LASTS_NS)
 		return c->quarantine_ms;
 	return c->stage_ms;
 }
@@ -646,6 +675,7 @@ uint64_t reclaim_step(struct agent *a, uint64_t now)
 	serve_untwin(a);
 	wait = serve_moving(a);
 	serve_again(a, now);
+	serve_pace(a);
 	wait = least(wait, serve_ripe(a, now));
 	serve_zip(a);
 	wait = least(wait, serve_staging(a, now));

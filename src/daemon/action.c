@@ -6,8 +6,9 @@
  *
  * Progress is what the VM takes less of the host than at the beginning, by the kernel's count, so
  * that whatever the agent says, pages are reported as given back only if they were; for
- * resume it is what the agent says is still out. Where nothing moves for STILL seconds it is over:
- * the rest is in use, pinned, or has no tier to go to.
+ * resume it is what the agent says is still out. Where nothing moves for some seconds the rest is
+ * not asked of the balloon any more, but taken out; where nothing moves for STILL seconds it is
+ * over: the rest is in use, pinned, or has no tier to go to.
  */
 #include "daemon/action.h"
 
@@ -16,6 +17,7 @@
 #include "daemon/session.h"
 
 #define STILL (30 * SEC) /* a page is staged for ten seconds before it goes on */
+#define STOOD (5 * SEC)	 /* so long a balloon may take for a step */
 #define STEP 64u	 /* pages that count as a move */
 
 bool action_is(const struct vm *vm, enum vm_act what)
@@ -53,6 +55,11 @@ uint64_t action_push(const struct vm *vm)
 	if (!action_is(vm, VM_ACT_RECLAIM))
 		return 0;
 	return action->wanted > action->moved ? action->wanted - action->moved : 0;
+}
+
+bool action_balloons(const struct vm *vm)
+{
+	return !vm->memory.suspended && !(is_under_way(vm) && vm->memory.action.stood);
 }
 
 static void end(struct vm *vm, int error)
@@ -110,6 +117,7 @@ void action_look(struct vm *vm)
 		action->moved_at = vm->daemon->now;
 	if (moved > action->moved)
 		action->moved = moved;
+	action->stood |= vm->daemon->now - action->moved_at >= STOOD;
 	if (!vm->session)
 		end(vm, -ENOTCONN);
 	else if (is_done(vm, &stats))

@@ -14,6 +14,9 @@ void action_look(struct vm *vm);
 bool action_is(const struct vm *vm, enum vm_act what);
 /* Pages that are still to be pushed out for it. */
 uint64_t action_push(const struct vm *vm);
+/* May it be asked of the balloon? Not of a guest that was put out: it would have to come in to give
+ * something; nor when it has stood still by that. */
+bool action_balloons(const struct vm *vm);
 const char *action_name(enum vm_act what); /* "reclaim" ...; never NULL */
 
 #endif

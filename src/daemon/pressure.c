@@ -48,6 +48,7 @@
 #define SHARE_PATIENCE_LOW (1 * SEC)
 #define SHARE_MOST (45 * SEC)
 #define BREAK_MOST 1024u /* blocks in a turn: 2 GiB */
+#define BREAK_GOES_OUT (3 * SEC)
 
 static uint64_t pages_of_mb(int64_t mb)
 {
@@ -320,7 +321,9 @@ static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *st
 			   swapdir_ready(vm, &why),
 		.can_balloon = balloon_of_use(vm),
 		.balloon = own_balloon(vm) / PS_PAGE_SIZE,
-		.balloon_max = least(balloon_max(vm), balloon_most(vm)) / PS_PAGE_SIZE,
+		.balloon_max = action_balloons(vm) ?
+				       least(balloon_max(vm), balloon_most(vm)) / PS_PAGE_SIZE :
+				       0,
 		.push = action_push(vm),
 	};
 }
@@ -338,16 +341,21 @@ static uint32_t out_flags(const struct vm *vm)
 }
 
 /* Blocks that give nothing by sharing are broken only for what their pages give by going out: as
- * many as that takes, when the agent has found too little in small pages. */
-static uint64_t breaks_to_go_out(const struct vm *vm, const struct ps_agent_stats *stats)
+ * many as that takes, when the agent has found too little in small pages. What was broken a moment
+ * ago has not had the time to go out: it counts as if it had. */
+static uint64_t breaks_to_go_out(struct vm *vm, const struct ps_agent_stats *stats)
 {
 	const struct ladder_plan *plan = &vm->memory.plan;
+	struct vm_breaks *lately = &vm->memory.lately;
 	uint64_t out = stats->twin + stats->zipped + stats->swapped + stats->staged;
 	uint64_t large = least(least(stats->large_left, stats->large), vm->pages);
 
 	if (!plan->may_out || !large || plan->out <= out)
 		return 0;
-	return least(plan->out - out, large) / PS_BLOCK_PAGES + 1;
+	if (vm->daemon->now - lately->since >= BREAK_GOES_OUT)
+		*lately = (struct vm_breaks){.since = vm->daemon->now, .then = stats->breaks};
+	return less(least(plan->out - out, large) / PS_BLOCK_PAGES + 1,
+		    less(stats->breaks, lately->then));
 }
 
 /* May blocks of resident pages become huge again? */
@@ -418,10 +426,12 @@ static void plan_vm(struct vm *vm, bool shares)
 	/* where the host is about to run out it does not count whom it hurts */
 	if (d->memstate != MEMSTATE_LOW && !in.push)
 		order.promote_max = (uint32_t)d->settings.value[SETTING_PAGE_IN_RATE_MAX];
-	memory->order = order;
 	/* one that we never asked anything of stays as it is: somebody else put it there */
 	if (memory->plan.balloon || vm->balloon.wanted)
 		balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
+	if (vm->balloon.wanted)
+		order.balloon = clip(vm->balloon.target / PS_PAGE_SIZE + 1);
+	memory->order = order;
 	vm->session->say_target = true;
 	session_mark(vm->session);
 }

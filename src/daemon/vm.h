@@ -31,6 +31,7 @@ struct vm_action {
 	uint64_t moved;	 /* so far */
 	uint64_t begin_has;
 	uint64_t began, moved_at, ended; /* ns */
+	bool stood;			 /* the balloon did not give what it was asked for */
 };
 
 /* Events a second, of the last seconds. */
@@ -41,6 +42,12 @@ struct vm_rates {
 };
 
 #define VM_READINGS 4u
+
+/* Blocks broken since then, by the agent's count. */
+struct vm_breaks {
+	uint64_t since; /* ns */
+	uint64_t then;
+};
 
 /* What a VM takes of the host's memory and is to have: pressure.c keeps it. Pages. */
 struct vm_memory {
@@ -57,10 +64,11 @@ struct vm_memory {
 	uint64_t shares, target;
 	struct ladder_plan plan;
 	uint64_t break_order, breaks_then; /* blocks ordered broken, and how many had been before */
-	uint64_t gives_at;		   /* ns: it had nothing to give then */
-	struct ps_msg_target order;	   /* as it is to be told */
-	uint64_t swap_cap;		   /* of the file that the agent has; 0: it has none */
-	uint64_t swap_at;		   /* no file could be made: not tried before */
+	struct vm_breaks lately;
+	uint64_t gives_at;	    /* ns: it had nothing to give then */
+	struct ps_msg_target order; /* as it is to be told */
+	uint64_t swap_cap;	    /* of the file that the agent has; 0: it has none */
+	uint64_t swap_at;	    /* no file could be made: not tried before */
 	int swap_error;
 	struct vm_rates rates;
 	struct vm_action action;
