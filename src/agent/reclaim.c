@@ -59,6 +59,7 @@
 #define ZIP_FULL_NUM 15u /* sixteenths of its cap: then the oldest go on to the swap file */
 #define ZIP_SETTLE_S 60u /* what has been compressed for so long stays: zstd */
 #define UPKEEP 64u
+#define PACK_ROUNDS 16u
 #define SUSPEND_ROUNDS 8u
 #define IDLE_SHIFT 4u
 #define AGAIN_LASTS_NS 5000000000ull
@@ -159,6 +160,17 @@ static void take_swap(struct agent *a)
 	close_fd(&l->swap_fd);
 }
 
+/* Memory that the cache has no use for any more is given back by and by; all the same a cache that
+ * was emptied into the swap file is to be small within seconds. True if there is more of it. */
+static bool pack(struct zip *z)
+{
+	uint32_t rounds = 0;
+
+	while (rounds < PACK_ROUNDS && zip_pack(z, UPKEEP) >= UPKEEP)
+		rounds++;
+	return rounds == PACK_ROUNDS;
+}
+
 static void serve_stores(struct agent *a, uint64_t now)
 {
 	const struct ps_msg_target *t = &a->link.target;
@@ -177,7 +189,8 @@ static void serve_stores(struct agent *a, uint64_t now)
 		zip_set_cap(a->cold.zip, t->zip_max_pages);
 	zip_set_now(a->cold.zip, (uint32_t)(now / 1000000000));
 	zip_settle(a->cold.zip, ZIP_SETTLE_S, UPKEEP);
-	zip_pack(a->cold.zip, UPKEEP);
+	if (pack(a->cold.zip))
+		a->cold.quiet_next = now + QUIET_NS / 8;
 }
 
 /* What has been compressed longest goes on when the cache is nearly full, or when too few pages are
