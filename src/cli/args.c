@@ -26,6 +26,8 @@
 #define LINES_MAX 1000 /* as many as the daemon answers at once */
 #define COUNT_MAX 1000
 #define CANARY_MAX 1000u
+#define NUMBER_MAX 10000000u /* of VMs, of hosts, for a plan */
+#define PRICE_MAX 1e9
 #define LINE_MAX_BYTES 1024
 
 struct option_row {
@@ -78,6 +80,13 @@ static const struct option_row rows[] = {
 	{OPT_MEM, "mem", NULL, "memory under pressure: targets, balloon, what is out"},
 	{OPT_SET, "set", "NAME=VALUE",
 	 "a setting of the VM, from its start on; may be given again and again"},
+	{OPT_SIMULATE, "simulate", "FILE", "plan what this text says, in place of what is there"},
+	{OPT_ADD, "add", "N", "N VMs more, like those of today in turn"},
+	{OPT_FAIL, "fail", "N", "the N largest hosts have failed"},
+	{OPT_MAINTENANCE, "maintenance", "PATTERN",
+	 "hosts whose name matches are in maintenance: their VMs run elsewhere"},
+	{OPT_PRICE, "price", "EUROS", "what a host and its licence cost"},
+	{OPT_HTML, "html", "FILE", "write a page with plots to this file too"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_HARDENING, "hardening", NULL,
 	 "look for what guides for hardening would call a finding (SECURITY.md)"},
@@ -266,6 +275,31 @@ static int take_canary(struct args *args, const char *text)
 	return 0;
 }
 
+/* A number of VMs or hosts, from 1. */
+static int take_number(struct args *args, const char *option, const char *text, unsigned int *out)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < 1 || n > NUMBER_MAX)
+		return say_usage(args->command, "--%s: '%s' is no number from 1 to %u", option,
+				 text, NUMBER_MAX);
+	*out = (unsigned int)n;
+	return 0;
+}
+
+static int take_price(struct args *args, const char *text)
+{
+	char *end;
+
+	args->price = strtod(text, &end);
+	if (*text < '0' || *text > '9' || *end || !(args->price >= 0 && args->price <= PRICE_MAX))
+		return say_usage(args->command, "--price: '%s' is no price: give euros a host",
+				 text);
+	args->priced = true;
+	return 0;
+}
+
 static int take_timeout(struct args *args, const char *text)
 {
 	if (parse_seconds(text, &args->timeout_s))
@@ -377,6 +411,18 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_timeout(args, text);
 	case OPT_MEMORY:
 		return take_memory(args, text);
+	case OPT_SIMULATE:
+		return take_text(args, "simulate", text, &args->simulate);
+	case OPT_HTML:
+		return take_text(args, "html", text, &args->html);
+	case OPT_MAINTENANCE:
+		return take_text(args, "maintenance", text, &args->maintenance);
+	case OPT_ADD:
+		return take_number(args, "add", text, &args->add);
+	case OPT_FAIL:
+		return take_number(args, "fail", text, &args->fail);
+	case OPT_PRICE:
+		return take_price(args, text);
 	case OPT_QMP:
 		return take_text(args, "qmp", text, &args->qmp);
 	case OPT_BALLOON:

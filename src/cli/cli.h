@@ -66,6 +66,12 @@ enum option_id {
 	OPT_FORCE,
 	OPT_MEM,
 	OPT_SET,
+	OPT_SIMULATE,
+	OPT_ADD,
+	OPT_FAIL,
+	OPT_MAINTENANCE,
+	OPT_PRICE,
+	OPT_HTML,
 	OPT_DRY_RUN, /* the last */
 };
 
@@ -110,6 +116,12 @@ struct args {
 	bool mem;
 	const char *sets[SETS_MAX]; /* NAME=VALUE */
 	int nsets;
+	/* plan */
+	const char *simulate, *html;
+	const char *maintenance; /* pattern of hosts */
+	unsigned int add, fail;	 /* 0: not given */
+	double price;		 /* euros a host */
+	bool priced;
 	bool help;
 	char **operands; /* NULL terminated */
 	int noperands;
@@ -212,6 +224,7 @@ int cmd_audit(struct args *args);
 int cmd_fork(struct args *args);
 int cmd_libvirt(struct args *args);
 int cmd_fleet(struct args *args);
+int cmd_plan(struct args *args);
 int cmd_memory(struct args *args); /* reclaim, suspend, resume */
 int cmd_help(struct args *args);
 

@@ -235,6 +235,21 @@ const struct command commands[] = {
 		.run = cmd_fleet,
 	},
 	{
+		.name = "plan",
+		.usage = "--simulate FILE [--add N] [--fail N] [--maintenance PATTERN] "
+			 "[--price EUROS]\n"
+			 "                   [--html FILE] [--json]",
+		.summary = "does the memory suffice, with sharing and without? changes nothing",
+		.details =
+			"What sharing saves, inside VMs, inside salts and across them; what each\n"
+			"setting of Mem.ShareForceSalting would save or cost; what memory and how many\n"
+			"hosts the VMs need with sharing and without it, today, with VMs more, with\n"
+			"hosts in maintenance, with hosts failed; and where VMs had better live.\n",
+		.options = {OPT_SIMULATE, OPT_ADD, OPT_FAIL, OPT_MAINTENANCE, OPT_PRICE, OPT_HTML,
+			    OPT_JSON},
+		.run = cmd_plan,
+	},
+	{
 		.name = "help",
 		.usage = "[COMMAND]",
 		.summary = "this text, or that of a command",

@@ -52,16 +52,16 @@ int sys_file_replace(const char *path, const void *bytes, size_t length,
 	_cleanup_close_ int fd = -1;
 	char temporary[PATH_MAX];
 	struct sys_file as = *fresh;
+	struct stat st;
 	int r;
 
 	SYS_INJECT();
 	real = realpath(path, NULL);
 	if (!real && errno != ENOENT)
 		return -errno;
-	if (real)
-		r = sys_file_look(real, &as);
-	else
-		r = 0;
+	if (real && (stat(real, &st) < 0 || !S_ISREG(st.st_mode)))
+		return -EINVAL; /* a device is no file to be replaced */
+	r = real ? sys_file_look(real, &as) : 0;
 	if (r)
 		return r;
 	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", real ? real : path) >= PATH_MAX)

@@ -17,7 +17,8 @@ struct sys_file {
 int sys_file_look(const char *path, struct sys_file *file);
 
 /* A new content for a file, in one step (rename): who reads meanwhile sees the old or the new one.
- * Owner and mode are those of the file that is there, else those of fresh. A link is followed. */
+ * Owner and mode are those of the file that is there, else those of fresh. A link is
+ * followed. -EINVAL: what is there is no regular file. */
 int sys_file_replace(const char *path, const void *bytes, size_t length,
 		     const struct sys_file *fresh);
 

@@ -142,6 +142,34 @@ TEST("pshare: a bad value of an option is one line that says what would do")
 	PSHARE(line, "too long");
 }
 
+TEST("pshare plan: a bad option, or a text that cannot be, is one line; a good one is a plan")
+{
+	static const char good[] = "host <h&1> memory=4G\nvm a host=<h&1> size=1G touched=512M\n";
+	char path[512];
+
+	PSHARE("plan --simulate @/none", "cannot be read");
+	PSHARE("plan --simulate @", "cannot be read");
+	write_file("bad", "host h1\n", 8);
+	PSHARE("plan --simulate @/bad", "line 1: host h1 has no memory");
+	write_file("good", good, sizeof(good) - 1);
+	PSHARE("plan --simulate @/good --add many", "'many' is no number from 1");
+	PSHARE("plan --simulate @/good --fail 0", "'0' is no number from 1");
+	PSHARE("plan --simulate @/good --fail 1", "none would be left");
+	PSHARE("plan --simulate @/good --price free", "'free' is no price");
+	PSHARE("plan --simulate @/good --maintenance h2", "no host is called 'h2'");
+	PSHARE("plan --simulate @/good --html @", "cannot be written");
+	CHECK_EQ(run_words("src/cli/pshare", "plan --simulate @/good --html @/page"), 0);
+	CHECK_IN("512.0 MiB", out);
+	CHECK_EQ(run_words("src/cli/pshare", "plan --simulate @/good --json"), 0);
+	CHECK_IN("\"touched\": 536870912", out);
+	CHECK_EQ(run_words("src/cli/pshare", "plan --simulate @/good --html @/page"), 0);
+	snprintf(path, sizeof(path), "%s/page", test_dir());
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "grep", "-c", "<svg", path), 0);
+	CHECK_STR(out, "4\n");
+	CHECK_NE(TEST_RUN(out, sizeof(out), "grep", "<h&1>", path), 0); /* escaped */
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "grep", "&lt;h&amp;1&gt;", path), 0);
+}
+
 TEST("pshare: where no daemon answers, every command that needs one says so in one line")
 {
 	PSHARE("list", "no daemon answers");
