@@ -40,6 +40,7 @@
 #include "agent/monitor.h"
 #include "agent/picture.h"
 #include "agent/pins.h"
+#include "agent/probe.h"
 #include "agent/quarantine.h"
 #include "agent/reader.h"
 #include "agent/region.h"
@@ -47,6 +48,7 @@
 #include "agent/sample.h"
 #include "agent/spans.h"
 #include "agent/store.h"
+#include "agent/times.h"
 #include "agent/walk.h"
 #include "sys/cgroup.h"
 #include "sys/sigblock.h"
@@ -114,9 +116,11 @@ struct agent {
 	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */
 	struct sys_cgroup cgroup;	      /* of the process, if has_cgroup */
 	bool has_cgroup;
-	uint64_t limit_next;		  /* ns: when to ask again for its limit */
-	uint64_t fork_ns;		  /* how long the last fork that told pins took */
-	uint64_t pins_next;		  /* ns: when to ask again how pins are told */
+	uint64_t limit_next; /* ns: when to ask again for its limit */
+	uint64_t fork_ns;    /* how long the last fork that told pins took */
+	uint64_t pins_next;  /* ns: when to ask again how pins are told */
+	struct probe probe;
+	struct times timed[PS_TIMED_END];
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */
 	struct streak {	       /* of write faults on pages that follow each other; the settler's */
 		uint32_t next; /* page in the VM */

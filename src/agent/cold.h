@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/page.h"
+#include "agent/times.h"
 #include "policy/promote.h"
 #include "wire/wire.h"
 
@@ -40,7 +41,7 @@ struct cold {
 	_Atomic uint64_t staged, twin, zipped, swapped;
 	_Atomic uint64_t staged_back, twinins, unzips, swapins;
 	_Atomic uint64_t promotions, scanned_in, discards, wait_ns;
-	_Atomic uint64_t latency[PS_TIERS][PS_LATENCY_BUCKETS];
+	struct times page_in[PS_TIERS]; /* how long who touched one waited */
 	/* Counts readers that found a page in somebody's hands: who lets a page go without having
 	 * put it into the guest wakes those who wait for it if the count has moved. */
 	_Atomic uint32_t wanted;

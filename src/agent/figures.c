@@ -103,7 +103,7 @@ static void cold_figures(struct agent *a)
 	s->target_flags = a->link.target.flags;
 	for (uint32_t t = 0; t < PS_TIERS; t++)
 		for (uint32_t i = 0; i < PS_LATENCY_BUCKETS; i++)
-			s->latency[t][i] = c->latency[t][i];
+			s->latency[t][i] = c->page_in[t].count[i];
 	if (c->zip) {
 		struct zip_figures f;
 
@@ -116,6 +116,17 @@ static void cold_figures(struct agent *a)
 
 		swapfile_count(c->swap, &f);
 		s->swap_bytes = f.used * PS_PAGE_SIZE;
+	}
+}
+
+static void tell_times(struct agent *a, struct ps_agent_times *out)
+{
+	for (uint32_t t = 0; t < PS_TIERS; t++)
+		out->page_in_ns[t] = a->cold.page_in[t].sum_ns;
+	for (uint32_t i = 0; i < PS_TIMED_END; i++) {
+		for (uint32_t b = 0; b < PS_LATENCY_BUCKETS; b++)
+			out->timed[i].count[b] = a->timed[i].count[b];
+		out->timed[i].sum_ns = a->timed[i].sum_ns;
 	}
 }
 
@@ -141,8 +152,10 @@ static void figures(struct agent *a)
 	for (uint32_t i = 0; i < READERS; i++)
 		s->cpu_ns += sys_thread_cpu_ns(a->readers.thread[i]);
 	cold_figures(a);
-	if (a->link.state == LINK_UP)
-		memcpy(&a->link.map->stats, s, sizeof(*s));
+	if (a->link.state != LINK_UP)
+		return;
+	memcpy(&a->link.map->stats, s, sizeof(*s));
+	tell_times(a, &a->link.map->times);
 }
 
 /* Of the tables only what was written is memory: the rest reads as zeros. */
@@ -197,6 +210,14 @@ static void follow_limit(struct agent *a, const struct sys_cgroup_memory *memory
 
 /* How pins are told decides what becomes of frames: asked before the first is mapped, and again and
  * again, for descriptors come and go, and so may a seccomp filter. */
+static void probe(struct agent *a)
+{
+	uint64_t ns = probe_write(&a->probe);
+
+	if (ns)
+		times_add(&a->timed[PS_TIMED_PROBE], ns);
+}
+
 static void serve_pins(struct agent *a, uint64_t now)
 {
 	if (now < a->pins_next)
@@ -220,6 +241,7 @@ void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
 		count = vmas_count();
 	}
 	serve_pins(a, now);
+	probe(a);
 	if (ask) {
 		a->limit_next = now + LIMIT_NS;
 		read_limit(a, &memory);

@@ -92,20 +92,21 @@ static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
 	return n;
 }
 
-void guarded_fault(struct agent *a, struct region *r, uint32_t page)
+bool guarded_fault(struct agent *a, struct region *r, uint32_t page)
 {
 	enum page_state state = page_state(&r->state[page]);
 
 	atomic_fetch_add(&a->faults, 1);
 	if (state == PAGE_OUT)
-		return; /* closed: who closed it wakes */
+		return false; /* closed: who closed it wakes */
 	if (page_has_frame(state) && r->nursery && page >= r->nursery_first &&
 	    unshare_run(a, r, page, ahead(a, r, page)) == 0)
-		return;
+		return true;
 	if (page_in_store(state))
 		let_break(a, r, page);
 	/* Settled by somebody else: the writer looks again, and comes again if need be. */
 	guard_wake(a, r, page, 1);
+	return true;
 }
 
 void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t n)

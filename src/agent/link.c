@@ -187,6 +187,7 @@ static int take_welcome(struct agent *a, const struct ps_msg_welcome *m, int *fd
 	l->map = map_shared(fds[0], l->map_size);
 	if (!l->map)
 		return -ENOMEM;
+	probe_open(&a->probe, fds[0], offsetof(struct ps_ring_map, stats) / PS_PAGE_SIZE);
 	l->up_bell = TAKE_FD(fds[1]);
 	l->down_bell = TAKE_FD(fds[2]);
 	l->up_tail = l->down_head = 0;
@@ -474,6 +475,7 @@ void link_drop(struct agent *a, const char *why)
 		store_leave(a);
 		pthread_mutex_unlock(&a->settle);
 		pthread_mutex_unlock(&a->act);
+		probe_close(&a->probe);
 		map_free(l->map, l->map_size);
 		l->map = NULL;
 	}

@@ -122,11 +122,7 @@ static enum ps_tier tier_of(enum page_state was)
 
 static void count_latency(struct agent *a, enum page_state was, uint64_t ns)
 {
-	uint32_t bucket = 0;
-
-	for (uint64_t us = ns / 1000; us && bucket < PS_LATENCY_BUCKETS - 1; us >>= 1)
-		bucket++;
-	atomic_fetch_add(&a->cold.latency[tier_of(was)][bucket], 1);
+	times_add(&a->cold.page_in[tier_of(was)], ns);
 	atomic_fetch_add(&a->cold.wait_ns, ns);
 }
 

@@ -418,6 +418,7 @@ static void note_stall(struct agent *a, uint64_t stall)
 {
 	a->stats.batches++;
 	a->stats.stall_ns += stall;
+	times_add(&a->timed[PS_TIMED_HOLD], stall);
 	if (stall > a->stats.stall_max_ns)
 		a->stats.stall_max_ns = stall;
 }

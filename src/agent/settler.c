@@ -20,6 +20,7 @@
 #include "agent/guarded.h"
 #include "agent/say.h"
 #include "agent/worker.h"
+#include "sys/proc.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
 #include "sys/wait.h"
@@ -27,7 +28,8 @@
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
 
-static void settle_write(struct agent *a, uintptr_t addr)
+/* since: when it was heard of. */
+static void settle_write(struct agent *a, uintptr_t addr, uint64_t since)
 {
 	struct region *r;
 	uint32_t page;
@@ -38,10 +40,10 @@ static void settle_write(struct agent *a, uintptr_t addr)
 		ps_unsafe_ask(a->link.path);
 	pthread_mutex_lock(&a->settle);
 	r = region_at(a, addr, &page);
-	if (r && r->life == REGION_MANAGED)
-		guarded_fault(a, r, page);
-	else
+	if (!r || r->life != REGION_MANAGED)
 		uffd_wake(a->guard, (void *)(addr & ~(uintptr_t)(PS_PAGE_SIZE - 1)), PS_PAGE_SIZE);
+	else if (guarded_fault(a, r, page))
+		times_add(&a->timed[PS_TIMED_WRITE], sys_now() - since);
 	pthread_mutex_unlock(&a->settle);
 }
 
@@ -55,6 +57,7 @@ void *settler_main(void *arg)
 	agent_note_stack(a, AGENT_SETTLER, __builtin_frame_address(0));
 	for (;;) {
 		int n = uffd_read(a->guard, msg, FAULTS_PER_READ);
+		uint64_t since = sys_now();
 
 		if (n < 0) {
 			agent_say("faults cannot be read", -n);
@@ -62,7 +65,7 @@ void *settler_main(void *arg)
 		}
 		for (int i = 0; i < n; i++)
 			if (msg[i].event == UFFD_EVENT_PAGEFAULT)
-				settle_write(a, (uintptr_t)msg[i].arg.pagefault.address);
+				settle_write(a, (uintptr_t)msg[i].arg.pagefault.address, since);
 	}
 	return NULL;
 }

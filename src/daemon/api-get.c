@@ -6,10 +6,9 @@
 #include "daemon/api-internal.h"
 #include "daemon/json.h"
 #include "daemon/metrics.h"
+#include "policy/accept.h"
 #include "policy/settings.h"
 #include "sys/cleanup.h"
-
-#define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 void api_get_status(struct api_request *request)
 {
@@ -147,12 +146,13 @@ void api_get_fork(struct api_request *request)
 
 void api_get_metrics(struct api_request *request)
 {
+	bool open = accept_openmetrics(api_header(request, MHD_HTTP_HEADER_ACCEPT));
 	char *text = NULL;
 	size_t length = 0;
 
-	if (metrics_text(request->api->daemon, &text, &length))
+	if (metrics_text(request->api->daemon, open, &text, &length))
 		text = NULL;
-	api_answer_text(request, text, length, OPENMETRICS);
+	api_answer_text(request, text, length, metrics_content_type(open));
 }
 
 /* v1/vms/NAME/reclaim and its like: what was last ordered, whichever it was. */

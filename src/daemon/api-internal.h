@@ -117,6 +117,8 @@ enum MHD_Result api_handle(void *arg, struct MHD_Connection *connection, const c
 			   size_t *length, void **slot);
 void api_completed(void *arg, struct MHD_Connection *connection, void **slot,
 		   enum MHD_RequestTerminationCode why);
+/* A header of the request; NULL: it has none. Valid while the request is. */
+const char *api_header(const struct api_request *request, const char *name);
 /* Takes the reference; NULL means that memory was short. */
 void api_answer_json(struct api_request *request, unsigned int status, json_t *answer);
 void api_answer_error(struct api_request *request, unsigned int status, const char *format, ...)

@@ -207,6 +207,11 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+const char *api_header(const struct api_request *request, const char *name)
+{
+	return header(request->conn->mhd, name);
+}
+
 static void check_method(struct api_request *request, const char *method)
 {
 	bool is_read = !strcmp(method, "GET") || !strcmp(method, "HEAD");

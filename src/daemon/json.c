@@ -520,7 +520,8 @@ static json_t *latencies_object(const struct view_memory *memory)
 
 		for (unsigned int i = 0; i < PS_LATENCY_BUCKETS && list; i++)
 			if (json_array_append_new(
-				    list, json_integer((json_int_t)memory->latencies[tier][i]))) {
+				    list,
+				    json_integer((json_int_t)memory->page_in[tier].count[i]))) {
 				json_decref(list);
 				list = NULL;
 			}

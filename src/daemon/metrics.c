@@ -1,131 +1,259 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * metrics: OpenMetrics 1.0 text, by hand (there is no library for it in C worth the name).
+ * metrics: text for Prometheus, by hand (there is no library for it in C worth the name).
  *
- * The format wants all samples of a family next to each other. So the VMs are copied first, and
- * each family walks over the copies. Families are rows of tables: a name, a help line, and where
- * in the view the number is. The names follow the API's: pshare_vm_shrd_bytes is SHRD. Labels
- * hold only what has a checked alphabet (names, fingerprints, causes), so nothing needs escaping.
+ * Two formats, of which the client chooses (policy/accept.h). They differ in what a family is
+ * called (OpenMetrics knows a counter without its _total, and has units, infos and state sets) and
+ * in the last line; samples are the same in both.
+ *
+ * What a reader does not forgive: Prometheus keeps the first of two samples with one name and the
+ * same labels, without a word, and refuses a whole page for one line. So all samples of a family
+ * are next to each other (the VMs are copied first, and each family walks over the copies); a VM's
+ * label is its name, which no other VM has (vm.c), and what is in a label has a checked alphabet
+ * (names, fingerprints, causes, states), so that nothing needs escaping; histograms are cumulative
+ * by construction, their count is their last bucket.
+ *
+ * Cost: nothing but a walk over these tables; no page of any VM is looked at. A few hundred numbers
+ * for each VM: 50 VMs are some 400 kB, so numbers are written by hand and not by printf.
  */
 #include "daemon/metrics.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/metric-rows.h"
 #include "sys/cleanup.h"
 
-#define NS_PER_S 1e9
+#define NS_PER_S 1000000000ull
+#define MICRO 1000000u
 
-struct row {
-	const char *name; /* of the family, without pshare_ and without a counter's _total */
-	const char *unit; /* "bytes", "seconds" or "" */
-	const char *help;
-	size_t offset; /* of an uint64_t in the view */
+const char *metrics_content_type(bool open)
+{
+	return open ? "application/openmetrics-text; version=1.0.0; charset=utf-8" :
+		      "text/plain; version=0.0.4; charset=utf-8";
+}
+
+/* ---- text that grows ------------------------------------------------------------------------ */
+
+struct page {
+	char *text;
+	size_t length, room;
+	bool open;   /* OpenMetrics */
+	bool failed; /* memory was short: what follows is lost */
 };
 
-#define HOST(name, unit, help, member)                               \
-	{                                                            \
-		name, unit, help, offsetof(struct view_host, member) \
+static void page_free(struct page *page)
+{
+	free(page->text);
+}
+
+static char *make_room(struct page *page, size_t more)
+{
+	if (page->room - page->length < more) {
+		size_t room = page->room * 2 + more + 65536;
+		char *text = page->failed ? NULL : realloc(page->text, room);
+
+		if (!text) {
+			page->failed = true;
+			return NULL;
+		}
+		page->text = text;
+		page->room = room;
 	}
-#define VM(name, unit, help, member)                               \
-	{                                                          \
-		name, unit, help, offsetof(struct view_vm, member) \
+	return page->text + page->length;
+}
+
+static void put(struct page *page, const char *words)
+{
+	size_t len = strlen(words);
+	char *at = make_room(page, len);
+
+	if (!at)
+		return;
+	memcpy(at, words, len);
+	page->length += len;
+}
+
+static void put_number(struct page *page, uint64_t number)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	*--at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	put(page, at);
+}
+
+/* To the microsecond. */
+static void put_seconds(struct page *page, uint64_t ns)
+{
+	char part[8] = ".";
+	uint64_t us = ns % NS_PER_S / 1000;
+
+	for (unsigned int i = 6; i; i--, us /= 10)
+		part[i] = (char)('0' + us % 10);
+	put_number(page, ns / NS_PER_S);
+	put(page, part);
+}
+
+static void put_ratio(struct page *page, double ratio)
+{
+	put_seconds(page, ratio > 0 ? (uint64_t)(ratio * (double)NS_PER_S + 0.5) : 0);
+}
+
+/* ---- families ------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *name, const char *end)
+{
+	size_t len = strlen(name), of_end = strlen(end);
+
+	return len > of_end && !strcmp(name + len - of_end, end);
+}
+
+/* ending: what samples have behind the family's name, which the older format knows as part of it.
+ */
+static void put_family(struct page *page, const char *name, const char *type, const char *ending,
+		       const char *help)
+{
+	static const char *const units[] = {"bytes", "seconds", "ratio"};
+	const char *lines[][2] = {{"# HELP pshare_", help}, {"# TYPE pshare_", type}};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		put(page, lines[i][0]);
+		put(page, name);
+		if (!page->open)
+			put(page, ending);
+		put(page, " ");
+		put(page, lines[i][1]);
+		put(page, "\n");
 	}
+	for (unsigned int i = 0; page->open && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!ends_with(name, units[i]))
+			continue;
+		put(page, "# UNIT pshare_");
+		put(page, name);
+		put(page, " ");
+		put(page, units[i]);
+		put(page, "\n");
+	}
+}
 
-static const struct row host_gauges[] = {
-	HOST("uptime_seconds", "seconds", "Time since the daemon started.", uptime_ns),
-	HOST("shared_bytes", "bytes", "Guest memory that is shared.", shared),
-	HOST("common_bytes", "bytes", "Host memory behind it.", common),
-	HOST("saving_bytes", "bytes", "Host memory saved: shared less common.", saving),
-	HOST("zero_bytes", "bytes", "Guest memory given back as the zero page.", zero),
-	HOST("managed_bytes", "bytes", "Memory that VMs may have.", memory.managed),
-	HOST("free_bytes", "bytes", "Of it, free.", memory.free),
-	HOST("minfree_bytes", "bytes", "Of it, to be kept free.", memory.min_free),
-	HOST("consumed_bytes", "bytes", "Host memory that VMs take, frames once.", memory.consumed),
-	HOST("reserved_bytes", "bytes", "Reserved by VMs.", memory.reserved),
-	HOST("unreserved_bytes", "bytes", "What may still be reserved.", memory.unreserved),
-	HOST("state_seconds", "seconds", "Since when the state is what it is.", memory.state_ns),
-	HOST("metadata_bytes", "bytes", "Host memory that sharing itself takes.", metadata),
-};
+/* A sample up to its value. vm and label may be NULL. */
+static void put_sample(struct page *page, const char *name, const char *ending, const char *vm,
+		       const char *label)
+{
+	put(page, "pshare_");
+	put(page, name);
+	put(page, ending);
+	if (vm || label) {
+		put(page, "{");
+		if (vm) {
+			put(page, "vm=\"");
+			put(page, vm);
+			put(page, label ? "\"," : "\"");
+		}
+		put(page, label ? label : "");
+		put(page, "}");
+	}
+	put(page, " ");
+}
 
-static const struct row host_counters[] = {
-	HOST("scanned_pages", "", "Pages hashed.", scanned),
-	HOST("shared_pages", "", "Pages shared.", shares),
-	HOST("zeroed_pages", "", "Pages given back as the zero page.", zeroed),
-	HOST("unshared_pages", "", "Shared pages that were written.", unshares),
-	HOST("verified_frames", "", "Frames read again and compared with their hash.", verified),
-	HOST("damaged_frames", "", "Of them, those that were not what they had been.", damaged),
-	HOST("mended_frames", "", "Of the damaged, those set right again.", mended),
-};
+static uint64_t number_at(const struct metric_row *row, const void *view)
+{
+	const char *at = (const char *)view + row->offset;
+	unsigned int small;
+	uint64_t number;
 
-static const struct row vm_gauges[] = {
-	VM("vm_size_bytes", "bytes", "Memory of the VM that takes part.", size),
-	VM("vm_grant_bytes", "bytes", "GRANT: mapped for the guest.", grant),
-	VM("vm_shrd_bytes", "bytes", "SHRD: shared, zero pages too.", shrd),
-	VM("vm_shrdsvd_bytes", "bytes", "SHRDSVD: saved by sharing.", shrdsvd),
-	VM("vm_zero_bytes", "bytes", "ZERO: given back as the zero page.", zero),
-	VM("vm_private_bytes", "bytes", "GRANT less SHRD.", priv),
-	VM("vm_large_bytes", "bytes", "In huge pages.", large),
-	VM("vm_quarantined_bytes", "bytes", "Taken out, not given back yet.", quarantined),
-	VM("vm_cowh_bytes", "bytes", "COWH: what breaking huge pages would share.", cowh),
-	VM("vm_overhead_agent_bytes", "bytes", "Memory of the agent.", overhead_agent),
-	VM("vm_overhead_kernel_bytes", "bytes", "Kernel memory for mappings.", overhead_kernel),
-	VM("vm_mappings", "", "Mappings that exist because of sharing.", mappings),
-	VM("vm_hints", "", "Pages with a hint in the index.", hints),
-	VM("vm_consumed_bytes", "bytes", "Host memory that the VM takes.", memory.consumed),
-	VM("vm_target_bytes", "bytes", "SZTGT: host memory that it is to have.", memory.target),
-	VM("vm_active_bytes", "bytes", "ACTV: working set, estimated.", memory.active),
-	VM("vm_shares", "", "ASHRS: shares.", memory.shares),
-	VM("vm_balloon_bytes", "bytes", "MCTLSZ: balloon.", memory.mctlsz),
-	VM("vm_balloon_target_bytes", "bytes", "MCTLTGT: what it is to be.", memory.mctltgt),
-	VM("vm_balloon_max_bytes", "bytes", "MCTLMAX: what it may be.", memory.mctlmax),
-	VM("vm_staged_bytes", "bytes", "Taken out, whole.", memory.staged),
-	VM("vm_twin_bytes", "bytes", "Out, and equal to a frame.", memory.twin),
-	VM("vm_zipped_bytes", "bytes", "Out, compressed: guest memory.", memory.zipped),
-	VM("vm_cachesz_bytes", "bytes", "CACHESZ: host memory for compressed pages.",
-	   memory.cachesz),
-	VM("vm_cacheusd_bytes", "bytes", "CACHEUSD: of it, in use.", memory.cacheusd),
-	VM("vm_swcur_bytes", "bytes", "SWCUR: out, swapped.", memory.swcur),
-	VM("vm_swtgt_bytes", "bytes", "SWTGT: what is to be out.", memory.swtgt),
-	VM("vm_expected_bytes", "bytes", "What is to be saved at the end.", progress.expected),
-};
+	switch (row->value) {
+	case METRIC_UNSIGNED:
+		memcpy(&small, at, sizeof(small));
+		return small;
+	case METRIC_BOOL:
+		return *(const bool *)at;
+	default:
+		memcpy(&number, at, sizeof(number));
+		return number;
+	}
+}
 
-static const struct row vm_counters[] = {
-	VM("vm_cpu_seconds", "seconds", "CPU time of the agent.", cpu_ns),
-	VM("vm_passes", "", "Passes over all memory.", passes),
-	VM("vm_looked_pages", "", "Pages whose state was read.", looked),
-	VM("vm_scanned_pages", "", "Pages hashed.", scanned),
-	VM("vm_hinted_pages", "", "Hashes published.", hinted),
-	VM("vm_shared_pages", "", "Pages shared.", shares),
-	VM("vm_zeroed_pages", "", "Pages given back as the zero page.", zeroed),
-	VM("vm_unshared_pages", "", "Shared pages that were written.", unshares),
-	VM("vm_discarded_pages", "", "Shared pages that the VMM discarded.", discards),
-	VM("vm_late_writes", "", "Writes found in quarantine and put back.", late_writes),
-	VM("vm_faults", "", "Write faults settled.", faults),
-	VM("vm_brought_back_pages", "", "Pages brought back into anonymous memory.", brought_back),
-	VM("vm_shared_again_pages", "", "Written pages that were shared again in place.", reshares),
-	VM("vm_stuck_pages", "", "Written pages that cannot be shared again: pins cannot be told.",
-	   stuck),
-	VM("vm_wait_seconds", "seconds", "Time that accesses waited for pages to come in.",
-	   memory.wait_ns),
-	VM("vm_staged_pages", "", "Pages staged.", memory.stagings),
-	VM("vm_staged_back_pages", "", "Staged pages put back.", memory.staged_back),
-	VM("vm_twin_pages", "", "Pages that went twin.", memory.twins),
-	VM("vm_twin_back_pages", "", "Pages that came back from twin.", memory.twinins),
-	VM("vm_zipped_pages", "", "Pages compressed.", memory.zips),
-	VM("vm_unzipped_pages", "", "Pages unpacked.", memory.unzips),
-	VM("vm_swapped_out_pages", "", "Pages written to the swap file.", memory.swapouts),
-	VM("vm_swapped_in_pages", "", "Pages read from the swap file.", memory.swapins),
-	VM("vm_promoted_pages", "", "Pages that came back because they were touched.",
-	   memory.promotions),
-	VM("vm_swap_errors", "", "Pages that could not be written.", memory.swap_errors),
-	VM("vm_blocks_broken", "", "Large blocks broken.", memory.breaks),
-	VM("vm_blocks_collapsed", "", "Blocks made huge again.", memory.collapses),
-	VM("vm_hints_evicted", "", "Hints that made room for newer ones.", hints_evicted),
-};
+static void put_row(struct page *page, const struct metric_row *row, const char *vm,
+		    const void *view)
+{
+	uint64_t number = number_at(row, view);
+	double real;
+
+	if (row->value != METRIC_DOUBLE && number == UINT64_MAX)
+		return;
+	put_sample(page, row->name, row->type == METRIC_COUNTER ? "_total" : "", vm, row->label);
+	if (row->value == METRIC_DOUBLE) {
+		memcpy(&real, (const char *)view + row->offset, sizeof(real));
+		put_ratio(page, real);
+	} else if (row->value == METRIC_NS) {
+		put_seconds(page, number);
+	} else {
+		put_number(page, number);
+	}
+	put(page, "\n");
+}
+
+static void put_row_family(struct page *page, const struct metric_row *row)
+{
+	if (row->type == METRIC_COUNTER)
+		put_family(page, row->name, "counter", "_total", row->help);
+	else
+		put_family(page, row->name, "gauge", "", row->help);
+}
+
+/* ---- the host ------------------------------------------------------------------------------- */
+
+static void put_info(struct page *page, const char *name, const char *help)
+{
+	put_family(page, name, page->open ? "info" : "gauge", "_info", help);
+}
+
+static void put_refused(struct page *page, const char *name, const char *vm,
+			const uint64_t refused[PS_CAUSE_END])
+{
+	for (unsigned int i = PS_CAUSE_NONE + 1; i < PS_CAUSE_END; i++) {
+		char label[64];
+
+		if (vm && !refused[i])
+			continue;
+		snprintf(label, sizeof(label), "cause=\"%s\"", ps_cause_name(i));
+		put_sample(page, name, "_total", vm, label);
+		put_number(page, refused[i]);
+		put(page, "\n");
+	}
+}
+
+static void put_host(struct page *page, const struct view_host *host)
+{
+	static const char *const states[] = {"high", "clear", "soft", "hard", "low"};
+
+	put_info(page, "build", "The daemon's version.");
+	put(page, "pshare_build_info{version=\"" PSHARE_VERSION "\"} 1\n");
+	put_family(page, "state", page->open ? "stateset" : "gauge", "",
+		   "State of the host's memory: 1 for the one that it is in.");
+	for (unsigned int i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		put(page, "pshare_state{pshare_state=\"");
+		put(page, states[i]);
+		put(page, strcmp(states[i], host->state) ? "\"} 0\n" : "\"} 1\n");
+	}
+	put_family(page, "pages_refused", "counter", "_total", "Pages left alone, by cause.");
+	put_refused(page, "pages_refused", NULL, host->refused);
+	for (size_t i = 0; i < metric_host_count; i++) {
+		const struct metric_row *row = &metric_host_rows[i];
+
+		if (row->help)
+			put_row_family(page, row);
+		put_row(page, row, NULL, host);
+	}
+}
+
+/* ---- the VMs -------------------------------------------------------------------------------- */
 
 struct vms {
 	struct view_vm *vm;
@@ -154,142 +282,108 @@ static int collect(const struct view_vm *vm, void *arg)
 	return 0;
 }
 
-static void put_family(FILE *out, const char *name, const char *type, const char *unit,
-		       const char *help)
+static void put_vm_info(struct page *page, const struct vms *all)
 {
-	fprintf(out, "# TYPE pshare_%s %s\n", name, type);
-	if (*unit)
-		fprintf(out, "# UNIT pshare_%s %s\n", name, unit);
-	fprintf(out, "# HELP pshare_%s %s\n", name, help);
+	put_info(page, "vm", "What a VM is, and why it shares nothing (none: it does).");
+	for (size_t k = 0; k < all->n; k++) {
+		const struct view_vm *vm = &all->vm[k];
+		char labels[256];
+
+		snprintf(labels, sizeof(labels),
+			 "domain=\"%s\",pid=\"%d\",state=\"%s\",reason=\"%s\",parent=\"%s\"",
+			 vm->domain, vm->pid, vm->state, ps_cause_name(vm->reason), vm->parent);
+		put_sample(page, "vm", "_info", vm->name, labels);
+		put(page, "1\n");
+	}
+	put_family(page, "vm_pages_refused", "counter", "_total", "Pages left alone, by cause.");
+	for (size_t k = 0; k < all->n; k++)
+		put_refused(page, "vm_pages_refused", all->vm[k].name, all->vm[k].refused);
 }
 
-/* The number that a row names, with what stands in front of it on its line. */
-static void put_number(FILE *out, const struct row *row, const void *view)
+/* Rows i .. of one family. Returns how many they are. */
+static size_t put_vm_family(struct page *page, size_t i, const struct vms *all)
 {
-	uint64_t number;
+	const struct metric_row *row = &metric_vm_rows[i];
+	size_t n = 1;
 
-	memcpy(&number, (const char *)view + row->offset, sizeof(number));
-	if (!strcmp(row->unit, "seconds"))
-		fprintf(out, " %.6f\n", (double)number / NS_PER_S);
+	while (i + n < metric_vm_count && !row[n].help)
+		n++;
+	put_row_family(page, row);
+	for (size_t k = 0; k < all->n; k++)
+		for (size_t r = 0; r < n; r++)
+			put_row(page, &row[r], all->vm[k].name, &all->vm[k]);
+	return n;
+}
+
+/* The upper end of a bucket, in seconds: 2^i us. */
+static const char *bucket_end(unsigned int i, char text[16])
+{
+	if (i < PS_LATENCY_BUCKETS - 1)
+		snprintf(text, 16, "%g", (double)(1u << i) / MICRO);
 	else
-		fprintf(out, " %" PRIu64 "\n", number);
+		strcpy(text, "+Inf");
+	return text;
 }
 
-static void put_host_rows(FILE *out, const struct row *rows, size_t n, bool counter,
-			  const struct view_host *host)
+static void put_times(struct page *page, const struct metric_times *row, const char *vm,
+		      const struct ps_times *times)
 {
-	size_t i;
+	char label[64], end[16];
+	uint64_t all = 0;
 
-	for (i = 0; i < n; i++) {
-		put_family(out, rows[i].name, counter ? "counter" : "gauge", rows[i].unit,
-			   rows[i].help);
-		fprintf(out, "pshare_%s%s", rows[i].name, counter ? "_total" : "");
-		put_number(out, &rows[i], host);
+	for (unsigned int i = 0; i < PS_LATENCY_BUCKETS; i++) {
+		all += times->count[i];
+		snprintf(label, sizeof(label), "%s%sle=\"%s\"", row->label ? row->label : "",
+			 row->label ? "," : "", bucket_end(i, end));
+		put_sample(page, row->name, "_bucket", vm, label);
+		put_number(page, all);
+		put(page, "\n");
 	}
+	put_sample(page, row->name, "_count", vm, row->label);
+	put_number(page, all);
+	put(page, "\n");
+	put_sample(page, row->name, "_sum", vm, row->label);
+	put_seconds(page, times->sum_ns);
+	put(page, "\n");
 }
 
-static void put_vm_rows(FILE *out, const struct row *rows, size_t n, bool counter,
-			const struct vms *all)
+static void put_histograms(struct page *page, const struct vms *all)
 {
-	size_t i, k;
+	for (size_t i = 0, n; i < metric_vm_times_count; i += n) {
+		const struct metric_times *row = &metric_vm_times[i];
 
-	for (i = 0; i < n; i++) {
-		put_family(out, rows[i].name, counter ? "counter" : "gauge", rows[i].unit,
-			   rows[i].help);
-		for (k = 0; k < all->n; k++) {
-			fprintf(out, "pshare_%s%s{vm=\"%s\"}", rows[i].name,
-				counter ? "_total" : "", all->vm[k].name);
-			put_number(out, &rows[i], &all->vm[k]);
+		for (n = 1; i + n < metric_vm_times_count && !row[n].help;)
+			n++;
+		put_family(page, row->name, "histogram", "", row->help);
+		for (size_t k = 0; k < all->n * n; k++) {
+			const struct metric_times *part = &row[k % n];
+			const struct view_vm *vm = &all->vm[k / n];
+
+			put_times(page, part, vm->name,
+				  (const struct ps_times *)((const char *)vm + part->offset));
 		}
 	}
 }
 
-static void put_host(FILE *out, const struct view_host *host)
+int metrics_text(struct daemon *daemon, bool open, char **text, size_t *length)
 {
-	static const char *const states[] = {"high", "clear", "soft", "hard", "low"};
-	unsigned int i;
-
-	put_family(out, "build", "info", "", "The daemon's version.");
-	fprintf(out, "pshare_build_info{version=\"%s\"} 1\n", PSHARE_VERSION);
-	put_family(out, "state", "stateset", "", "State of the host's memory.");
-	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		fprintf(out, "pshare_state{pshare_state=\"%s\"} %d\n", states[i],
-			!strcmp(states[i], host->state));
-	put_family(out, "vms", "gauge", "", "VMs known.");
-	fprintf(out, "pshare_vms %u\n", host->vms);
-	put_family(out, "vms_held", "gauge", "", "VMs held back: the state is low.");
-	fprintf(out, "pshare_vms_held %u\n", host->memory.held);
-	put_family(out, "domains", "gauge", "", "Trust domains.");
-	fprintf(out, "pshare_domains %u\n", host->domains);
-	put_family(out, "cpu_seconds", "counter", "seconds", "CPU time of daemon and agents.");
-	fprintf(out, "pshare_cpu_seconds_total{who=\"daemon\"} %.6f\n",
-		(double)host->cpu_daemon_ns / NS_PER_S);
-	fprintf(out, "pshare_cpu_seconds_total{who=\"agents\"} %.6f\n",
-		(double)host->cpu_agents_ns / NS_PER_S);
-	put_family(out, "refused_pages", "counter", "", "Pages left alone, by cause.");
-	for (i = PS_CAUSE_NONE + 1; i < PS_CAUSE_END; i++)
-		fprintf(out, "pshare_refused_pages_total{cause=\"%s\"} %" PRIu64 "\n",
-			ps_cause_name(i), host->refused[i]);
-}
-
-static void put_vm_info(FILE *out, const struct vms *all)
-{
-	size_t k;
-
-	put_family(out, "vm", "info", "", "What a VM is.");
-	for (k = 0; k < all->n; k++)
-		fprintf(out, "pshare_vm_info{vm=\"%s\",domain=\"%s\",pid=\"%d\",state=\"%s\"} 1\n",
-			all->vm[k].name, all->vm[k].domain, all->vm[k].pid, all->vm[k].state);
-	put_family(out, "vm_refused_pages", "counter", "", "Pages left alone, by cause.");
-	for (k = 0; k < all->n; k++) {
-		unsigned int i;
-
-		for (i = PS_CAUSE_NONE + 1; i < PS_CAUSE_END; i++) {
-			if (!all->vm[k].refused[i])
-				continue;
-			fprintf(out,
-				"pshare_vm_refused_pages_total{vm=\"%s\",cause=\"%s\"} %" PRIu64
-				"\n",
-				all->vm[k].name, ps_cause_name(i), all->vm[k].refused[i]);
-		}
-	}
-}
-
-#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
-
-static void put_all(FILE *out, const struct view_host *host, const struct vms *all)
-{
-	put_host(out, host);
-	put_host_rows(out, host_gauges, COUNT(host_gauges), false, host);
-	put_host_rows(out, host_counters, COUNT(host_counters), true, host);
-	put_vm_info(out, all);
-	put_vm_rows(out, vm_gauges, COUNT(vm_gauges), false, all);
-	put_vm_rows(out, vm_counters, COUNT(vm_counters), true, all);
-	fputs("# EOF\n", out);
-}
-
-int metrics_text(struct daemon *daemon, char **text, size_t *length)
-{
+	_cleanup_(page_free) struct page page = {.open = open};
 	_cleanup_(vms_free) struct vms all = {0};
 	struct view_host host = {0};
-	char *written = NULL;
-	size_t n = 0;
-	FILE *out;
-	int r = view_vms(daemon, collect, &all);
 
-	if (r)
+	if (view_vms(daemon, collect, &all))
 		return -ENOMEM;
 	view_host(daemon, &host);
-	out = open_memstream(&written, &n);
-	if (!out)
+	put_host(&page, &host);
+	put_vm_info(&page, &all);
+	for (size_t i = 0; i < metric_vm_count;)
+		i += put_vm_family(&page, i, &all);
+	put_histograms(&page, &all);
+	if (open)
+		put(&page, "# EOF\n");
+	if (page.failed)
 		return -ENOMEM;
-	put_all(out, &host, &all);
-	r = ferror(out);
-	if (fclose(out) || r) {
-		free(written);
-		return -ENOMEM;
-	}
-	*text = written;
-	*length = n;
+	*text = TAKE_PTR(page.text);
+	*length = page.length;
 	return 0;
 }

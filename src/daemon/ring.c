@@ -166,6 +166,16 @@ void ring_stats(const struct ring *ring, struct ps_agent_stats *stats)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+void ring_times(const struct ring *ring, struct ps_agent_times *times)
+{
+	const uint64_t *from = (const uint64_t *)&ring->map->times;
+	uint64_t *to = (uint64_t *)times;
+
+	_Static_assert(sizeof(struct ps_agent_times) % sizeof(uint64_t) == 0, "64-bit words");
+	for (size_t i = 0; i < sizeof(*times) / sizeof(uint64_t); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
 void ring_picture(const struct ring *ring, uint64_t until, struct ps_picture *picture)
 {
 	__atomic_store_n(&ring->map->picture.wanted_until, until, __ATOMIC_RELAXED);

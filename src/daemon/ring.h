@@ -47,6 +47,7 @@ void ring_content(const struct ring *ring, uint32_t slot, uint8_t page[PS_PAGE_S
 /* Gives the memory of all content slots back, as far as the kernel does it: they read as zeros. */
 void ring_forget_content(struct ring *ring);
 void ring_stats(const struct ring *ring, struct ps_agent_stats *stats);
+void ring_times(const struct ring *ring, struct ps_agent_times *times);
 /* The picture as it is now, unchecked; and the agent is to keep it fresh until then (ns). */
 void ring_picture(const struct ring *ring, uint64_t until, struct ps_picture *picture);
 

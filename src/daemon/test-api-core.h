@@ -11,7 +11,7 @@
 
 #define OPERATE 4050 /* groups that give a role */
 #define ADMINISTER 4060
-#define REPLY_MAX 65536
+#define REPLY_MAX 131072
 #define SALT_PATH "/v1/vms/web1/settings/sched.mem.pshare.salt"
 
 /* A core that knows two VMs and does what it is told. */

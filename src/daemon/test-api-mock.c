@@ -24,6 +24,11 @@ static void fill_vm(struct view_vm *vm, const char *name, uid_t uid)
 	vm->memory.max_mb = -1;
 	vm->memory.action =
 		(struct view_action){.what = "suspend", .wanted = UINT64_MAX, .moved = 7};
+	vm->memory.page_in[PS_TIER_ZIP] = (struct ps_times){
+		.count = {[0] = 1, [3] = 3, [PS_LATENCY_BUCKETS - 1] = 2},
+		.sum_ns = 1234567890,
+	};
+	vm->progress.done = 0.625;
 	vm->nregions = 1;
 	vm->regions[0].size = vm->size;
 }

@@ -69,25 +69,6 @@ TEST("a picture has a letter and a digit for every cell; the host's a strip of e
 	stop(&server);
 }
 
-TEST("metrics are OpenMetrics: each family whole, counters named _total, an EOF")
-{
-	struct server server;
-	const char *text;
-
-	start(&server);
-	REQUIRE_EQ(get(&server, "/metrics"), 200);
-	text = body_of();
-	REQUIRE_IN("application/openmetrics-text; version=1.0.0", reply);
-	CHECK_IN("pshare_vm_shrd_bytes{vm=\"web1\"} 314572800\npshare_vm_shrd_bytes{vm=\"web2\"}",
-		 text);
-	CHECK_IN("pshare_saving_bytes 314572800\n", text);
-	CHECK_IN("# TYPE pshare_scanned_pages counter", text);
-	CHECK_IN("pshare_scanned_pages_total 0\n", text);
-	CHECK_IN("pshare_vm_refused_pages_total{vm=\"web1\",cause=\"pinned\"} 7\n", text);
-	CHECK_STR(text + strlen(text) - 6, "# EOF\n");
-	stop(&server);
-}
-
 TEST("a HEAD is a GET without the body")
 {
 	struct server server;

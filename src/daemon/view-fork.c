@@ -30,7 +30,7 @@ static const char *state_of(const struct vm *vm)
 
 int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
 {
-	const struct vm *vm = vm_by_name(daemon, name);
+	struct vm *vm = vm_by_name(daemon, name);
 	const struct image *image = vm ? vm->image : NULL;
 	struct ps_agent_stats stats;
 

@@ -60,13 +60,13 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 		out->metadata += stats.agent_bytes +
 				 view_bytes_of(stats.mappings, VIEW_MAPPING_BYTES) + sizeof(*vm) +
 				 ring_bytes(vm);
-		out->cpu_agents_ns += stats.cpu_ns;
-		out->scanned += stats.scanned;
-		out->shares += stats.shares;
-		out->zeroed += stats.zeroed;
-		out->unshares += stats.unshares;
+		counts_add(&out->cpu_agents_ns, stats.cpu_ns);
+		counts_add(&out->scanned, stats.scanned);
+		counts_add(&out->shares, stats.shares);
+		counts_add(&out->zeroed, stats.zeroed);
+		counts_add(&out->unshares, stats.unshares);
 		for (unsigned int i = 0; i < PS_CAUSE_END; i++)
-			out->refused[i] += stats.refused[i];
+			counts_add(&out->refused[i], stats.refused[i]);
 	}
 }
 

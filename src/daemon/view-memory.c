@@ -108,7 +108,7 @@ static void fill_out(const struct vm *vm, const struct ps_agent_stats *stats,
 	out->breaks = stats->breaks;
 	out->collapses = stats->collapses;
 	out->swap_errors = stats->swap_errors;
-	memcpy(out->latencies, stats->latency, sizeof(out->latencies));
+	memcpy(out->page_in, vm->seen.page_in, sizeof(out->page_in));
 }
 
 static void fill_action(const struct vm *vm, struct view_action *out)

@@ -79,6 +79,7 @@ static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
 	out->refused[PS_CAUSE_NO_MEMORY] += vm->count.refused[PS_CAUSE_NO_MEMORY];
 	out->mappings = stats->mappings;
 	out->cpu_ns = stats->cpu_ns;
+	memcpy(out->timed, vm->seen.timed, sizeof(out->timed));
 	out->overhead_agent = stats->agent_bytes;
 	out->overhead_kernel = view_bytes_of(stats->mappings, VIEW_MAPPING_BYTES);
 }

@@ -92,7 +92,7 @@ struct view_memory {
 	/* counts of pages, ever growing */
 	uint64_t stagings, staged_back, twins, twinins, zips, unzips, swapouts, swapins;
 	uint64_t promotions, breaks, collapses, swap_errors;
-	uint64_t latencies[PS_TIERS][PS_LATENCY_BUCKETS];
+	struct ps_times page_in[PS_TIERS];
 	bool held;	/* held back: the state is low */
 	bool suspended; /* by command */
 	/* why not, half a sentence each; "" where it is used, or would be */
@@ -140,6 +140,7 @@ struct view_vm {
 	const char *birth;	  /* "waiting", "born", "failed"; NULL: it is nobody's child */
 	int birth_error;	  /* positive errno */
 	struct view_memory memory;
+	struct ps_times timed[PS_TIMED_END];
 	unsigned int nregions;
 	struct view_region regions[PS_REGIONS_MAX];
 };

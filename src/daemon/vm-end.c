@@ -60,10 +60,7 @@ void vm_end(struct vm *vm)
 
 void vm_detach(struct vm *vm)
 {
-	struct session *s = vm->session;
-
-	if (s->ring.map)
-		ring_stats(&s->ring, &vm->last_stats);
+	vm_keep_stats(vm);
 	vm->session = NULL;
 	vm->memory.swap_cap = 0;
 	vm->left_by = 0;
@@ -87,23 +84,25 @@ void vm_detach(struct vm *vm)
 
 static void add_ended(struct agent_sum *sum, const struct ps_agent_stats *stats)
 {
-	sum->cpu_ns += stats->cpu_ns;
-	sum->scanned += stats->scanned;
-	sum->shares += stats->shares;
-	sum->zeroed += stats->zeroed;
-	sum->unshares += stats->unshares;
+	counts_add(&sum->cpu_ns, stats->cpu_ns);
+	counts_add(&sum->scanned, stats->scanned);
+	counts_add(&sum->shares, stats->shares);
+	counts_add(&sum->zeroed, stats->zeroed);
+	counts_add(&sum->unshares, stats->unshares);
 	for (unsigned int i = 0; i < PS_CAUSE_END; i++)
-		sum->refused[i] += stats->refused[i];
+		counts_add(&sum->refused[i], stats->refused[i]);
 }
 
 void vm_remove(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
+	struct ps_agent_stats stats;
 
 	if (!list_empty(&vm->gone))
 		return;
 	d->nheld -= vm->memory.held;
-	add_ended(&d->ended, &vm->last_stats);
+	vm_stats(vm, &stats);
+	add_ended(&d->ended, &stats);
 	loop_unwatch(&d->loop, &vm->process);
 	balloon_vm_gone(vm);
 	list_del(&vm->link);

@@ -148,11 +148,31 @@ void vm_free(struct vm *vm)
 	free(vm);
 }
 
-void vm_stats(const struct vm *vm, struct ps_agent_stats *stats)
+/* False: there is no session that could say anything. */
+static bool read_stats(struct vm *vm, struct ps_agent_stats *stats)
 {
-	if (vm->session && vm->session->ring.map)
-		ring_stats(&vm->session->ring, stats);
-	else
+	struct ps_agent_times times;
+
+	if (!vm->session || !vm->session->ring.map)
+		return false;
+	ring_stats(&vm->session->ring, stats);
+	ring_times(&vm->session->ring, &times);
+	counts_follow(&vm->seen.stats, stats);
+	counts_follow_all(&vm->seen, stats, &times);
+	return true;
+}
+
+void vm_keep_stats(struct vm *vm)
+{
+	struct ps_agent_stats stats;
+
+	if (read_stats(vm, &stats))
+		vm->last_stats = stats;
+}
+
+void vm_stats(struct vm *vm, struct ps_agent_stats *stats)
+{
+	if (!read_stats(vm, stats))
 		*stats = vm->last_stats;
 	/* causes of a newer agent, which have no name here */
 	for (unsigned int i = PS_CAUSE_END; i < PS_CAUSES_ROOM; i++)
@@ -205,7 +225,7 @@ enum ps_cause vm_reason(const struct vm *vm, const struct ps_agent_stats *stats)
 	return is_whole(vm, stats) ? PS_CAUSE_LARGE : PS_CAUSE_NONE;
 }
 
-uint64_t vm_looks(const struct vm *vm)
+uint64_t vm_looks(struct vm *vm)
 {
 	struct ps_agent_stats stats;
 

@@ -11,6 +11,7 @@
 #include "daemon/secret.h"
 #include "daemon/user.h"
 #include "daemon/vm-balloon.h"
+#include "policy/counts.h"
 #include "policy/ladder.h"
 #include "policy/salt.h"
 #include "sys/proc.h"
@@ -152,6 +153,7 @@ struct vm {
 
 	struct counters count;
 	struct ps_agent_stats last_stats; /* of the session that ended */
+	struct counts seen;		  /* of its agent, ever */
 };
 
 /* The VM of that process, or NULL. */
@@ -178,8 +180,10 @@ static inline int64_t vm_setting(const struct vm *vm, enum setting_id id)
 }
 
 /* Whole looks that its agent says it has made. */
-uint64_t vm_looks(const struct vm *vm);
-/* What the agent says of itself, now or last. */
-void vm_stats(const struct vm *vm, struct ps_agent_stats *stats);
+uint64_t vm_looks(struct vm *vm);
+/* What the agent says of itself, now or last: its counters never shrink (policy/counts.h). */
+void vm_stats(struct vm *vm, struct ps_agent_stats *stats);
+/* The same, as it is kept when a session ends. */
+void vm_keep_stats(struct vm *vm);
 
 #endif

@@ -466,6 +466,27 @@ struct ps_agent_stats {
 	uint64_t refused[PS_CAUSES_ROOM]; /* by enum ps_cause; last, and with room to grow */
 };
 
+/* How often something took how long: buckets as of latency, and all of it together. */
+struct ps_times {
+	uint64_t count[PS_LATENCY_BUCKETS];
+	uint64_t sum_ns;
+};
+
+/* What is timed beside pages that come in. */
+enum ps_timed {
+	PS_TIMED_WRITE, /* first writes that waited for the settler: where frames are guarded */
+	PS_TIMED_PROBE, /* a first write of the agent's own, as the kernel settles a guest's */
+	PS_TIMED_HOLD,	/* batches of closed pages: a write to one of them waits as long at most */
+	PS_TIMED_END
+};
+
+/* The same kind of claim as struct ps_agent_stats, in the same page. An agent that knows of none of
+ * this leaves zeros. */
+struct ps_agent_times {
+	uint64_t page_in_ns[PS_TIERS]; /* wait_ns, of each tier */
+	struct ps_times timed[PS_TIMED_END];
+};
+
 /* ---- the picture of a VM's memory ----
  *
  * A cell is a stretch of a region's pages, all cells of a VM of one size, a power of two. It has
@@ -512,6 +533,7 @@ struct ps_ring_map {
 	struct ps_ring up;
 	struct ps_ring down;
 	_Alignas(4096) struct ps_agent_stats stats;
+	struct ps_agent_times times;
 	_Alignas(4096) uint8_t content[PS_CONTENT_SLOTS][PS_PAGE_SIZE];
 	_Alignas(4096) struct ps_picture picture; /* PS_RING_SIZE_PICTURE only */
 };
@@ -524,6 +546,8 @@ struct ps_ring_map {
  * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */
 _Static_assert(PS_CAUSE_END <= PS_CAUSES_ROOM, "a cause has its place in refused[]");
 _Static_assert(sizeof(struct ps_agent_stats) == 215 * 8, "the layout of version 4");
+_Static_assert(offsetof(struct ps_ring_map, content) - offsetof(struct ps_ring_map, stats) == 4096,
+	       "the layout of version 4: figures are one page");
 _Static_assert(sizeof(struct ps_entry) == 16, "the layout of version 4: four a cache line");
 
 /* ---- decoding (wire.c: pure, tested alone) -------------------------------------------------- */
