@@ -277,6 +277,8 @@ static void read_twin(struct agent *a, uint32_t entry, char *out)
 {
 	const struct store *s = &a->stores.store[entry >> FRAME_TWIN_SHIFT];
 
+	if (ps_hook(HOOK_SLOW_TWIN))
+		ps_unsafe_slow();
 	/* Not from the view itself: a source that is not there makes UFFDIO_COPY let its locks go,
 	 * and older kernels do not look again at what they have then. */
 	memcpy(out, store_frame(s, entry & (PS_FRAMES_MAX - 1)), PS_PAGE_SIZE);

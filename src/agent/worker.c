@@ -46,6 +46,7 @@
 #include "sys/mapping.h"
 #include "sys/proc.h"
 #include "sys/thread.h"
+#include "sys/unsafe.h"
 #include "sys/wait.h"
 
 #define IDLE_NS 1000000000ull /* without a daemon */
@@ -57,6 +58,7 @@
 #define NAP_FULL_NS 10000000ull /* the daemon makes no room, perhaps for long */
 #define FREEZE_NAP_NS 10000000ull
 #define TIDY_NS 2000000000ull
+#define LEAVE_NS 20000000ull
 #define TIDY_BUSY_NS 20000000000ull
 #define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
 
@@ -88,6 +90,24 @@ static void leave_store(struct agent *a)
 	pthread_mutex_unlock(&a->act);
 }
 
+/* A reader may have one in hand, and not have read its frame yet: until it is in the guest the frame
+ * is to stay what it is. Those that could not be put elsewhere are tried again. */
+static bool twins_are_read(struct agent *a)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < STORES_MAX; i++)
+		any |= a->stores.store[i].twins != 0;
+	if (!any)
+		return false;
+	pthread_mutex_lock(&a->act);
+	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
+		if (a->region[i].life == REGION_MANAGED)
+			tier_untwin(a, &a->region[i], true);
+	pthread_mutex_unlock(&a->act);
+	return true;
+}
+
 /* The daemon counts all our references as given back once it has LEFT. */
 static void forget_references(struct agent *a)
 {
@@ -114,6 +134,8 @@ static void serve_leave(struct agent *a)
 		leave_store(a);
 	}
 	if (still_quarantined(a)) /* its frames are still to be compared with */
+		return;
+	if (twins_are_read(a) && !ps_without(DEFENCE_TWINS_IN))
 		return;
 	pthread_mutex_lock(&a->act);
 	forget_references(a);
@@ -360,6 +382,8 @@ void *worker_main(void *arg)
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);
+		if (a->link.leaving)
+			wait = least(wait, LEAVE_NS);
 		called = wait_for_work(a, wait, &pace);
 	}
 	return NULL;

@@ -325,6 +325,33 @@ TEST_SECONDS("a VM that is told to leave its domain has no twin there any more",
 	finish();
 }
 
+/* Whose reference is given back reads its frame no more: the daemon makes another page of it. */
+TEST_SECONDS("5 a twin that is coming in keeps the VM in its domain until it is in", 60)
+{
+	uint64_t word = 0;
+	pid_t child;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	p.target.zip_max_pages = 1u << 20;
+	p.shared = 0;
+	write_thin(1);
+	zip_all();
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP, PAGES, MEMSTATE_SOFT);
+	REQUIRE_EQ(paper_share(&p, p.base + FEW, 0, 8), 8u);
+	child = t_sys(fork());
+	if (!child) {
+		read_at(FEW + 3, 64, &word);
+		_exit(word != (1 << 20) + FEW + 3);
+	}
+	t_sleep(0.1); /* it waits by now */
+	paper_leave(&p);
+	PAPER_WAIT(&p, OUT_MS, p.left == 1);
+	memset(p.store, 0xa5, 8 * PS_PAGE_SIZE);
+	t_wait(child, 30, &(int){0});
+	fv_check(&v, 0);
+	finish();
+}
+
 /* ---- who waits for what -------------------------------------------------------------------- */
 
 TEST_SECONDS("14 nobody waits for a daemon that has stopped", 60)
