@@ -28,7 +28,7 @@ TSAN = --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 
 help:
 	@echo 'make            build everything into build/'
-	@echo 'make demo       boot four guests under QEMU and watch them share'
+	@echo 'make demo       boot four guests under QEMU and watch them share; then a host gets short'
 	@echo 'make demo-fleet three hosts of a fleet on this machine, with an etcd of their own'
 	@echo 'make check      all tests: unit (ASan+UBSan), checks, system, inject; ends with the count'
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
@@ -111,7 +111,8 @@ check:
 demo:
 	@scripts/bootstrap demo
 	@$(MAKE) $(QUIET) build/built
-	@exec demo/run
+	@demo/run
+	@exec demo/short
 
 .PHONY: demo-fleet bench-fleet
 demo-fleet:

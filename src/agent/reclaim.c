@@ -61,6 +61,7 @@
 #define UPKEEP 64u
 #define PACK_ROUNDS 16u
 #define SUSPEND_ROUNDS 8u
+#define IDLE_PART 256u /* of a VM */
 #define IDLE_SHIFT 4u
 #define AGAIN_LASTS_NS 5000000000ull
 #define PACE_PART 8u   /* of a VM may be staged before who reads all of it is slowed down ... */
@@ -124,14 +125,27 @@ static uint32_t ripening(struct agent *a)
 	return promote_allow(&a->cold.promote, (uint32_t)n);
 }
 
-/* ---- what keeps them ------------------------------------------------------------------------- */
-
-static void make_zip(struct agent *a)
+static uint64_t pages_of_all(const struct agent *a)
 {
 	uint64_t pages = 0;
 
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		pages += a->region[i].life == REGION_MANAGED ? a->region[i].end : 0;
+	return pages;
+}
+
+/* What a guest that idles touches all the time: so many pages come in and go out again. */
+static uint64_t pages_of_idleness(const struct agent *a)
+{
+	return pages_of_all(a) / IDLE_PART;
+}
+
+/* ---- what keeps them ------------------------------------------------------------------------- */
+
+static void make_zip(struct agent *a)
+{
+	uint64_t pages = pages_of_all(a);
+
 	pages = pages < ZIP_PAGES_MAX / 2 ? pages * 2 : ZIP_PAGES_MAX; /* it may get more memory */
 	if (pages && zip_new(&a->cold.zip, (uint32_t)pages))
 		agent_say("no room for a compressed cache", ENOMEM);
@@ -193,16 +207,30 @@ static void serve_stores(struct agent *a, uint64_t now)
 		a->cold.quiet_next = now + QUIET_NS / 8;
 }
 
+/* May what is compressed go on to the swap file? */
+static bool may_evict(const struct agent *a)
+{
+	return a->cold.zip && flags_of(a) & PS_TARGET_SWAP && a->cold.swap;
+}
+
+/* A VM that is put out, and of which nothing more is found, has its cache put out too. */
+static bool evicts_all(const struct agent *a)
+{
+	return flags_of(a) & PS_TARGET_SUSPEND && is_suspended(a) && may_evict(a) &&
+	       !a->stats.swap_error;
+}
+
 /* What has been compressed longest goes on when the cache is nearly full, or when too few pages are
  * found to go out: it is memory of the VM too. */
 static void serve_zip(struct agent *a)
 {
 	struct zip_figures f;
 
-	if (!a->cold.zip || !(flags_of(a) & PS_TARGET_SWAP) || !a->cold.swap)
+	if (!may_evict(a))
 		return;
 	zip_count(a->cold.zip, &f);
-	if (f.held > f.cap / 16 * ZIP_FULL_NUM || (a->cold.idle >= IDLE_EVICTS && wanting(a))) {
+	if (f.held > f.cap / 16 * ZIP_FULL_NUM || evicts_all(a) ||
+	    (a->cold.idle >= IDLE_EVICTS && wanting(a))) {
 		pthread_mutex_lock(&a->act);
 		tier_evict(a, UPKEEP);
 		pthread_mutex_unlock(&a->act);
@@ -339,7 +367,7 @@ static void round_over(struct agent *a)
 	a->stats.large_left = c->large_left;
 	c->large_left = 0;
 	if (flags_of(a) & PS_TARGET_SUSPEND)
-		c->suspended = c->stage_found ? 0 : c->suspended + 1;
+		c->suspended = c->stage_found > pages_of_idleness(a) ? 0 : c->suspended + 1;
 	else if (c->stage_found < c->stage_wanted)
 		c->greed = c->greed < GREED_MOST ? c->greed + 1 : GREED_MOST;
 	c->idle = c->stage_found || c->greed < GREED_MOST ? 0 : c->idle + 1;
@@ -438,11 +466,9 @@ static void serve_again(struct agent *a, uint64_t now)
 /* Pages that may be staged before who reads all memory is slowed down. */
 static uint64_t staged_room(const struct agent *a)
 {
-	uint64_t pages = 0;
+	uint64_t part = pages_of_all(a) / PACE_PART;
 
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
-		pages += a->region[i].life == REGION_MANAGED ? a->region[i].end : 0;
-	return pages / PACE_PART > PACE_MIN ? pages / PACE_PART : PACE_MIN;
+	return part > PACE_MIN ? part : PACE_MIN;
 }
 
 static void serve_pace(struct agent *a)
@@ -650,6 +676,17 @@ static uint64_t serve_moving(struct agent *a)
 	return UINT64_MAX;
 }
 
+/* Pages. A few come in and go out again all the time. */
+static uint64_t suspend_todo(struct agent *a, uint64_t out)
+{
+	struct cold *c = &a->cold;
+	uint64_t caches = evicts_all(a) && c->zipped >= UPKEEP ? c->zipped : 0;
+
+	if (is_suspended(a) && c->staged <= pages_of_idleness(a))
+		return caches;
+	return (c->moving_total > out ? c->moving_total - out : c->staged) + caches;
+}
+
 static void progress(struct agent *a)
 {
 	struct cold *c = &a->cold;
@@ -662,9 +699,7 @@ static void progress(struct agent *a)
 	if (c->moving == PS_TARGET_RESUME)
 		a->stats.moving_todo = out + c->staged;
 	else if (c->moving == PS_TARGET_SUSPEND)
-		a->stats.moving_todo = is_suspended(a) && !c->staged ? 0 :
-				       c->moving_total > out	     ? c->moving_total - out :
-								       c->staged;
+		a->stats.moving_todo = suspend_todo(a, out);
 	else
 		a->stats.moving_todo = 0;
 }

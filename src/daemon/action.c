@@ -18,7 +18,9 @@
 
 #define STILL (30 * SEC) /* a page is staged for ten seconds before it goes on */
 #define STOOD (5 * SEC)	 /* so long a balloon may take for a step */
-#define STEP 64u	 /* pages that count as a move */
+#define STILL_SUSPEND (15 * SEC)
+#define STEP 64u       /* pages that count as a move; of a guest that is put out, ... */
+#define STEP_PART 256u /* ... a part of it: one that idles touches some all the time */
 
 bool action_is(const struct vm *vm, enum vm_act what)
 {
@@ -74,6 +76,13 @@ static void end(struct vm *vm, int error)
 		 (double)(action->ended - action->began) / (double)SEC);
 }
 
+static uint64_t step_of(const struct vm *vm)
+{
+	uint64_t part = action_is(vm, VM_ACT_SUSPEND) ? vm->pages / STEP_PART : 0;
+
+	return part > STEP ? part : STEP;
+}
+
 static uint64_t moved_so_far(const struct vm *vm)
 {
 	const struct vm_memory *memory = &vm->memory;
@@ -113,8 +122,10 @@ void action_look(struct vm *vm)
 		return;
 	vm_stats(vm, &stats);
 	moved = moved_so_far(vm);
-	if (moved >= action->moved + STEP)
+	if (moved >= action->then + step_of(vm)) {
 		action->moved_at = vm->daemon->now;
+		action->then = moved;
+	}
 	if (moved > action->moved)
 		action->moved = moved;
 	action->stood |= vm->daemon->now - action->moved_at >= STOOD;
@@ -122,7 +133,8 @@ void action_look(struct vm *vm)
 		end(vm, -ENOTCONN);
 	else if (is_done(vm, &stats))
 		end(vm, 0);
-	else if (vm->daemon->now - action->moved_at >= STILL)
+	else if (vm->daemon->now - action->moved_at >=
+		 (action->what == VM_ACT_SUSPEND ? STILL_SUSPEND : STILL))
 		end(vm, action->what == VM_ACT_SUSPEND ? 0 : -ETIMEDOUT);
 }
 

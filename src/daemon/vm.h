@@ -30,6 +30,7 @@ struct vm_action {
 	int error;	 /* why it ended early: 0, or -errno */
 	uint64_t wanted; /* UINT64_MAX: as far as it goes */
 	uint64_t moved;	 /* so far */
+	uint64_t then;	 /* at moved_at */
 	uint64_t begin_has;
 	uint64_t began, moved_at, ended; /* ns */
 	bool stood;			 /* the balloon did not give what it was asked for */

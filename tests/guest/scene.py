@@ -61,11 +61,16 @@ class Qmp:
         raise Wrong(f"QEMU ended when it was asked: {command}")
 
 
+FAST = {"Mem.AllocGuestLargePage": 0, "Mem.ShareScanTime": 0, "Mem.ShareScanGHz": 32,
+        "Mem.ShareRateMax": 1000000}  # all of it at 4 KiB, at once
+
+
 class Scene:
     """A daemon of its own, the guests, and their end."""
 
-    def __init__(self, build, run):
+    def __init__(self, build, run, settings=None):
         self.build, self.run, self.daemon = build, run, None
+        self.settings = FAST if settings is None else settings
         self.pshare = build / "src/cli/pshare"
         self.started = []
         self.names = []  # of what is managed
@@ -97,6 +102,17 @@ class Scene:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *words, "-qmp", monitor],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
+        self.started.append(process)
+        return process
+
+    def run_vm(self, name, words):
+        """Starts QEMU by this command line as a user would: pshare run, with a balloon."""
+        self.names.append(name)
+        head = [str(self.pshare), "run", "--name", name, "--balloon", "--salt-file",
+                str(self.run / "salt"), "--"]
+        with open(self.run / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *head, *words],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
         self.started.append(process)
         return process
 
@@ -154,9 +170,9 @@ class Scene:
         with open(self.run / "daemon.log", "ab") as log:
             daemon = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", str(self.build / "src/daemon/pshared"),
-                 "--runtime-dir", str(self.run), "--set", "Mem.AllocGuestLargePage=0",
-                 "--set", "Mem.ShareScanTime=0", "--set", "Mem.ShareScanGHz=32",
-                 "--set", "Mem.ShareRateMax=1000000"],
+                 "--runtime-dir", str(self.run),
+                 *(word for name, value in self.settings.items()
+                   for word in ("--set", f"{name}={value}"))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         within(ANSWER_S, "the daemon is there", self.answers)
         self.daemon = daemon
@@ -197,10 +213,10 @@ def prepare(mib):
 
 
 @contextlib.contextmanager
-def scene_in(build, prefix):
+def scene_in(build, prefix, settings=None):
     """A scene in a folder of its own, with its daemon. Whatever happens, nothing of it stays."""
     with tempfile.TemporaryDirectory(prefix=prefix) as run:
-        scene = Scene(build, pathlib.Path(run))
+        scene = Scene(build, pathlib.Path(run), settings)
         try:
             scene.begin()
             yield scene
