@@ -90,8 +90,8 @@ static void leave_store(struct agent *a)
 	pthread_mutex_unlock(&a->act);
 }
 
-/* A reader may have one in hand, and not have read its frame yet: until it is in the guest the frame
- * is to stay what it is. Those that could not be put elsewhere are tried again. */
+/* A reader may have one in hand, and not have read its frame yet: until it is in the guest the
+ * frame is to stay what it is. Those that could not be put elsewhere are tried again. */
 static bool twins_are_read(struct agent *a)
 {
 	bool any = false;
