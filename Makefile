@@ -34,7 +34,7 @@ help:
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
 	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
 	@echo 'make attack     Flush+Reload and write times, with one salt and with two; a report'
-	@echo 'make test-pressure  one read whole while it is out; eight of 512 MiB on 1.5 GiB, at work'
+	@echo 'make test-pressure  put out and read whole; eight guests of 512 MiB on 1.5 GiB, at work'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'
 	@echo 'make bench-fork measure forks beside snapshot files, savevm and a cold boot'
@@ -155,6 +155,7 @@ test-pressure:
 	@scripts/bootstrap demo
 	@$(MAKE) $(QUIET) build/built
 	@tests/guest/states build
+	@tests/guest/idle build
 	@exec tests/guest/pressure build
 
 bench:

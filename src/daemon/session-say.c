@@ -227,16 +227,23 @@ static int say_swap(struct session *s)
 	return r;
 }
 
+/* When it differs from what was said; and when blocks have been broken since, for then as many as
+ * before are so many more. */
 static int say_target(struct session *s)
 {
 	struct ps_msg_target msg = s->vm->memory.order;
+	struct ps_agent_stats stats;
 	int r = 0;
 
+	vm_stats(s->vm, &stats);
 	msg.head = session_head(PS_MSG_TARGET);
-	if (memcmp(&msg, &s->target, sizeof(msg)) != 0)
+	if (memcmp(&msg, &s->target, sizeof(msg)) != 0 ||
+	    (msg.break_blocks && stats.breaks != s->target_breaks))
 		r = send_message(s, &msg, sizeof(msg), NULL, 0);
-	if (r == 0)
+	if (r == 0) {
 		s->target = msg;
+		s->target_breaks = stats.breaks;
+	}
 	return r;
 }
 

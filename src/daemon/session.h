@@ -45,6 +45,7 @@ struct session {
 	bool blocked;		     /* its socket takes no more; EPOLLOUT will tell */
 	struct ps_msg_config config; /* as told */
 	struct ps_msg_target target; /* as told */
+	uint64_t target_breaks;	     /* blocks that its agent had broken by then */
 	bool lied;		     /* about a ring counter: it ends */
 	bool draws;		     /* its agent draws a picture */
 	uint64_t look_at;	     /* the ring was busy: looked at again then, without a bell */

@@ -18,6 +18,8 @@ struct guest {
 	uint32_t pages;
 	uint32_t touched; /* of them, from the beginning */
 	uint64_t zips;
+	uint32_t to_break;    /* blocks that are still to be broken */
+	unsigned int targets; /* TARGETs that were seen to */
 };
 
 static void look_at_swap(struct guest *g, struct paper_vm_board *b)
@@ -63,6 +65,8 @@ static void give_up(struct guest *g, struct paper_vm_board *b)
 		return;
 	more = more < b->speed ? more : b->speed;
 	more = more < b->resident ? more : b->resident;
+	if (b->whole)
+		more = more < b->broken * 512 - b->out ? more : b->broken * 512 - b->out;
 	if (!more)
 		return;
 	if (!b->out)
@@ -74,11 +78,18 @@ static void give_up(struct guest *g, struct paper_vm_board *b)
 
 static void break_blocks(struct guest *g, struct paper_vm_board *b)
 {
+	if (g->peer.targets != g->targets) /* in the place of what was said before */
+		g->to_break = b->target.break_blocks;
+	g->targets = g->peer.targets;
 	if (!b->breaks || !(b->target.flags & PS_TARGET_BREAK) || !b->target.break_blocks)
 		return;
+	if (b->whole && !g->to_break)
+		return;
 	/* one at a time, as its time is bounded */
-	if (b->broken < g->pages / 512)
+	if (b->broken < g->pages / 512) {
 		b->broken++;
+		g->to_break -= g->to_break != 0;
+	}
 }
 
 static void say(struct guest *g, struct paper_vm_board *b)
@@ -91,7 +102,8 @@ static void say(struct guest *g, struct paper_vm_board *b)
 	s->pass = 10;
 	s->zipped = b->out;
 	s->zips = g->zips;
-	s->large = b->cowh ? left * 512 : 0;
+	s->large = b->cowh || b->whole ? left * 512 : 0;
+	s->large_left = b->whole ? left * 512 : 0;
 	s->cowh = blocks ? (uint64_t)b->cowh * left / blocks : 0;
 	s->breaks = b->broken;
 	s->sampled = b->active ? 1 : 0;

@@ -20,6 +20,7 @@ struct paper_vm_board {
 	uint32_t cowh;	/* pages that breaking its blocks would share; all its memory is in them */
 	uint32_t active; /* percent of its pages; what it says of its working set */
 	bool breaks;	 /* it breaks blocks when told: then they have given what they could */
+	bool whole;	 /* its blocks share nothing, and only pages of broken ones can go out */
 	bool refuse;	 /* it says that its swap file fails */
 	bool end;
 	/* by the agent */

@@ -159,6 +159,7 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 		break;
 	case PS_MSG_TARGET:
 		p->target = m->target;
+		p->targets++;
 		break;
 	case PS_MSG_FORK:
 		p->fork = m->fork;

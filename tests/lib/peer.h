@@ -20,6 +20,7 @@ struct peer {
 	int swap_fd;  /* -1 before SWAP */
 	struct ps_msg_swap swap;
 	struct ps_msg_target target; /* the latest */
+	unsigned int targets;	     /* TARGETs received */
 	struct ps_msg_fork fork;     /* the latest */
 	struct ps_msg_child image;   /* the latest IMAGE; its descriptor: */
 	int image_fd;		     /* -1: none came */

@@ -194,6 +194,24 @@ TEST("blocks that are never broken hold a host up for seconds, not for ever")
 	t_daemon_free(&d);
 }
 
+TEST("blocks that give nothing by sharing are broken for what has to go out, and no more of them")
+{
+	struct paper_vm a;
+
+	start();
+	paper_vm_start(&a, &d, "a", 300 * PAGES_PER_MB, 20 * PAGES_PER_MB);
+	a.board->whole = a.board->breaks = true;
+	a.board->speed = 32; /* it takes seconds: orders are given four times a second meanwhile */
+	test_sleep_ms(300);
+	CHECK_EQ(a.board->target.flags & PS_TARGET_BREAK, 0);
+	a.board->use = 253 * PAGES_PER_MB;
+	REQUIRE_WITHIN(MS, a.board->out >= 8 * PAGES_PER_MB);
+	REQUIRE_WITHIN(MS, state_is("clear"));
+	CHECK_LE(a.board->broken * 512, a.board->out * 3 / 2 + 4 * 512);
+	paper_vm_end(&a);
+	t_daemon_free(&d);
+}
+
 TEST("when memory has been plentiful for long, blocks may become huge again")
 {
 	struct paper_vm a;
