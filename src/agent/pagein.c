@@ -176,30 +176,33 @@ static bool copy_in(struct agent *a, struct region *r, uint32_t page, const char
 	agent_stop("a page that was out cannot be put back");
 }
 
-/* n staged pages that follow each other. False: the mapping is not there. */
-static bool move_in(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+/* Pages that follow each other, all of them staged. Returns how many are in: the mapping is not
+ * there for the next one, if there is one. */
+static uint32_t move_in(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	size_t len = (size_t)n * PS_PAGE_SIZE, done = 0, step = len;
+	long moved = 0;
 
 	for (unsigned int tries = 0; tries < PAGEIN_TRIES; tries++) {
-		long moved = uffd_move(a->tracker, region_page(r, page) + done,
-				       shadow_page(r, page) + done,
-				       step < len - done ? step : len - done, 0);
+		moved = uffd_move(a->tracker, region_page(r, page) + done,
+				  shadow_page(r, page) + done,
+				  step < len - done ? step : len - done, 0);
 
 		if (moved > 0) {
 			done += (size_t)moved;
 			if (done == len)
-				return true;
+				return n;
 		} else if (moved == -EINVAL && step > PS_PAGE_SIZE) {
 			step = PS_PAGE_SIZE; /* it lies in several mappings, that have not merged */
-		} else if (is_gone(moved) && !done) {
-			return false;
+		} else if (is_gone(moved)) {
+			return (uint32_t)(done / PS_PAGE_SIZE);
 		} else if (!may_pass(moved)) {
 			break;
 		} else {
 			pause_us(100);
 		}
 	}
+	agent_say("a page was not taken", (int)-moved);
 	agent_stop("pages that were staged cannot be put back");
 }
 
@@ -238,10 +241,14 @@ static void whole_in(struct agent *a, struct region *r, uint32_t block)
 static enum pagein whole_page(struct agent *a, struct region *r, uint32_t block)
 {
 	struct block *b = &r->block[block];
+	uint32_t in;
 
 	if (!whole_claim(b))
 		return PAGEIN_BUSY;
-	if (!move_in(a, r, block * PS_BLOCK_PAGES, PS_BLOCK_PAGES)) {
+	in = move_in(a, r, block * PS_BLOCK_PAGES, PS_BLOCK_PAGES);
+	if (in && in < PS_BLOCK_PAGES)
+		agent_stop("a part of a block that was staged in one piece cannot be put back");
+	if (!in) {
 		__atomic_store_n(&b->whole, BLOCK_WHOLE, __ATOMIC_SEQ_CST);
 		wake(a, r, block * PS_BLOCK_PAGES, PS_BLOCK_PAGES);
 		return PAGEIN_GONE;
@@ -409,7 +416,7 @@ static enum pagein come(struct agent *a, struct region *r, uint32_t page, enum p
 		read_twin(a, r->frame[page], room);
 	else if (was == PAGE_ZIPPED)
 		read_zip(a, r, page, r->frame[page], room);
-	there = was == PAGE_STAGED ? move_in(a, r, page, 1) : copy_in(a, r, page, room);
+	there = was == PAGE_STAGED ? move_in(a, r, page, 1) != 0 : copy_in(a, r, page, room);
 	if (!there)
 		return put_back(a, r, page, was);
 	finish(a, r, page, was);
@@ -455,22 +462,22 @@ static uint32_t edge_of(uint32_t page, uint32_t end)
 static bool range_in(struct agent *a, struct region *r, uint32_t page, uint32_t end, char *room)
 {
 	struct pagein_report report;
-	uint32_t n;
+	uint32_t n, in;
 
 	if (!whole_range(a, r, page / PS_BLOCK_PAGES))
 		return false;
 	while (page < end) {
 		n = claim_staged(r, page, end);
-		if (n && move_in(a, r, page, n)) {
-			for (uint32_t i = page; i < page + n; i++)
-				finish(a, r, i, PAGE_STAGED);
-			page += n;
-			continue;
-		}
-		for (uint32_t i = page; n && i < page + n; i++)
+		in = n ? move_in(a, r, page, n) : 0;
+		for (uint32_t i = page; i < page + in; i++)
+			finish(a, r, i, PAGE_STAGED);
+		for (uint32_t i = page + in; i < page + n; i++)
 			put_back(a, r, i, PAGE_STAGED);
-		if (n)
+		if (in < n)
 			return false;
+		page += n;
+		if (n)
+			continue;
 		switch (pagein_page(a, r, page, room, &report)) {
 		case PAGEIN_BUSY:
 			sys_yield();

@@ -249,9 +249,20 @@ static bool take_whole(struct region *r, uint32_t first, uint64_t *twin)
 
 static void untake_whole(struct agent *a, struct region *r, uint32_t first, const uint64_t *twin)
 {
+	__atomic_store_n(&region_block(r, first)->whole, BLOCK_PARTS, __ATOMIC_SEQ_CST);
 	for (uint32_t i = 0; i < PS_BLOCK_PAGES; i++)
 		page_set(&r->state[first + i], has(twin, i) ? PAGE_TWIN : PAGE_NEW);
 	uffd_wake(a->tracker, region_page(r, first), PS_BLOCK_SIZE);
+}
+
+/* Does a reader look at it now? */
+static bool is_looked_at(struct agent *a, const struct region *r)
+{
+	bool is = false;
+
+	for (uint32_t i = 0; i <= READERS; i++)
+		is |= atomic_load(&a->readers.in[i]) == r;
+	return is;
 }
 
 int stage_whole(struct agent *a, struct region *r, uint32_t block)
@@ -273,10 +284,18 @@ int stage_whole(struct agent *a, struct region *r, uint32_t block)
 	pthread_mutex_unlock(&a->settle);
 	if (!took)
 		return -EBUSY;
+	/* Whoever asks from now on finds that it is in hand. Who has asked before, and may claim a
+	 * part by an answer that is not true any more, is waited for another time. */
+	__atomic_store_n(&b->whole, BLOCK_WHOLE_COMING, __ATOMIC_SEQ_CST);
+	if (is_looked_at(a, r)) {
+		untake_whole(a, r, first, twin);
+		return -EBUSY;
+	}
 	err = region_gate_block(a, r, block);
 	moved = err ? err : move_out(a, r, first, PS_BLOCK_PAGES);
 	if (moved > 0 && moved < (long)PS_BLOCK_SIZE) {
 		/* it was no huge page any more, and a part of it refused */
+		__atomic_store_n(&b->whole, BLOCK_PARTS, __ATOMIC_SEQ_CST);
 		note_staged(a, r, first, (uint32_t)(moved / PS_PAGE_SIZE));
 		for (uint32_t i = (uint32_t)(moved / PS_PAGE_SIZE); i < PS_BLOCK_PAGES; i++)
 			page_set(&r->state[first + i], PAGE_NEW);
@@ -291,8 +310,8 @@ int stage_whole(struct agent *a, struct region *r, uint32_t block)
 		a->cold.whole_twin[slot][i] = twin[i];
 	a->cold.whole_used[slot] = true;
 	b->whole_slot = slot;
-	__atomic_store_n(&b->whole, BLOCK_WHOLE, __ATOMIC_SEQ_CST);
 	note_staged(a, r, first, PS_BLOCK_PAGES);
+	__atomic_store_n(&b->whole, BLOCK_WHOLE, __ATOMIC_SEQ_CST);
 	uffd_wake(a->tracker, region_page(r, first), PS_BLOCK_SIZE);
 	return 0;
 }
