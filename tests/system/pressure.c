@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/cgroup.h"
 #include "lib/paper-vm.h"
 #include "policy/memstate.h"
 
@@ -349,6 +350,28 @@ TEST("a VM above its limit gives the difference, whatever the state")
 }
 
 /* ---- low ----------------------------------------------------------------------------------- */
+
+TEST("a VM whose control group is nearly full gives what that lacks, on a host that has plenty")
+{
+	struct paper_vm a;
+	char dir[256];
+
+	if (!t_cgroup_make(dir, sizeof(dir), "134217728")) /* minFree of it is 7.7 MB */
+		SKIP("no memory cgroup can be made here");
+	start();
+	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 1);
+	REQUIRE(t_cgroup_enter(dir, a.pid));
+	a.board->use = 100 * PAGES_PER_MB;
+	test_sleep_ms(3000);
+	CHECK_EQ(a.board->out, 0);
+	a.board->use = 124 * PAGES_PER_MB;
+	REQUIRE_WITHIN(MS, a.board->out >= 2 * PAGES_PER_MB);
+	CHECK(state_is("high"));
+	CHECK_LE(a.board->out, 16 * PAGES_PER_MB);
+	paper_vm_end(&a);
+	t_daemon_free(&d);
+	rmdir(dir);
+}
 
 TEST("in low the VM furthest above its target is held back, this is said, and it is let go")
 {
