@@ -26,6 +26,8 @@ static void value_text(char text[CELL_MAX], const json_t *setting)
 		snprintf(text, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_boolean(value))
 		snprintf(text, CELL_MAX, "%s", json_is_true(value) ? "TRUE" : "FALSE");
+	else if (json_is_string(value) && *json_string_value(value))
+		snprintf(text, CELL_MAX, "%s", json_string_value(value));
 	else if (ask_true(setting, "present"))
 		snprintf(text, CELL_MAX, "(set; fingerprint %s)", ask_text(setting, "fingerprint"));
 	else

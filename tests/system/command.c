@@ -477,8 +477,12 @@ TEST("a setting is in force when set returns, the host's and a VM's")
 	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1", "--clear-salt",
 			    "sched.mem.pshare.salt"),
 		   0);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "set", "--vm", "web1", "sched.mem.shares",
+			    "high"),
+		   0);
 	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "get", "--vm", "web1"), 0);
 	CHECK_IN("(none)", out);
+	CHECK_IN("sched.mem.shares         high", out);
 	end_vm(&vm);
 	end_daemon();
 }
