@@ -45,3 +45,9 @@ TEST("no package is installed that nothing is linked with")
 {
 	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-packages")));
 }
+
+TEST("what bash and zsh complete is what the program's help says")
+{
+	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-completions"),
+		       test_built(".")));
+}
