@@ -223,6 +223,7 @@ int cmd_doctor(struct args *args);
 int cmd_audit(struct args *args);
 int cmd_fork(struct args *args);
 int cmd_libvirt(struct args *args);
+int cmd_proxmox(struct args *args);
 int cmd_fleet(struct args *args);
 int cmd_plan(struct args *args);
 int cmd_memory(struct args *args); /* reclaim, suspend, resume */

@@ -209,6 +209,25 @@ const struct command commands[] = {
 		.run = cmd_libvirt,
 	},
 	{
+		.name = "proxmox",
+		.usage = "{enable | disable} VMID [--salt-file F | --salt-env VAR | --clear-salt]\n"
+			 "       [--dry-run] [--json] [--runtime-dir DIR]\n"
+			 "       pshare proxmox check [VMID] [--json] [--runtime-dir DIR]",
+		.summary = "have Proxmox VE start a VM with the agent",
+		.details =
+			"enable   the VM starts with the agent from now on: the tag pshare in its\n"
+			"         configuration, and once for all VMs a script in the place of\n"
+			"         /usr/bin/kvm, which goes by it. A VM that runs is not touched\n"
+			"disable  all of it as it was; what VMs share goes with the last of this host\n"
+			"check    each condition, and the command that mends it; without VMID those of\n"
+			"         all that are enabled. Exits with 1 if one is not met\n",
+		.options = {OPT_SALT_FILE, OPT_SALT_ENV, OPT_CLEAR_SALT, OPT_DRY_RUN, OPT_JSON,
+			    OPT_RUNTIME_DIR},
+		.min_operands = 1,
+		.max_operands = 2,
+		.run = cmd_proxmox,
+	},
+	{
 		.name = "fleet",
 		.usage = "hosts [--json] [--config FILE]\n"
 			 "       pshare fleet get [NAME] [--json] [--config FILE]\n"

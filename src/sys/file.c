@@ -83,6 +83,18 @@ int sys_file_remove(const char *path)
 	return unlink(path) < 0 ? -errno : 0;
 }
 
+int sys_file_link(const char *path, const char *also)
+{
+	SYS_INJECT();
+	return linkat(AT_FDCWD, path, AT_FDCWD, also, 0) < 0 ? -errno : 0;
+}
+
+int sys_file_rename(const char *path, const char *to)
+{
+	SYS_INJECT();
+	return rename(path, to) < 0 ? -errno : 0;
+}
+
 int sys_folder_remove(const char *path)
 {
 	SYS_INJECT();

@@ -23,6 +23,10 @@ int sys_file_replace(const char *path, const void *bytes, size_t length,
 		     const struct sys_file *fresh);
 
 int sys_file_remove(const char *path);
+/* Another name for a file, or for a link itself; -EEXIST: something has that name. */
+int sys_file_link(const char *path, const char *also);
+/* A new name for a file or link, in one step, in the place of what may have it. */
+int sys_file_rename(const char *path, const char *to);
 /* An empty folder; one that is not, or is not there, is left alone: 0. */
 int sys_folder_remove(const char *path);
 
