@@ -8,6 +8,7 @@ ROUNDS ?= 1000
 ATTACK ?=
 PREFIX ?= /usr/local
 BENCH ?=
+WEB ?=
 KERNELS ?=
 SECONDS ?= 60
 FUZZ ?=
@@ -44,6 +45,11 @@ help:
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
 	@echo 'make kernels    system tests on a newer kernel, in QEMU; KERNELS="6.12 FILE ..."'
+	@echo 'make check-web  the page in a real browser, with four real guests; WEB="--shots FOLDER"'
+	@echo 'make check-proxmox  pshare proxmox on what there is of such a host here, with real guests'
+	@echo 'make dist       a tarball, built and tested from nothing; in build/meson-dist'
+	@echo 'make deb        a Debian package from that tarball, judged by lintian; in build/deb'
+	@echo 'make check-deb  that package installed, used and purged in a Debian of its own'
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
 	@echo 'make bench-pressure  memory run short: pshare, zram, zswap, KSM; BENCH="set-ups and options"'
@@ -186,6 +192,30 @@ kernels:
 	@scripts/bootstrap kernels
 	@$(MAKE) $(QUIET) build/built
 	@exec scripts/kernel-test $(KERNELS)
+
+.PHONY: check-web check-proxmox dist deb check-deb
+check-proxmox:
+	@scripts/bootstrap demo
+	@$(MAKE) $(QUIET) build/built
+	@exec tests/guest/proxmox build
+
+check-web:
+	@scripts/bootstrap web
+	@$(MAKE) $(QUIET) build/built
+	@exec tests/guest/page build $(WEB)
+
+dist:
+	@scripts/bootstrap build
+	@$(MAKE) $(QUIET) build/build.ninja
+	@exec scripts/dist build
+
+deb:
+	@scripts/bootstrap deb
+	@$(MAKE) $(QUIET) build/build.ninja
+	@exec scripts/deb build
+
+check-deb: deb
+	@exec scripts/deb-try $$(ls build/deb/pshare_*.deb)
 
 install:
 	@scripts/bootstrap build
