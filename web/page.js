@@ -5,6 +5,7 @@
 
 const MIB = 1 << 20;
 const KEPT = 600; // moments in the chart
+const LEAST = 120; // seconds that the chart is wide, at least
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const every = () => CALM.matches ? 10000 : 2000;
@@ -28,6 +29,13 @@ const SCOPES = {
 		["all else", "other", s => Math.max(0, s.memory.managed - s.memory.free - s.memory.consumed)],
 		["free", "free", s => s.memory.free],
 	],
+};
+
+// Words for states of memory, where the API's own are short.
+const WORDS = {
+	none: "nothing there", private: "the VM's own", large: "in huge pages", shared: "shared",
+	zero: "zeros", broken: "shared, then written", staged: "taken out, whole",
+	twin: "equal to others, out", zipped: "compressed", swapped: "swapped",
 };
 
 const state = {
@@ -78,6 +86,27 @@ function say(e, text) {
 
 // ---- the chart ----
 
+// Lines across at round sizes, and a mark each minute (or so many that they do not touch).
+function drawScale(c, w, h, top, seconds) {
+	c.font = "12px system-ui, sans-serif";
+	c.textAlign = "left";
+	let step = 2 ** Math.ceil(Math.log2(top / 4));
+	for (let v = 0; v < top; v += step) {
+		const at = Math.round(h - v / top * h) - .5;
+		c.fillStyle = colour("line");
+		c.fillRect(0, at, w, 1);
+		c.fillStyle = colour("text");
+		c.fillText(v ? size(v) : "0", 4, at - 4);
+	}
+	c.textAlign = "center";
+	step = [1, 2, 5, 10, 20].find(m => w * m * 60 / seconds > 70) || 60;
+	for (let m = step; m * 60 < seconds * .97; m += step) {
+		const at = w - m * 60 / seconds * w;
+		c.fillRect(at, h - 6, 1, 6);
+		c.fillText("−" + m + " min", at, h - 9);
+	}
+}
+
 function drawChart() {
 	const canvas = at("chart"), scope = SCOPES[state.scope], past = state.past;
 	const ratio = devicePixelRatio || 1;
@@ -91,8 +120,9 @@ function drawChart() {
 		return;
 	const sums = past.map(p => scope.reduce((sum, part) => sum + part[2](p.status), 0));
 	const top = Math.max(...sums, 1) * 1.05;
-	const step = w / Math.max(60, KEPT / 10, past.length - 1);
-	const x = i => w - (past.length - 1 - i) * step;
+	const last = past[past.length - 1].time;
+	const seconds = Math.max(LEAST, (last - past[0].time) / 1000);
+	const x = i => w - (last - past[i].time) / 1000 / seconds * w;
 	const y = v => h - v / top * h;
 	let below = past.map(() => 0);
 	for (const [, name, of] of scope) {
@@ -108,10 +138,8 @@ function drawChart() {
 			c.fillRect(w - 3, y(above[0]), 3, y(below[0]) - y(above[0]));
 		below = above;
 	}
+	drawScale(c, w, h, top, seconds);
 	c.fillStyle = colour("text");
-	c.font = "12px system-ui, sans-serif";
-	c.fillText(size(top), 4, 14);
-	c.fillText("0", 4, h - 4);
 	if (state.moment >= 0) {
 		c.fillRect(x(Math.min(state.moment, past.length - 1)), 0, 1, h);
 	}
@@ -228,6 +256,22 @@ function newRow(vm) {
 	return tr;
 }
 
+// What the colours of the pictures mean: those that are in one of them.
+function drawStates(pictures) {
+	const there = new Set(pictures.vms.flatMap(strip => [...strip.states]));
+	const names = Object.entries(pictures.states)
+		.filter(([letter, name]) => there.has(letter) && name !== "outside").map(([, name]) => name);
+	const key = names.join() + DARK.matches, list = at("states-legend");
+	if (list.dataset.key === key)
+		return;
+	list.dataset.key = key;
+	list.replaceChildren(...names.map(name => {
+		const li = element("li");
+		li.append(swatch(name), WORDS[name] || name);
+		return li;
+	}));
+}
+
 function drawVms(vms, pictures) {
 	const body = at("vms").tBodies[0];
 	const rows = new Map([...body.rows].map(row => [row.dataset.vm, row]));
@@ -248,6 +292,7 @@ function drawVms(vms, pictures) {
 		}
 	});
 	rows.forEach(row => row.remove());
+	drawStates(pictures);
 	at("no-vms").hidden = vms.length > 0;
 }
 
@@ -334,7 +379,7 @@ function drawPicture() {
 	const fresh = wanted.map(name => {
 		const tr = element("tr"), th = element("th");
 		th.scope = "row";
-		th.append(swatch(name), name);
+		th.append(swatch(name), WORDS[name] || name);
 		tr.append(th, element("td", String(count[name][0]), "n"),
 			element("td", mib(count[name][1] * picture.cell_bytes), "n"));
 		return tr;
@@ -347,8 +392,8 @@ function cellText(i) {
 	let n = i;
 	for (const region of picture.regions) {
 		if (n < region.states.length)
-			return "at " + size(region.base + n * picture.cell_bytes) + ": " +
-				picture.states[states[i]] + ", " +
+			return "at " + ((region.base + n * picture.cell_bytes) / MIB).toFixed(3) + " MiB: " +
+				(WORDS[picture.states[states[i]]] || picture.states[states[i]]) + ", " +
 				Math.round(100 * parseInt(parts[i], 16) / 15) + " % of it";
 		n -= region.states.length;
 	}
