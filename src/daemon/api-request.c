@@ -177,6 +177,13 @@ bool api_may(struct api_request *request, enum role needed, const char *doing)
 
 	if (peer->role >= needed)
 		return true;
+	if (request->conn->tcp) {
+		api_answer_error(request, MHD_HTTP_FORBIDDEN,
+				 "nobody is known at this port, so it may not %s: that takes the "
+				 "role '%s'; ask at api.sock",
+				 doing, role_name(needed));
+		return false;
+	}
 	api_answer_error(request, MHD_HTTP_FORBIDDEN,
 			 "uid %u may not %s: that takes the role '%s', and this user's is '%s'",
 			 peer->uid, doing, role_name(needed), role_name(peer->role));
