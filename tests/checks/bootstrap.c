@@ -60,5 +60,5 @@ TEST("bootstrap refuses a mode that it does not know, in one line")
 {
 	CHECK_EQ(bootstrap("everything", "", "0"), 2);
 	CHECK_STR(tree_out, "bootstrap: \"everything\" is no mode; use one of: build check demo "
-			    "bench kernels fuzz lint\n");
+			    "bench kernels fuzz lint web deb\n");
 }
