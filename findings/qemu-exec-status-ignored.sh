@@ -5,7 +5,8 @@
 # Expected: a migration to "exec:COMMAND" whose command ends with an error is a failed migration.
 # Does: QEMU writes into the pipe and never looks at how the command ended: exit status 3 after
 #	reading all, or death by a signal, and query-migrate says "completed" all the same; the VM
-#	is in state postmigrate, as one whose memory is safe elsewhere.
+#	is in state postmigrate, as one whose memory is safe elsewhere. The incoming side does not
+#	look either.
 # Documented: the manual and QAPI's reference name exec: as a way to save a VM and are silent
 #	about the command's exit status.
 # Means: "exec:zstd > file", with a full disk or a remote end that refuses, is a lost VM that was
@@ -72,3 +73,16 @@ for how in 'exit 3' 'kill -9 $$'; do
 	want "the command did come to its end" "$(test -e "$work/ended" && echo yes)" yes
 	stop
 done
+start -m 64
+qmp migrate "{\"uri\": \"exec:cat >$work/state && echo >$work/written\"}" >"$work/null"
+for _ in $(seq 100); do [ -e "$work/written" ] && break; sleep 0.1; done
+stop
+start -m 64 -incoming defer
+qmp migrate-incoming "{\"uri\": \"exec:cat $work/state; exit 3\"}" >"$work/null"
+for _ in $(seq 600); do
+	answer=$(qmp query-migrate | sed 's/.*"status": "\([a-z]*\)".*/\1/')
+	case $answer in completed | failed) break ;; esac
+	sleep 0.1
+done
+want "an incoming command that gives all, then: exit 3" "$answer" completed
+stop
