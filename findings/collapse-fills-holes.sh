@@ -7,8 +7,9 @@
 # Does: it succeeds, and the file grows from 1 page to 512: every hole becomes memory, filled with
 #	zeros, and data to SEEK_HOLE. A page punched out afterwards splits the block again and
 #	gives back one page: the other 510 that nobody wrote stay.
-# Documented: the page says that the call is independent of the settings in sysfs; not that a
-#	file's holes are allocated and stay so.
+# Documented: half: the page says that what is not mapped is zero in the new large page, and that
+#	the call is independent of the settings in sysfs; that a file's holes are allocated for
+#	good by it is not said.
 # Means: a sparse store or image (frames punched out, ballooned guest RAM in a memfd) takes its
 #	full size back by one well-meant call for large pages, and the balloon's gain is gone.
 #	Collapse only what is full, and punch what was a hole afterwards.

@@ -6,8 +6,8 @@
 # Does: count is measured from the start of the input, so it copies the 10 blocks from 10 to 20.
 #	With count=1 skip=10 it copies nothing, leaves an empty file, and exits with status 0; the
 #	message ("cannot skip") is the only sign.
-# Documented: otherwise: the manual names count as the number of blocks to copy and skip as the
-#	number of blocks skipped at the start of the input.
+# Documented: otherwise: the manual says that dd stops after reading so many input blocks; skip
+#	stands in the synopsis alone, so dd's own is what one reads into it.
 # Means: who cuts a piece out of a disk or a saved memory image (a page at an offset, to compare
 #	it) gets too little or nothing, and a script sees success. Give count = skip + what is
 #	wanted, and check the size.
