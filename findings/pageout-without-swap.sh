@@ -59,13 +59,14 @@ static long field(const char *name) /* of /proc/self/smaps_rollup, in KiB */
 	return value;
 }
 
-/* How many per cent of SIZE the RSS falls by in MADV_PAGEOUT; -1: the call failed. */
+/* How many per cent of SIZE the RSS falls by in MADV_PAGEOUT, give or take what the program itself
+ * touches meanwhile; -100: the call failed. */
 static long fall(char *map)
 {
 	long rss = field("Rss:");
 
 	if (madvise(map, SIZE, MADV_PAGEOUT))
-		return -1;
+		return -100;
 	return (rss - field("Rss:")) * 102400 / SIZE;
 }
 
@@ -93,7 +94,8 @@ int main(void)
 	printf("RSS falls by: anonymous %ld %%, memfd %ld %% (MiB in the file then: %ld of 16)\n",
 	       a, f, (long)st.st_blocks * 512 >> 20);
 	printf("MADV_FREE %ld %%, MADV_PAGEOUT after it %ld %%\n", lazy, freed);
-	return !(a == 0 && f >= 90 && st.st_blocks * 512 == SIZE && lazy == 0 && freed >= 90);
+	return !(labs(a) <= 5 && f >= 90 && st.st_blocks * 512 == SIZE && labs(lazy) <= 5 &&
+		 freed >= 90);
 }
 C
 gcc -O1 "$work/run.c" -o "$work/run"
