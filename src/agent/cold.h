@@ -74,6 +74,7 @@ struct cold {
 	uint32_t greed; /* how recently a page may have been written to be staged */
 	uint32_t ripe_region, ripe_block;
 	uint64_t ripe_next;  /* ns: of the next round over what is staged */
+	uint64_t unheard;    /* ns: since then there is no room for hints; 0: there is */
 	uint64_t choked;     /* ns: since then no batch for the disk was free; 0: one is */
 	uint64_t quiet_next; /* ns: when the zip cache is next seen to */
 	uint32_t moving;     /* PS_TARGET_SUSPEND or RESUME, as far as it is under way */

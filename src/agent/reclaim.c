@@ -50,6 +50,7 @@
 #define SLICE_BLOCKS 8u
 #define SLICE_PAGES 1024u /* brought back at once */
 #define RIPE_NS 250000000ull
+#define UNHEARD_NS 2000000000ull
 #define QUIET_NS 1000000000ull
 #define RETRY_NS 5000000000ull
 #define UNGATE_MS 5000u
@@ -508,6 +509,21 @@ static bool hints(const struct agent *a)
 	       !(flags & PS_CONFIG_ZERO_ONLY);
 }
 
+/* Staged pages are to be hinted, and there is no room for it. A daemon that takes no hints for
+ * UNHEARD_NS does not keep them in memory. */
+static bool waits_to_hint(struct agent *a, uint64_t now)
+{
+	uint64_t *unheard = &a->cold.unheard;
+
+	if (tier_has_room(a) || !hints(a)) {
+		*unheard = 0;
+		return false;
+	}
+	if (!*unheard)
+		*unheard = now;
+	return now - *unheard < UNHEARD_NS;
+}
+
 /* Returns true if there is more to do in it at once. */
 static bool ripen_block(struct agent *a, struct region *r, uint32_t block, uint64_t now)
 {
@@ -527,7 +543,7 @@ static bool ripen_block(struct agent *a, struct region *r, uint32_t block, uint6
 			bring_whole_back(a, r, block);
 		return false;
 	}
-	if (ms_since(b->age_at, now) >= stage_ms(a) / 2) {
+	if (ms_since(b->age_at, now) >= stage_ms(a) / 2 && !waits_to_hint(a, now)) {
 		b->age_at = (uint32_t)(now / 1000000);
 		if (tier_age(a, r, block, hints(a)))
 			return false; /* answers come until the next round */

@@ -12,8 +12,10 @@
  * but the attempt.
  *
  * Twins: when staged pages have waited long enough they are hinted, once, and go on in the next
- * round. What is equal to a frame is ordered to share by then: compared in full, and kept as a
- * reference, which the daemon counts as it counts one that is mapped.
+ * round. Where there is no room for a block's hints they wait, as long as the daemon takes some
+ * (reclaim.c): a VM that is suspended has many pages of one age. What is equal to a frame is ordered
+ * to share by then: compared in full, and kept as a reference, which the daemon counts as it counts
+ * one that is mapped.
  */
 #include "agent/tier.h"
 
@@ -56,6 +58,11 @@ static bool hint_page(struct agent *a, struct region *r, uint32_t page, const st
 	a->stats.hinted++;
 	a->stats.scanned++;
 	return link_up(&a->link, PS_U_HINT, 0, 0, r->base + page, hash);
+}
+
+bool tier_has_room(const struct agent *a)
+{
+	return link_up_room(&a->link) >= RING_SPARE + PS_BLOCK_PAGES;
 }
 
 uint32_t tier_age(struct agent *a, struct region *r, uint32_t block, bool hint)

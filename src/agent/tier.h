@@ -16,6 +16,8 @@
 /* The staged pages of a block are found there once more. hint: those that are ripe by that are
  * hinted, so that one that is equal to a frame is answered with an order. Returns how many were. */
 uint32_t tier_age(struct agent *a, struct region *r, uint32_t block, bool hint);
+/* Is there room for the hints of a block? */
+bool tier_has_room(const struct agent *a);
 /* At most `may` ripe pages of the block go on, by what flags (PS_TARGET_...) allow. Returns how
  * many did, or are being written. */
 uint32_t tier_ripen(struct agent *a, struct region *r, uint32_t block, uint32_t may,
