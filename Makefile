@@ -34,7 +34,7 @@ help:
 	@echo 'make check      all tests: unit (ASan+UBSan), checks, system, inject; ends with the count'
 	@echo 'make torture    the torture test for MINUTES=$(MINUTES)'
 	@echo 'make isolation  ROUNDS=$(ROUNDS) random rounds of who may share, an audit after each'
-	@echo 'make attack     Flush+Reload and write times, with one salt and with two; a report'
+	@echo 'make attack     Flush+Reload, write times, twins; with one salt and with two; a report'
 	@echo 'make test-pressure  put out and read whole; eight guests of 512 MiB on 1.5 GiB, at work'
 	@echo 'make bench      measure beside KSM; BENCH="parts and options" for bench/run'
 	@echo 'make test-fork  fork a 512 MiB guest into CHILDREN=$(CHILDREN), which check themselves'

@@ -102,8 +102,8 @@ void aes_unroll(const uint8_t last[AES_BLOCK], uint8_t bytes[AES_BLOCK])
 	put(bytes, w);
 }
 
-void aes_encrypt(const struct aes_tables *tables, const struct aes_key *key,
-		 const uint8_t in[AES_BLOCK], uint8_t out[AES_BLOCK])
+void aes_encrypt(const struct aes_tables *tables, const uint32_t last[256],
+		 const struct aes_key *key, const uint8_t in[AES_BLOCK], uint8_t out[AES_BLOCK])
 {
 	const uint32_t *k = key->round;
 	uint32_t s[4], n[4];
@@ -118,10 +118,10 @@ void aes_encrypt(const struct aes_tables *tables, const struct aes_key *key,
 		memcpy(s, n, sizeof(s));
 	}
 	for (unsigned int i = 0; i < 4; i++)
-		n[i] = ((tables->last[s[i] >> 24] & 0xff000000) |
-			(tables->last[s[(i + 1) % 4] >> 16 & 255] & 0xff0000) |
-			(tables->last[s[(i + 2) % 4] >> 8 & 255] & 0xff00) |
-			(tables->last[s[(i + 3) % 4] & 255] & 0xff)) ^
+		n[i] = ((last[s[i] >> 24] & 0xff000000) |
+			(last[s[(i + 1) % 4] >> 16 & 255] & 0xff0000) |
+			(last[s[(i + 2) % 4] >> 8 & 255] & 0xff00) |
+			(last[s[(i + 3) % 4] & 255] & 0xff)) ^
 		       *k++;
 	put(out, n);
 }

@@ -30,9 +30,9 @@ struct aes_key {
 void aes_make_tables(struct aes_tables *tables);
 uint8_t aes_sbox(uint8_t x);
 void aes_expand(struct aes_key *key, const uint8_t bytes[AES_BLOCK]);
-/* Reads the tables where they lie: that is what a neighbour sees. */
-void aes_encrypt(const struct aes_tables *tables, const struct aes_key *key,
-		 const uint8_t in[AES_BLOCK], uint8_t out[AES_BLOCK]);
+/* Reads the tables where they lie: that is what a neighbour sees. last: tables->last, or a copy. */
+void aes_encrypt(const struct aes_tables *tables, const uint32_t last[256],
+		 const struct aes_key *key, const uint8_t in[AES_BLOCK], uint8_t out[AES_BLOCK]);
 /* The key whose last round key that is. */
 void aes_unroll(const uint8_t last[AES_BLOCK], uint8_t bytes[AES_BLOCK]);
 

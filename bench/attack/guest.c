@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -61,7 +62,18 @@ void guest_init(struct guest *guest, const char *file)
 
 void guest_fill(struct guest *guest, uint64_t seed, uint32_t i)
 {
-	fill_page(guest->probes + (size_t)i * GUEST_PAGE, guest_mix(seed) + i);
+	uint8_t *page = guest->probes + (size_t)i * GUEST_PAGE;
+
+	if (seed)
+		fill_page(page, guest_mix(seed) + i);
+	else
+		memset(page, 0, GUEST_PAGE);
+}
+
+void guest_copy(struct guest *guest, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		memcpy(guest->probes + (size_t)i * GUEST_PAGE, guest->tables->last, GUEST_PAGE);
 }
 
 void guest_rewrite(void *at, size_t bytes)
@@ -71,4 +83,31 @@ void guest_rewrite(void *at, size_t bytes)
 
 		*byte = *byte;
 	}
+}
+
+bool guest_is_there(const void *at)
+{
+	uintptr_t page = (uintptr_t)at / GUEST_PAGE * GUEST_PAGE;
+	unsigned char there = 0;
+
+	if (mincore((void *)page, GUEST_PAGE, &there))
+		fail("mincore");
+	return there & 1;
+}
+
+void guest_own(void *at, uint32_t pages)
+{
+	for (uint32_t i = 0; i < pages; i++) {
+		uint8_t *page = (uint8_t *)at + (size_t)i * GUEST_PAGE;
+
+		if (guest_is_there(page))
+			guest_rewrite(page, GUEST_PAGE);
+	}
+}
+
+uint32_t guest_probes_of(const char *text)
+{
+	unsigned long n = strtoul(text, NULL, 10);
+
+	return n < GUEST_PROBES ? (uint32_t)n : GUEST_PROBES;
 }

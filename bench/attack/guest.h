@@ -7,6 +7,7 @@
 #ifndef PSHARE_ATTACK_GUEST_H
 #define PSHARE_ATTACK_GUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,10 +24,18 @@ struct guest {
 
 /* Memory whose every page is this guest's alone, but for the file's. Exits on failure. */
 void guest_init(struct guest *guest, const char *file);
-/* Probe i gets the content that seed gives it: equal in both guests. */
+/* Probe i gets the content that seed gives it: equal in both guests. Seed 0 gives zeros. */
 void guest_fill(struct guest *guest, uint64_t seed, uint32_t i);
+/* Probes 0 .. count-1 become copies of the tables' last page. */
+void guest_copy(struct guest *guest, uint32_t count);
 /* Writes what is there already: the page is the guest's own from then on. */
 void guest_rewrite(void *at, size_t bytes);
+/* Is that page in memory? */
+bool guest_is_there(const void *at);
+/* The same for pages that are there; who is out stays out. */
+void guest_own(void *at, uint32_t pages);
+/* The number that a command says, GUEST_PROBES at most. */
+uint32_t guest_probes_of(const char *text);
 uint64_t guest_mix(uint64_t x);
 
 #endif

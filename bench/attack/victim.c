@@ -9,8 +9,13 @@
  *	where		addresses of the tables' last page and of the probes
  *	key HEX		the key from now on
  *	serve		encrypts what comes by SOCKET, until a message of no block comes
+ *	copy N		the first N probes become copies of the last round's table
+ *	own N		the first N probes are written with what they hold, where they are there
+ *	serve N		as serve, but each block is encrypted with another copy of that table: each
+ *			of the N (a power of two) is touched once. The first block, and what comes
+ *			after N, with the table of the file
  *	fill SEED BITS	probe i gets the content that SEED gives it if bit i of BITS (hex digits,
- *			lowest first) is set, else one of its own
+ *			lowest first) is set, else one of its own. SEED 0: zeros
  *	rewrite		the tables' pages are written with what they hold
  */
 #include <fcntl.h>
@@ -45,12 +50,27 @@ static void stay_on(int cpu)
 	(void)sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void serve(const struct guest *guest, const struct aes_key *key, int sock)
+/* Far from those before: else the agent takes it for somebody who reads all memory, and brings in
+ * what comes next. Prime to any number of copies that is a power of two. */
+#define STRIDE 1563u /* as in run */
+
+static const uint32_t *copy_of(const struct guest *guest, uint32_t i)
+{
+	return (const uint32_t *)(const void *)(guest->probes + (size_t)i * GUEST_PAGE);
+}
+
+static void serve(const struct guest *guest, const struct aes_key *key, int sock, uint32_t copies)
 {
 	uint8_t in[AES_BLOCK], out[AES_BLOCK];
+	uint32_t i = 0;
 
 	while (recv(sock, in, sizeof(in), 0) == (ssize_t)sizeof(in)) {
-		aes_encrypt(guest->tables, key, in, out);
+		const uint32_t *last = guest->tables->last;
+
+		if (i && i <= copies)
+			last = copy_of(guest, (i - 1) * STRIDE % copies);
+		i++;
+		aes_encrypt(guest->tables, last, key, in, out);
 		if (send(sock, out, sizeof(out), MSG_NOSIGNAL) < 0)
 			break;
 	}
@@ -100,8 +120,12 @@ int main(int argc, char **argv)
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "key ", 4))
 			read_key(&key, line + 4);
-		else if (!strcmp(line, "serve"))
-			serve(&guest, &key, atoi(argv[2]));
+		else if (!strncmp(line, "serve", 5))
+			serve(&guest, &key, atoi(argv[2]), guest_probes_of(line + 5));
+		else if (!strncmp(line, "own ", 4))
+			guest_own(guest.probes, guest_probes_of(line + 4));
+		else if (!strncmp(line, "copy ", 5))
+			guest_copy(&guest, guest_probes_of(line + 5));
 		else if (!strcmp(line, "rewrite"))
 			guest_rewrite(guest.tables, AES_FILE_BYTES);
 		else if (!strncmp(line, "fill ", 5)) {

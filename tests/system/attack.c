@@ -10,7 +10,7 @@
 
 #include "lib/util.h"
 
-TEST_WITH("Flush+Reload and write times find what one salt shares, and nothing with two",
+TEST_WITH("Flush+Reload and times of pages find what one salt shares, nothing of twins or with two",
 	  .seconds = 180, .load = 60)
 {
 	static char out[1 << 16];
