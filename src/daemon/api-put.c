@@ -345,10 +345,12 @@ static int read_order(struct api_request *request, bool sized, uint64_t *bytes)
 void api_put_action(struct api_request *request)
 {
 	const char *what = request->path.segment[request->path.n - 1];
+	_cleanup_free_ struct view_vm *vm = api_find_vm(request);
 	struct view_reason why = {""};
 	uint64_t bytes;
 
-	if (read_order(request, !strcmp(what, "reclaim"), &bytes))
+	if (!vm || !may_change(request, vm, ROLE_OPERATE) ||
+	    read_order(request, !strcmp(what, "reclaim"), &bytes))
 		return;
 	api_finish_change(request,
 			  view_act(request->api->daemon, request->path.segment[2], what, bytes,

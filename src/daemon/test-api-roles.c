@@ -31,7 +31,7 @@ static void as_user(struct server *server, uid_t uid, gid_t second, void (*body)
 	CHECK_EQ(status, 0);
 }
 
-/* Every route, what it needs, and one request that is right in all but who asks. */
+/* Every route, what it needs, and a request of each kind that is right in all but who asks. */
 static const struct {
 	const char *path, *body; /* NULL: a GET */
 	enum role needed;
@@ -49,6 +49,19 @@ static const struct {
 	{"/v1/log", NULL, ROLE_OPERATE},
 	{"/v1/log/2", NULL, ROLE_OPERATE},
 	{"/v1/vms/web1/settings/sched.mem.pshare.enable", "{\"value\": false}", ROLE_OPERATE},
+	{"/", NULL, ROLE_LOOK}, /* the page */
+	{"/v1/openapi.json", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/balloon", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/balloon", "{\"target\": 104857600}", ROLE_OPERATE},
+	{"/v1/vms/web1/family", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/reclaim", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/reclaim", "{\"value\": 1048576}", ROLE_OPERATE},
+	{"/v1/vms/web1/suspend", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/suspend", "{\"value\": true}", ROLE_OPERATE},
+	{"/v1/vms/web1/resume", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/resume", "{\"value\": true}", ROLE_OPERATE},
+	{"/v1/admission", NULL, ROLE_LOOK},
+	{"/v1/admission", "{\"settings\": {\"sched.mem.min\": 16}}", ROLE_LOOK},
 	{"/v1/vms/web1/fork", NULL, ROLE_LOOK},
 	{"/v1/vms/web1/fork", "{\"value\": \"publish\"}", ROLE_OPERATE},
 	{"/v1/audit", NULL, ROLE_ADMINISTER},
@@ -76,6 +89,32 @@ static void try_all(struct server *server, enum role role)
 		if (requests[i].body)
 			CHECK_EQ(server->daemon.result, status == 200 ? VIEW_DONE : VIEW_REFUSED);
 	}
+}
+
+/* Is there a request of that kind for the route among those above? */
+static bool is_tried(const struct api_route *routes, size_t n, const struct api_route *route,
+		     bool change)
+{
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		struct api_path path;
+
+		if ((requests[i].body != NULL) == change &&
+		    api_path_parse(&path, requests[i].path) == 0 &&
+		    api_route_find(routes, n, &path) == route)
+			return true;
+	}
+	return false;
+}
+
+TEST("no route is forgotten: each is tried by each role")
+{
+	size_t n;
+	const struct api_route *routes = api_routes(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!is_tried(routes, n, &routes[i], false) ||
+		    (routes[i].put && !is_tried(routes, n, &routes[i], true)))
+			FAIL("\"%s\" is missing in requests[]", routes[i].pattern);
 }
 
 static void try_as_looker(struct server *server)
