@@ -124,6 +124,29 @@ TEST("started by root, it is its own user, with no capability, no group, and a f
 	t_daemon_free(&d);
 }
 
+/* The exposure, by what systemd counts: 0 (none) to 10. */
+static void unit_is_hardened(const char *unit, const char *tenths)
+{
+	char threshold[32];
+
+	snprintf(threshold, sizeof(threshold), "--threshold=%s", tenths);
+	if (TEST_RUN(out, sizeof(out), "systemd-analyze", "security", "--offline=yes",
+		     "--no-pager", threshold, test_built(unit)))
+		FAIL("%s: more than %s tenths: %s", unit, tenths, out);
+	t_note("%s", strstr(out, "Overall") ? strstr(out, "Overall") : out);
+	REQUIRE(t_slurp(test_built(unit), out, sizeof(out)) > 0);
+	CHECK_IN("\nMemoryMax=", out);
+}
+
+TEST("the units are as hardened as they can be, and bounded in memory")
+{
+	if (TEST_RUN(out, sizeof(out), "sh", "-c",
+		     "systemd-analyze security --help | grep -q -- --offline"))
+		SKIP("no systemd-analyze that reads a file");
+	unit_is_hardened("data/pshared.service", "12");
+	unit_is_hardened("data/pshare-fleet.service", "29");
+}
+
 TEST("a user that there is not, or a group, ends it with one line")
 {
 	const char *const user[] = {"--user", "no-such-user", NULL};
