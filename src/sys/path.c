@@ -61,11 +61,19 @@ int sys_read_text(const char *path, size_t max, char **text)
 int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length)
 {
 	_cleanup_free_ char *read = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
 	size_t len;
 	int r;
 
 	SYS_INJECT();
-	r = read_up_to(path, max + 1, &read, &len);
+	/* a pipe may be anywhere, and who opens it waits for somebody to write */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EMEDIUMTYPE;
+	r = sys_read_fd(fd, max + 1, &read, &len);
 	if (r < 0)
 		return r;
 	if (len > max)

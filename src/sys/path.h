@@ -13,7 +13,8 @@ int sys_read_text(const char *path, size_t max, char **text);
 /* The same of what a descriptor still has to give, with its length. */
 int sys_read_fd(int fd, size_t max, char **text, size_t *length);
 
-/* The same with its length, NUL bytes and all; a file that is longer is -EFBIG. */
+/* The same with its length, NUL bytes and all. Never waits. A file that is longer is -EFBIG; what
+ * is no plain file, a pipe say, -EMEDIUMTYPE, a folder -EISDIR. */
 int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length);
 
 /* The names in a folder that begin and end so, sorted by their bytes: *names is one allocation, to

@@ -352,6 +352,18 @@ TEST("a file with a mistake is refused whole, with its line; the last good setti
 	REQUIRE_SYS(kill(d.pid, SIGHUP));
 	REQUIRE_WITHIN(5000, value_of(SCAN) == 8);
 	CHECK_EQ(value_of("Mem.ShareRateMax"), 7);
+	/* neither a pipe with nobody at its other end nor a folder stops it */
+	REQUIRE_SYS(unlink(conf));
+	REQUIRE_SYS(mkfifo(conf, 0644));
+	REQUIRE_SYS(kill(d.pid, SIGHUP));
+	REQUIRE_WITHIN(5000, logged("/conf: Wrong medium type"));
+	CHECK_EQ(value_of(SCAN), 8);
+	REQUIRE_SYS(unlink(conf));
+	REQUIRE_SYS(mkdir(conf, 0755));
+	REQUIRE_SYS(kill(d.pid, SIGHUP));
+	REQUIRE_WITHIN(5000, logged("/conf: Is a directory"));
+	CHECK_EQ(value_of(SCAN), 8);
+	REQUIRE_SYS(rmdir(conf));
 	write_text(conf, "nonsense\n");
 	t_daemon_kill(&d, SIGTERM);
 	CHECK(!t_daemon_try(&d, options(), NULL, NULL, &status));
