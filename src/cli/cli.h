@@ -194,6 +194,8 @@ uint64_t ask_number(const json_t *object, const char *key);
 double ask_real(const json_t *object, const char *key);
 const char *ask_text(const json_t *object, const char *key);
 bool ask_true(const json_t *object, const char *key);
+/* Control characters in all of its strings become question marks. */
+void ask_scrub(json_t *value);
 int print_json(const json_t *value); /* indented, on stdout; an exit code */
 
 /* salt.c: a salt of --salt-file or --salt-env, at most PS_SALT_MAX bytes. */

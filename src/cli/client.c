@@ -34,6 +34,7 @@ struct client {
 	size_t length;
 	const char *what; /* is shown while waiting; or NULL */
 	uint64_t began;
+	bool for_people; /* answers are shown: nothing in them acts on a terminal */
 	bool shown;
 };
 
@@ -119,7 +120,11 @@ int client_open(struct client **client, const struct args *args)
 	struct runtime runtime;
 	int r = runtime_find_daemon(&runtime, args);
 
-	return r ? r : client_new(client, &runtime);
+	if (!r)
+		r = client_new(client, &runtime);
+	if (!r)
+		(*client)->for_people = !args->json;
+	return r;
 }
 
 /* "http://pshare/path", with a and b escaped in the place of the format's %s */
@@ -226,6 +231,8 @@ static int read_answer(const struct client *client, long status, json_t **answer
 	_cleanup_json_ json_t *read =
 		json_loadb(client->text ? client->text : "", client->length, 0, NULL);
 
+	if (read && client->for_people)
+		ask_scrub(read);
 	if (status == 200 && read) {
 		*answer = TAKE_PTR(read);
 		return 0;

@@ -4,6 +4,7 @@
  * set, and what is written down of it. The real daemon and the real command, as root, with users
  * and groups that are numbers.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
@@ -130,8 +131,8 @@ static void unit_is_hardened(const char *unit, const char *tenths)
 	char threshold[32];
 
 	snprintf(threshold, sizeof(threshold), "--threshold=%s", tenths);
-	if (TEST_RUN(out, sizeof(out), "systemd-analyze", "security", "--offline=yes",
-		     "--no-pager", threshold, test_built(unit)))
+	if (TEST_RUN(out, sizeof(out), "systemd-analyze", "security", "--offline=yes", "--no-pager",
+		     threshold, test_built(unit)))
 		FAIL("%s: more than %s tenths: %s", unit, tenths, out);
 	t_note("%s", strstr(out, "Overall") ? strstr(out, "Overall") : out);
 	REQUIRE(t_slurp(test_built(unit), out, sizeof(out)) > 0);
@@ -407,6 +408,26 @@ TEST("the log has each change with before and after, goes on after a crash, and 
 	close(fd);
 	CHECK_EQ(RUN("log", "--verify", log_dir), 1);
 	CHECK_IN("not the one that was there", out);
+	t_daemon_free(&d);
+}
+
+TEST("what is shown holds no line and no colour that a file's name made up; as JSON it is whole")
+{
+	char path[256];
+
+	begin();
+	REQUIRE(mkdir(conf_dir, 0755) == 0 || errno == EEXIST);
+	snprintf(path, sizeof(path), "%s/a\n2026-01-01 root  set\033[31m\302\233\177.conf",
+		 conf_dir);
+	write_text(path, "nonsense\n");
+	REQUIRE_SYS(kill(d.pid, SIGHUP));
+	REQUIRE_WITHIN(5000, logged("conf: line 1: "));
+	REQUIRE_EQ(RUN("log"), 0);
+	CHECK_IN("/a?2026-01-01 root  set?[31m???.conf: line 1", out);
+	CHECK(!strchr(out, '\033') && !strstr(out, "\302\233"));
+	REQUIRE_EQ(RUN("log", "--json"), 0);
+	CHECK_IN("/a\\n2026-01-01 root", out);
+	CHECK(!strchr(out, '\033'));
 	t_daemon_free(&d);
 }
 
