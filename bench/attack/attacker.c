@@ -27,8 +27,8 @@
  *	copy COUNT		probes 0 .. COUNT-1 become copies of the last round's table
  *	fill SEED COUNT		probes 0 .. COUNT-1 get the contents that SEED gives them
  *	write COUNT		writes to each in a random order: COUNT times, in cycles, by probe
- *	touch COUNT		the same, by a read: the first since the page went out. The most that a
- *				time can be for those that came in with others
+ *	touch COUNT		the same, by a read: the first since the page went out. For those
+ *				that came in with others the most that a time can be
  *	rewrite			the tables' pages are written with what they hold
  */
 #include <sched.h>

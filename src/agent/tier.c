@@ -13,9 +13,9 @@
  *
  * Twins: when staged pages have waited long enough they are hinted, once, and go on in the next
  * round. Where there is no room for a block's hints they wait, as long as the daemon takes some
- * (reclaim.c): a VM that is suspended has many pages of one age. What is equal to a frame is ordered
- * to share by then: compared in full, and kept as a reference, which the daemon counts as it counts
- * one that is mapped.
+ * (reclaim.c): a VM that is suspended has many pages of one age. What is equal to a frame is
+ * ordered to share by then: compared in full, and kept as a reference, which the daemon counts as
+ * it counts one that is mapped.
  */
 #include "agent/tier.h"
 

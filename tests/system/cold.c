@@ -73,15 +73,10 @@ static void stage_all(void)
 }
 
 /* Contents that compress, each of its own: a word in zeros. */
-static void write_pages(uint32_t n, int64_t value)
-{
-	fv_do(&v, FV_ZERO, 0, 0, n, 0, 0);
-	fv_do(&v, FV_PATCH, 0, 0, n, 64, value << 20);
-}
-
 static void write_thin(int64_t value)
 {
-	write_pages(PAGES, value);
+	fv_do(&v, FV_ZERO, 0, 0, PAGES, 0, 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 64, value << 20);
 }
 
 static void zip_all(void)
@@ -237,57 +232,6 @@ TEST_SECONDS("2 a device writes late into a staged page, and the guest sees it",
 	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES * 9 / 10);
 	read_at(5, 128, &word);
 	CHECK_EQ(word, 0x6c617465u);
-	fv_check(&v, 0);
-	finish();
-}
-
-/* ---- who is to become a twin ---------------------------------------------------------------- */
-
-#define MANY (4u * PS_RING_ENTRIES)
-
-static void start_many(void)
-{
-	t_need_product();
-	t_daemon_init(&d);
-	paper_start(&p, &d, STAGE_MS);
-	p.config.pages_per_second = p.config.first_pages_per_second = 1; /* nothing by the walk */
-	fv_start(&v, &d, (struct t_vm_opts){.name = "cold"});
-	fv_map(&v, MANY, FV_MAP_NOHUGE | FV_MAP_DONTFORK);
-	paper_meet(&p);
-	write_pages(MANY, 1);
-}
-
-static uint32_t hinted(void)
-{
-	uint32_t n = 0;
-
-	for (uint32_t page = 0; page < MANY; page++)
-		n += p.hash[p.base + page] != 0;
-	return n;
-}
-
-TEST_SECONDS("more pages than the ring has room for are ripe at once, and each is hinted", 90)
-{
-	start_many();
-	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN, MANY, MEMSTATE_HARD);
-	PAPER_WAIT(&p, 2 * OUT_MS, hinted() >= MANY * 98 / 100);
-	fv_check(&v, 0);
-	finish();
-}
-
-TEST_SECONDS("a daemon that takes no hints does not keep pages from going out", 90)
-{
-	double until = t_now() + 2 * OUT_MS / 1000;
-	struct ps_agent_stats s;
-
-	start_many();
-	p.target.zip_max_pages = MANY;
-	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP, MANY, MEMSTATE_HARD);
-	do {
-		t_sleep(0.1);
-		s = paper_stats(&p);
-	} while (s.zipped < MANY * 9 / 10 && t_now() < until);
-	CHECK_GE(s.zipped, MANY * 9 / 10);
 	fv_check(&v, 0);
 	finish();
 }
