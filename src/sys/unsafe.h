@@ -60,6 +60,8 @@
 	  "a salt is believed from whoever says it") \
 	X(DEFENCE_STORE_LEFT, "keep-store", "12", "daemon", \
 	  "who remains keeps the store of who was made to leave") \
+	X(DEFENCE_GRANT, "believe-claims", "-", "daemon", \
+	  "a VM has as much memory as it claims, for rates and for hints") \
 	X(DEFENCE_SETTLER_NO_MALLOC, "settler-mallocs", "12", "agent", \
 	  "the thread that settles faults calls malloc() and free()") \
 	X(DEFENCE_SETTLER_ASKS_NOBODY, "ask-daemon", "14", "agent", \
