@@ -3,7 +3,8 @@
  * The agent's wire and the rings: a whole daemon in this process, and two VMs that say to it, and
  * write into what they share with it, whatever the input says, in any order; between that they can
  * be honest enough to get somewhere: a region, hints whose contents are what they say, orders that
- * are carried out. At the end they go, and nothing may be left that belonged to them.
+ * are carried out. An administrator looks, and changes what concerns them, meanwhile. At the end
+ * they go, and nothing may be left that belonged to them.
  */
 #define XXH_INLINE_ALL
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -31,6 +33,7 @@ struct vm_peer {
 	struct ps_ring_map *map;
 	struct ps_msg_domain domain;
 	uint64_t leave;
+	bool draws; /* the map has a picture */
 	struct ps_entry want[64], share[64];
 	unsigned int wants, shares;
 	uint8_t pattern[65536];
@@ -98,6 +101,7 @@ static void hear(struct vm_peer *vm, const uint8_t *message, size_t size, int *f
 		 unsigned int nfds)
 {
 	struct ps_msg_head head;
+	struct stat st;
 
 	fuzz_check(ps_msg_check(message, (uint32_t)size) > 0);
 	memcpy(&head, message, sizeof(head));
@@ -109,6 +113,7 @@ static void hear(struct vm_peer *vm, const uint8_t *message, size_t size, int *f
 		vm->bell_up = fds[1];
 		vm->bell_down = fds[2];
 		fds[1] = fds[2] = -1;
+		vm->draws = fstat(fds[0], &st) == 0 && st.st_size >= (off_t)sizeof(*vm->map);
 	} else if (head.type == PS_MSG_DOMAIN) {
 		memcpy(&vm->domain, message, sizeof(vm->domain));
 		/* a store can be read here, and never be written */
@@ -189,7 +194,7 @@ static void say_hello(struct fuzz_input *in, struct vm_peer *vm)
 	struct ps_msg_hello hello = {.head = {PS_WIRE_MAGIC, PS_MSG_HELLO, sizeof(hello)},
 				     .version = PS_WIRE_VERSION,
 				     .page_size = PS_PAGE_SIZE,
-				     .flags = how & 7,
+				     .flags = (how & 7) | (how & 64 ? PS_HELLO_PICTURE : 0),
 				     .cause = how & 8 ? which : 0};
 	int fd = -1;
 
@@ -339,23 +344,81 @@ static void write_stats(struct fuzz_input *in, struct vm_peer *vm)
 	}
 }
 
-static void ask_api(struct fuzz_input *in)
+/* Cells and a head of any kind: what the API shows is a checked copy. */
+static void write_picture(struct fuzz_input *in, struct vm_peer *vm)
 {
-	static const char *const paths[] = {"/v1/vms", "/v1/vms/vm0", "/metrics", "/v1/status",
-					    "/v1/vms/vm1/settings"};
-	char path[OPTIONS_PATH_MAX + 16], request[256];
-	int fd, n;
+	uint8_t *bytes = (uint8_t *)&vm->map->picture;
+
+	for (uint8_t n = fuzz_u8(in) % 16; n; n--) {
+		uint8_t how = fuzz_u8(in);
+		size_t range = how & 1 ? sizeof(vm->map->picture) : 256;
+
+		fuzz_bytes(in, bytes + fuzz_u16(in) % (range - 8), how % 8 + 1);
+	}
+}
+
+static void request(const char *text, size_t length)
+{
+	char path[OPTIONS_PATH_MAX + 16];
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/api.sock", options.runtime_dir);
 	fd = sys_unix_connect(path, SYS_SOCK_STREAM);
 	if (fd < 0)
 		return;
-	n = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
-		     paths[fuzz_u8(in) % 5]);
-	(void)!send(fd, request, (size_t)n, MSG_NOSIGNAL);
+	(void)!send(fd, text, length, MSG_NOSIGNAL);
 	turn();
 	close(fd);
 	turn();
+}
+
+static void ask_api(struct fuzz_input *in)
+{
+	static const char *const paths[] = {"/v1/vms",
+					    "/v1/vms/vm0",
+					    "/metrics",
+					    "/v1/status",
+					    "/v1/vms/vm1/settings",
+					    "/v1/vms/vm0/picture",
+					    "/v1/picture",
+					    "/v1/audit",
+					    "/v1/vms/vm0/fork",
+					    "/v1/vms/vm0/family",
+					    "/v1/vms/vm1/balloon",
+					    "/v1/log"};
+	char text[256];
+	int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
+			 paths[fuzz_u8(in) % (sizeof(paths) / sizeof(paths[0]))]);
+
+	request(text, (size_t)n);
+}
+
+/* What an administrator may do to VMs that lie at the same time. */
+static void change_by_api(struct fuzz_input *in)
+{
+	static const char *const changes[][2] = {
+		{"/v1/vms/vm0/settings/sched.mem.pshare.salt", "{\"salt\":\"abd\"}"},
+		{"/v1/vms/vm1/settings/sched.mem.pshare.salt", "{\"salt\":null}"},
+		{"/v1/vms/vm0/settings/sched.mem.pshare.enable", "{\"value\":false}"},
+		{"/v1/vms/vm0/settings/sched.mem.pshare.enable", "{\"value\":true}"},
+		{"/v1/settings/Mem.ShareForceSalting", "{\"value\":0}"},
+		{"/v1/settings/Mem.ShareForceSalting", "{\"value\":2}"},
+		{"/v1/settings/Mem.ShareZeroOnly", "{\"value\":1}"},
+		{"/v1/settings/Mem.ManagedMB", "{\"value\":16}"},
+		{"/v1/vms/vm0/suspend", "{\"value\":true}"},
+		{"/v1/vms/vm0/resume", "{\"value\":true}"},
+		{"/v1/vms/vm1/reclaim", "{\"value\":1048576}"},
+		{"/v1/vms/vm0/fork", "{\"value\":\"publish\"}"},
+		{"/v1/vms/vm0/fork", "{\"value\":\"drop\"}"},
+	};
+	const char *const *change = changes[fuzz_u8(in) % (sizeof(changes) / sizeof(changes[0]))];
+	char text[512];
+	int n = snprintf(text, sizeof(text),
+			 "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+			 "Content-Length: %zu\r\n\r\n%s",
+			 change[0], strlen(change[1]), change[1]);
+
+	request(text, (size_t)n);
 }
 
 static void do_one(struct fuzz_input *in)
@@ -388,6 +451,13 @@ static void do_one(struct fuzz_input *in)
 		break;
 	case 6:
 		vm_close(vm);
+		break;
+	case 7:
+		change_by_api(in);
+		break;
+	case 14:
+		if (vm->draws)
+			write_picture(in, vm);
 		break;
 	case 8:
 		put_anything(in, vm);
