@@ -11,7 +11,8 @@ from driver import plot
 WAYS = {"write": "write times", "touch": "times of what is out"}
 STYLE = """body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em;text-align:right}
-td:first-child,th:first-child{text-align:left}.bad{color:#b00;font-weight:bold}svg{max-width:100%}"""
+td:first-child,th:first-child{text-align:left}svg{max-width:100%}
+.bad{color:#b00;font-weight:bold}"""
 
 
 def histogram(values, step, most):
