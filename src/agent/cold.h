@@ -75,6 +75,7 @@ struct cold {
 	uint32_t ripe_region, ripe_block;
 	uint64_t ripe_next;  /* ns: of the next round over what is staged */
 	uint64_t unheard;    /* ns: since then there is no room for hints; 0: there is */
+	bool hints_wait;     /* a block waited for it in this round */
 	uint64_t choked;     /* ns: since then no batch for the disk was free; 0: one is */
 	uint64_t quiet_next; /* ns: when the zip cache is next seen to */
 	uint32_t moving;     /* PS_TARGET_SUSPEND or RESUME, as far as it is under way */

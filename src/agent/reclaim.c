@@ -50,6 +50,8 @@
 #define SLICE_BLOCKS 8u
 #define SLICE_PAGES 1024u /* brought back at once */
 #define RIPE_NS 250000000ull
+#define ANSWER_MS 200u
+#define ROOM_NS 20000000ull /* the daemon takes what is in the ring in less */
 #define UNHEARD_NS 2000000000ull
 #define QUIET_NS 1000000000ull
 #define RETRY_NS 5000000000ull
@@ -521,7 +523,10 @@ static bool waits_to_hint(struct agent *a, uint64_t now)
 	}
 	if (!*unheard)
 		*unheard = now;
-	return now - *unheard < UNHEARD_NS;
+	if (now - *unheard >= UNHEARD_NS)
+		return false;
+	a->cold.hints_wait = true;
+	return true;
 }
 
 /* Returns true if there is more to do in it at once. */
@@ -546,7 +551,9 @@ static bool ripen_block(struct agent *a, struct region *r, uint32_t block, uint6
 	if (ms_since(b->age_at, now) >= stage_ms(a) / 2 && !waits_to_hint(a, now)) {
 		b->age_at = (uint32_t)(now / 1000000);
 		if (tier_age(a, r, block, hints(a)))
-			return false; /* answers come until the next round */
+			return false; /* answers come until ANSWER_MS have gone by */
+	} else if (hints(a) && ms_since(b->age_at, now) < ANSWER_MS) {
+		return false;
 	}
 	went = tier_ripen(a, r, block, may, flags_of(a));
 	promote_out(&a->cold.promote, went);
@@ -593,6 +600,7 @@ static uint64_t serve_ripe(struct agent *a, uint64_t now)
 	struct cold *c = &a->cold;
 	uint32_t dealt = 0;
 	bool choked = false;
+	uint64_t wait;
 
 	if (now < c->ripe_next)
 		return c->ripe_next - now;
@@ -600,9 +608,11 @@ static uint64_t serve_ripe(struct agent *a, uint64_t now)
 	while (dealt < SLICE_BLOCKS && !choked)
 		if (!ripen_next(a, now, &dealt, &choked)) {
 			flush(a);
+			wait = c->hints_wait ? ROOM_NS : RIPE_NS;
+			c->hints_wait = false;
 			c->ripe_region = c->ripe_block = 0;
-			c->ripe_next = now + RIPE_NS;
-			return RIPE_NS;
+			c->ripe_next = now + wait;
+			return wait;
 		}
 	/* the end of a batch rings the bell */
 	return choked ? TIER_CHOKED_NS / 4 : 0;
