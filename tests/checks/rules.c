@@ -51,3 +51,8 @@ TEST("what bash and zsh complete is what the program's help says")
 	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-completions"),
 		       test_built(".")));
 }
+
+TEST("the daemon's unit lets through what the daemon's own filter does")
+{
+	keeps(TEST_RUN(out, sizeof(out), test_source("scripts/check-unit")));
+}
