@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/top.h"
 #include "cli/vmsize.h"
 #include "wire/wire.h"
 
@@ -23,6 +24,7 @@
 #define WATCH_MIN_S 0.1
 #define WATCH_MAX_S 86400.0
 #define PID_MAX 4194304
+#define ITERATIONS_MAX 1000000
 #define LINES_MAX 1000 /* as many as the daemon answers at once */
 #define COUNT_MAX 1000
 #define CANARY_MAX 1000u
@@ -78,6 +80,9 @@ static const struct option_row rows[] = {
 	{OPT_BALLOON, "balloon", NULL, "add a virtio-balloon if the command line has none"},
 	{OPT_FORCE, "force", NULL, "below what the guest needs too"},
 	{OPT_MEM, "mem", NULL, "memory under pressure: targets, balloon, what is out"},
+	{OPT_BATCH, "batch", NULL, "-b too: CSV as esxtop writes it, on standard output"},
+	{OPT_DELAY, "delay", "SECONDS", "-d too: between looks (default: 5)"},
+	{OPT_ITERATIONS, "iterations", "N", "-n too: so many lines, then end (default: no end)"},
 	{OPT_SET, "set", "NAME=VALUE",
 	 "a setting of the VM, from its start on; may be given again and again"},
 	{OPT_SIMULATE, "simulate", "FILE", "plan what this text says, in place of what is there"},
@@ -246,6 +251,28 @@ static int take_lines(struct args *args, const char *text)
 		return say_usage(args->command, "--lines: '%s' is no number from 1 to %d", text,
 				 LINES_MAX);
 	args->lines = (int)lines;
+	return 0;
+}
+
+static int take_delay(struct args *args, const char *text)
+{
+	if (parse_seconds(text, &args->delay_s) && args->delay_s >= TOP_DELAY_MIN)
+		return 0;
+	return say_usage(args->command, "--delay: '%s' is no number of seconds from %g to %g", text,
+			 TOP_DELAY_MIN, WATCH_MAX_S);
+}
+
+static int take_iterations(struct args *args, const char *text)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || *end || !*text || n < 1 || n > ITERATIONS_MAX)
+		return say_usage(args->command, "--iterations: '%s' is no number from 1 to %d",
+				 text, ITERATIONS_MAX);
+	args->iterations = (int)n;
 	return 0;
 }
 
@@ -439,6 +466,13 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 	case OPT_DRY_RUN:
 		args->dry_run = true;
 		return 0;
+	case OPT_BATCH:
+		args->batch = true;
+		return 0;
+	case OPT_DELAY:
+		return take_delay(args, text);
+	case OPT_ITERATIONS:
+		return take_iterations(args, text);
 	case OPT_JSON:
 		args->json = true;
 		return 0;
@@ -530,7 +564,10 @@ static int check_operands(const struct args *args)
 
 static const char *short_options(const struct command *command)
 {
-	return command->run == cmd_run ? "+:h" : command->run == cmd_libvirt ? ":hc:" : ":h";
+	return command->run == cmd_run	   ? "+:h" :
+	       command->run == cmd_libvirt ? ":hc:" :
+	       command->run == cmd_top	   ? ":hbd:n:" :
+					     ":h";
 }
 
 int args_parse(struct args *args, const struct command *command, int argc, char **argv)
@@ -548,7 +585,9 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 		if (c == 'h')
 			c = OPT_HELP;
 		if (c == 'c')
-			c = OPT_CONNECT; /* as virsh calls it */
+			c = OPT_CONNECT;	      /* as virsh calls it */
+		if (c == 'b' || c == 'd' || c == 'n') /* as esxtop has them */
+			c = c == 'b' ? OPT_BATCH : c == 'd' ? OPT_DELAY : OPT_ITERATIONS;
 		if (c == '?' || c == ':')
 			return complain(command, c, argv);
 		if (seen[c - OPT_HELP] && c != OPT_SET)

@@ -66,6 +66,9 @@ enum option_id {
 	OPT_FORCE,
 	OPT_MEM,
 	OPT_SET,
+	OPT_BATCH,
+	OPT_DELAY,
+	OPT_ITERATIONS,
 	OPT_SIMULATE,
 	OPT_ADD,
 	OPT_FAIL,
@@ -114,6 +117,9 @@ struct args {
 	bool verify;
 	int lines; /* 0: not given */
 	bool mem;
+	bool batch;
+	double delay_s;		    /* 0: not given */
+	int iterations;		    /* 0: not given */
 	const char *sets[SETS_MAX]; /* NAME=VALUE */
 	int nsets;
 	/* plan */
@@ -217,6 +223,7 @@ int cmd_run(struct args *args);
 int cmd_list(struct args *args);
 int cmd_balloon(struct args *args);
 int cmd_show(struct args *args);
+int cmd_top(struct args *args);
 int cmd_status(struct args *args);
 int cmd_get(struct args *args);
 int cmd_set(struct args *args);

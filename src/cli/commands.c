@@ -48,6 +48,19 @@ const struct command commands[] = {
 		.run = cmd_list,
 	},
 	{
+		.name = "top",
+		.usage = "[--batch] [--delay SECONDS] [--iterations N] [--runtime-dir DIR]",
+		.summary = "esxtop's memory screen, in a terminal or as CSV",
+		.details =
+			"On a terminal h shows the keys: f chooses fields, p shows what a VM's memory is\n"
+			"in as a picture, s sets the delay, q ends.\n"
+			"--batch, -b, writes CSV as 'esxtop -b' does, for perfmon, esxplot and\n"
+			"spreadsheets: a column for each figure of the host and of the VMs that are here\n"
+			"when it begins, a line each delay. --delay is -d too, --iterations -n.\n",
+		.options = {OPT_BATCH, OPT_DELAY, OPT_ITERATIONS, OPT_RUNTIME_DIR},
+		.run = cmd_top,
+	},
+	{
 		.name = "show",
 		.usage = "VM [--json] [--bytes] [--runtime-dir DIR]",
 		.summary = "all that is known of one VM",

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SIZE (16u << 20)
+#define SIZE_MIB 16u
 #define PAGE 4096u
 #define CONTENTS 251u
 
@@ -21,23 +21,25 @@ static void fill(unsigned char page[PAGE], unsigned int n)
 	memcpy(page, &n, 1);
 }
 
-int main(void)
+/* offer [MIB] */
+int main(int argc, char **argv)
 {
+	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 10) : SIZE_MIB) << 20;
 	unsigned char *memory =
-		mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned char page[PAGE];
 	char byte;
 
-	if (memory == MAP_FAILED || madvise(memory, SIZE, MADV_NOHUGEPAGE))
+	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE))
 		return 2;
-	for (unsigned int i = 0; i < SIZE / PAGE; i++)
+	for (unsigned int i = 0; i < size / PAGE; i++)
 		fill(memory + (size_t)i * PAGE, i % CONTENTS);
-	(void)madvise(memory, SIZE, MADV_MERGEABLE);
+	(void)madvise(memory, size, MADV_MERGEABLE);
 	puts("ready");
 	fflush(stdout);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;
-	for (unsigned int i = 0; i < SIZE / PAGE; i++) {
+	for (unsigned int i = 0; i < size / PAGE; i++) {
 		fill(page, i % CONTENTS);
 		if (memcmp(page, memory + (size_t)i * PAGE, PAGE) != 0)
 			return 3;
