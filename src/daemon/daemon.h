@@ -171,6 +171,9 @@ struct daemon {
 	uint64_t accept_at;    /* accepting again is due; 0: it goes on */
 	uint64_t saved_until;  /* SHRDSVD is kept up to date until then */
 	uint32_t saved_budget; /* pages that may be counted in this turn */
+	uint64_t saved_round;  /* when the round under way began; 0: none is */
+	uint64_t saved_spent;  /* ns that it has taken */
+	uint64_t saved_next;   /* when the next may begin */
 	uint64_t idle_since;   /* no VM since */
 	bool stop;
 };
