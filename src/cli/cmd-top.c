@@ -238,16 +238,45 @@ static int batch(struct top *top, const struct args *args)
 	return r;
 }
 
+/* An object each time, with what the API says of the host and of the VMs. */
+static int batch_json(struct top *top, const struct args *args)
+{
+	for (int n = 0; !args->iterations || n < args->iterations; n++) {
+		_cleanup_json_ json_t *status = NULL, *vms = NULL, *both = NULL;
+		int r;
+
+		if (n)
+			sys_sleep_ms((unsigned int)(top->state.delay * 1000));
+		r = client_get(top->client, &status, "/v1/status", NULL, NULL);
+		if (!r)
+			r = client_get(top->client, &vms, "/v1/vms", NULL, NULL);
+		if (r)
+			return r;
+		both = json_pack("{s:O, s:O}", "status", status, "vms",
+				 json_object_get(vms, "vms"));
+		if (!both)
+			return say_error(CLI_FAILED, "out of memory");
+		json_dumpf(both, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+		putchar('\n');
+		if (fflush(stdout))
+			return say_error(CLI_FAILED, "cannot write to standard output");
+	}
+	return CLI_OK;
+}
+
 int cmd_top(struct args *args)
 {
 	_cleanup_(top_free) struct top top = {0};
 	int r;
 
-	if (args->iterations && !args->batch)
-		return say_usage(args->command, "--iterations is for --batch alone");
+	if ((args->iterations || args->json) && !args->batch)
+		return say_usage(args->command, "--%s is for --batch alone",
+				 args->json ? "json" : "iterations");
 	r = client_open(&top.client, args);
 	if (r)
 		return r;
 	top_state_init(&top.state, args->delay_s > 0 ? args->delay_s : DELAY_DEFAULT);
-	return args->batch ? batch(&top, args) : on_screen(&top);
+	if (args->batch)
+		return args->json ? batch_json(&top, args) : batch(&top, args);
+	return on_screen(&top);
 }

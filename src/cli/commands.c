@@ -49,15 +49,17 @@ const struct command commands[] = {
 	},
 	{
 		.name = "top",
-		.usage = "[--batch] [--delay SECONDS] [--iterations N] [--runtime-dir DIR]",
+		.usage = "[--batch [--json]] [--delay SECONDS] [--iterations N] "
+			 "[--runtime-dir DIR]",
 		.summary = "esxtop's memory screen, in a terminal or as CSV",
 		.details =
 			"On a terminal h shows the keys: f chooses fields, p shows what a VM's memory is\n"
 			"in as a picture, s sets the delay, q ends.\n"
 			"--batch, -b, writes CSV as 'esxtop -b' does, for perfmon, esxplot and\n"
 			"spreadsheets: a column for each figure of the host and of the VMs that are here\n"
-			"when it begins, a line each delay. --delay is -d too, --iterations -n.\n",
-		.options = {OPT_BATCH, OPT_DELAY, OPT_ITERATIONS, OPT_RUNTIME_DIR},
+			"when it begins, a line each delay. --delay is -d too, --iterations -n. With\n"
+			"--json a line is an object instead: what the API says of host and VMs.\n",
+		.options = {OPT_BATCH, OPT_JSON, OPT_DELAY, OPT_ITERATIONS, OPT_RUNTIME_DIR},
 		.run = cmd_top,
 	},
 	{

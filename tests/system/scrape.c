@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "harness/expo.h"
@@ -122,6 +123,55 @@ TEST_SECONDS("page-ins of each tier and first writes are in histograms, and the 
 	CHECK_GT(value("pshare_vm_first_write_probe_seconds_sum{vm=\"one\"}"), 0);
 	check_page();
 	fv_end(&v);
+	t_daemon_free(&d);
+}
+
+static bool is_guarded(void)
+{
+	return t_http(&d, "GET", "/v1/vms/one", NULL, text, sizeof(text)) == 200 &&
+	       strstr(text, "\"pins\":\"guarded\"");
+}
+
+/* Under a filter that forbids to fork, with an O_DIRECT file, on a host without swap, nobody can
+ * tell pins: frames are guarded. */
+TEST_SECONDS("a first write that the agent settles is counted with its time", 120)
+{
+	static const char count[] = "pshare_vm_first_write_settled_seconds_count{vm=\"one\"}";
+	struct sysinfo info;
+
+	if (sysinfo(&info) == 0 && info.freeswap > 0)
+		SKIP("this host has swap, by which pins are told");
+	start();
+	fv_start(&v, &d, (struct t_vm_opts){.name = "one", .salt = "metrics"});
+	fv_do(&v, FV_SANDBOX, 0, 0, 0, 0, 0);
+	if (fv_try(&v, (struct fv_cmd){.op = FV_DIRECT, .arg = 1}).error)
+		SKIP("no file can be read with O_DIRECT here");
+	REQUIRE_EQ(fv_map(&v, PAGES, FV_MAP_DONTFORK | FV_MAP_NOHUGE), 0);
+	fv_do(&v, FV_POOL, 0, 0, PAGES, 1, 0);
+	REQUIRE_WITHIN(SOON_MS, is_guarded());
+	REQUIRE(fv_wait_shared(&v, 0, PAGES, 60));
+	CHECK_EQ(value(count), 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES / 2, 7, 0);
+	REQUIRE_WITHIN(SOON_MS, value(count) > 0);
+	CHECK_GT(value("pshare_vm_first_write_settled_seconds_sum{vm=\"one\"}"), 0);
+	fv_check(&v, 0);
+	check_page();
+	fv_end(&v);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("VMs that want one name have two labels", 120)
+{
+	struct peer a, b;
+
+	start();
+	peer_join(&a, &d, "twin", "metrics");
+	peer_join(&b, &d, "twin", "metrics");
+	check_page();
+	CHECK_EQ(value("pshare_vm_size_bytes{vm=\"twin\"}"), 0);
+	CHECK_EQ(value("pshare_vm_size_bytes{vm=\"twin.2\"}"), 0);
+	peer_close(&a);
+	peer_close(&b);
 	t_daemon_free(&d);
 }
 
