@@ -273,7 +273,7 @@ static int hand_over(const struct args *args, const struct runtime *runtime, con
 	if (!r)
 		r = pass_salt(salt);
 	if (!r)
-		r = forkable_record(forkable, program, qmp->lasting);
+		r = forkable_record(forkable, program, qmp->words);
 	return r;
 }
 

@@ -147,13 +147,15 @@ static int make_words(struct qmp_option *option, const struct args *args)
 	static char chardev[] = "-chardev", mon[] = "-mon", device[] = "-device";
 	static char control[] = "chardev=pshare-monitor,mode=control";
 	char *balloon[] = {device, option->device},
-	     *monitor[] = {chardev, option->monitor, mon, control};
+	     *monitor[] = {chardev, option->monitor, mon, control}, *more[6];
 	size_t balloon_words = option->device[0] ? 2 : 0,
-	       monitor_words = option->monitor[0] ? 4 : 0;
+	       monitor_words = option->monitor[0] ? 4 : 0, n = 0;
 
-	option->lasting = extended(args->operands, balloon, balloon_words);
-	if (option->lasting)
-		option->words = extended(option->lasting, monitor, monitor_words);
+	for (size_t i = 0; i < balloon_words; i++)
+		more[n++] = balloon[i];
+	for (size_t i = 0; i < monitor_words; i++)
+		more[n++] = monitor[i];
+	option->words = extended(args->operands, more, n);
 	if (!option->words)
 		return say_error(CLI_FAILED, "out of memory");
 	if (balloon_words)
@@ -168,8 +170,7 @@ static int make_words(struct qmp_option *option, const struct args *args)
 void qmp_option_free(struct qmp_option *option)
 {
 	free(option->words);
-	free(option->lasting);
-	option->words = option->lasting = NULL;
+	option->words = NULL;
 }
 
 int qmp_option_apply(struct qmp_option *option, const struct args *args,

@@ -10,7 +10,6 @@
 struct qmp_option {
 	char path[QEMU_PATH_MAX]; /* of the monitor's socket, from the root; "": none */
 	char **words;		  /* the command with what was added; the words are not its own */
-	char **lasting; /* without the monitor: what a clone, with one of its own, begins as */
 	char device[QEMU_WORD_MAX], monitor[QEMU_WORD_MAX]; /* what was added; "": nothing */
 };
 

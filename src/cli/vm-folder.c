@@ -6,6 +6,7 @@
  *	ram0 ...	the RAM files: empty for ever, what QEMU believes to be its RAM
  *	qmp.sock	the monitor that a fork talks to
  *	guest.sock	the channel to the guest
+ *	qmp-PID.sock	of a child: the monitor that its balloon has
  *	state		of a template: its device state
  *
  * It belongs to the VM's user and to nobody else. Nobody removes it when the VM ends, for nobody of
@@ -76,7 +77,7 @@ static int make_in(const char *parent, const char *name, char folder[PATH_MAX])
 
 	if (r)
 		return r;
-	if (snprintf(folder, PATH_MAX, "%s/%s", parent, name) + sizeof("/guest.sock") > SOCKET_MAX)
+	if (snprintf(folder, PATH_MAX, "%s/%s", parent, name) + sizeof("/qmp-4194304.sock") > SOCKET_MAX)
 		return -ENAMETOOLONG;
 	(void)sys_folder_each(parent, sweep_one, (char *)(uintptr_t)parent);
 	(void)sys_folder_clear(folder);
