@@ -178,11 +178,11 @@ static int write_record(struct fork *f, const struct child *c)
 
 	for (size_t i = 0; i < c->words.n; i++)
 		json_array_append_new(argv, json_string(c->words.word[i]));
-	record = json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:o}", "name", c->name, "pid",
+	record = json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:o, s:o}", "name", c->name, "pid",
 			   (int)c->pid, "program", ask_text(f->record, "program"), "cwd",
 			   ask_text(f->record, "cwd"), "rams",
 			   (json_int_t)ask_number(f->record, "rams"), "parent", f->parent, "argv",
-			   argv);
+			   argv, "above", fork_above(f));
 	return vm_record_write(c->folder, record);
 }
 
@@ -201,6 +201,8 @@ static int start(struct fork *f, struct child *c)
 	size_t own = 0;
 	int r = prepare(f, c);
 
+	if (!r)
+		r = fork_note_child(f, c);
 	if (!r)
 		r = vm_folder_rams(c->folder, (unsigned int)ask_number(f->record, "rams"), rams);
 	if (r)

@@ -13,7 +13,7 @@
  *
  * Whatever fails before 6 is undone in the opposite order: it runs on, writes to the files that it
  * had, and the deltas are removed. What another fork left (a crash of this program) is undone by
- * --undo, from the record in the VM's folder.
+ * --undo, from the record in the VM's folder (fork-undo.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -81,8 +81,7 @@ int fork_tell(struct fork *f, const char *what)
 
 /* ---- which VM ----------------------------------------------------------------------------- */
 
-/* The value of a name in an environment; NULL: none. */
-static const char *environ_get(const char *text, long length, const char *name)
+const char *fork_environ(const char *text, long length, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -102,7 +101,7 @@ static int find_folder(struct fork *f)
 				 "%s: process %d cannot be looked at: %s; its owner, "
 				 "or root, can fork it",
 				 f->parent, (int)f->pid, strerror((int)-f->environ_length));
-	folder = environ_get(f->environ, f->environ_length, VM_FOLDER_ENV);
+	folder = fork_environ(f->environ, f->environ_length, VM_FOLDER_ENV);
 	if (!folder)
 		return say_error(CLI_FAILED,
 				 "%s cannot be forked: it was not started for that; start it by "
@@ -158,8 +157,11 @@ static int check_blockers(struct fork *f)
 		return r;
 	reasons = json_object_get(status, "blocked-reasons");
 	if (json_array_size(reasons))
-		return say_error(CLI_FAILED, "%s cannot be forked: a device cannot migrate: %s",
-				 f->parent, json_string_value(json_array_get(reasons, 0)));
+		return say_error(CLI_FAILED,
+				 "%s cannot be forked: a device cannot migrate: %s; unplug it, or "
+				 "start %s without it",
+				 f->parent, json_string_value(json_array_get(reasons, 0)),
+				 f->parent);
 	return 0;
 }
 
@@ -245,6 +247,11 @@ int fork_open(struct fork *f, struct args *args)
 		r = look_at_status(f);
 	if (r || args->undo)
 		return r;
+	if (json_object_get(f->record, "pending"))
+		return say_error(CLI_FAILED,
+				 "%s: a fork of it was interrupted; 'pshare fork --undo %s' mends "
+				 "what it left",
+				 f->parent, f->parent);
 	r = check_memory(f);
 	if (r || f->was_template)
 		return r;
@@ -413,10 +420,23 @@ static int note_pending(struct fork *f, bool pending)
 {
 	if (pending)
 		json_object_set_new(f->record, "pending",
-				    json_pack("{s:b, s:o}", "was_running", (int)f->was_running,
-					      "disks", fork_disks_note(f)));
+				    json_pack("{s:b, s:o, s:[]}", "was_running",
+					      (int)f->was_running, "disks", fork_disks_note(f),
+					      "children"));
 	else
 		json_object_del(f->record, "pending");
+	return vm_record_write(f->folder, f->record);
+}
+
+int fork_note_child(struct fork *f, const struct child *c)
+{
+	json_t *pending = json_object_get(f->record, "pending");
+
+	if (!pending) { /* of a template: its disks stay frozen */
+		pending = json_pack("{s:[], s:[]}", "disks", "children");
+		json_object_set_new(f->record, "pending", pending);
+	}
+	json_array_append_new(json_object_get(pending, "children"), child_note(c));
 	return vm_record_write(f->folder, f->record);
 }
 
@@ -466,8 +486,11 @@ void fork_undo_parent(struct fork *f)
 	bool done = f->stopped || f->frozen || f->publishing;
 
 	fork_progress(f, NULL);
-	if (f->was_template)
+	if (f->was_template) {
+		if (json_object_get(f->record, "pending"))
+			(void)note_pending(f, false);
 		return;
+	}
 	if (f->frozen || f->publishing)
 		(void)fork_tell(f, "drop");
 	/* it may stand still though the stop was not answered; a monitor that stalled is asked
@@ -527,86 +550,6 @@ int fork_close(struct fork *f)
 		(void)sys_file_remove(f->state);
 	}
 	return r ? r : vm_record_write(f->folder, f->record);
-}
-
-/* ---- --undo ------------------------------------------------------------------------------- */
-
-static int check_children(struct fork *f, const json_t *children)
-{
-	const json_t *child;
-	size_t i;
-
-	json_array_foreach((json_t *)(uintptr_t)children, i, child)
-	{
-		pid_t pid = (pid_t)ask_number(child, "pid");
-
-		if (pid > 0 && sys_process_lives(pid))
-			return say_error(CLI_FAILED,
-					 "%s: child %s, process %d, still runs: end it first; its "
-					 "disks are made of %s's",
-					 f->parent, ask_text(child, "name"), (int)pid, f->parent);
-	}
-	return 0;
-}
-
-static void remove_children(const json_t *children)
-{
-	const json_t *child, *delta;
-	size_t i, k;
-
-	json_array_foreach((json_t *)(uintptr_t)children, i, child)
-	{
-		json_array_foreach(json_object_get(child, "deltas"), k, delta)(void)
-			sys_file_remove(json_string_value(delta));
-		vm_folder_remove(ask_text(child, "folder"));
-	}
-}
-
-/* The last fork first: its deltas lie on top. */
-static int undo_forks(struct fork *f)
-{
-	json_t *forks = json_object_get(f->record, "forks");
-	int r = 0;
-
-	while (!r && json_array_size(forks)) {
-		size_t last = json_array_size(forks) - 1;
-		const json_t *fork = json_array_get(forks, last);
-
-		r = check_children(f, json_object_get(fork, "children"));
-		if (!r)
-			r = fork_disks_recall(f, json_object_get(fork, "disks"));
-		if (!r)
-			r = fork_disks_merge(f);
-		if (r)
-			break;
-		remove_children(json_object_get(fork, "children"));
-		json_array_remove(forks, last);
-		r = vm_record_write(f->folder, f->record);
-	}
-	return r;
-}
-
-int fork_undo(struct fork *f)
-{
-	const json_t *pending = json_object_get(f->record, "pending");
-	const json_t *template = json_object_get(f->record, "template");
-	bool run = ask_true(pending, "was_running") || ask_true(template, "was_running");
-	int r = fork_tell(f, "drop");
-
-	if (!r && run && !f->was_running)
-		r = fork_qmp(f, f->qmp, f->parent, "cont", NULL, -1, NULL);
-	if (!r && pending) {
-		r = fork_disks_recall(f, json_object_get(pending, "disks"));
-		if (!r)
-			r = fork_disks_merge(f);
-	}
-	if (r)
-		return r;
-	json_object_del(f->record, "pending");
-	json_object_del(f->record, "template");
-	(void)sys_file_remove(f->state);
-	r = vm_record_write(f->folder, f->record);
-	return r ? r : undo_forks(f);
 }
 
 void fork_free(struct fork *f)

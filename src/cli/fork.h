@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * fork: what the parts of 'pshare fork' share: the parent (fork-parent.c), its disks (fork-disk.c),
- * the children (fork-child.c), what they become in their guests (fork-personality.c).
+ * the children (fork-child.c), what they become in their guests (fork-personality.c), what undoes it
+ * all (fork-undo.c).
  *
  * All functions return 0, or an exit code, said.
  */
@@ -80,9 +81,11 @@ int fork_freeze(struct fork *f);
 void fork_undo_parent(struct fork *f);
 /* A fork is over: the image goes, or is kept for more. */
 int fork_close(struct fork *f);
+/* A child is about to be started: it is in the parent's record, should this program end. */
+int fork_note_child(struct fork *f, const struct child *c);
 void fork_free(struct fork *f);
-/* --undo. */
-int fork_undo(struct fork *f);
+/* The value of a name in an environment; NULL: none. */
+const char *fork_environ(const char *text, long length, const char *name);
 /* A QMP command; what QEMU says against it is said. */
 int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
 	     int fd, json_t **answer);
@@ -91,6 +94,13 @@ int fork_tell(struct fork *f, const char *what);
 /* "how far": on a terminal, over the line before. NULL: the line is cleared. */
 void fork_progress(const struct fork *f, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* fork-undo.c */
+
+/* --undo. */
+int fork_undo(struct fork *f);
+/* Which VMs a child of it descends from: [{"folder", "pid"}]. */
+json_t *fork_above(const struct fork *f);
 
 /* fork-disk.c */
 int fork_disks_find(struct fork *f);
