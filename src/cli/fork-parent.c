@@ -270,7 +270,7 @@ static uint64_t bytes_left(const json_t *fork)
 	uint64_t done = ask_number(fork, "zero") + ask_number(fork, "framed");
 	uint64_t grant = ask_number(fork, "grant");
 
-	return grant > done ? grant - done : 0;
+	return (grant > done ? grant - done : 0) + ask_number(fork, "out");
 }
 
 /* How far publishing is. */
@@ -320,8 +320,10 @@ int fork_publish(struct fork *f)
 		if (p.passes == UINT64_MAX)
 			p.passes = ask_number(fork, "passes");
 		fork_progress(f, "%s: %" PRIu64 " of %" PRIu64 " MiB in frames ...", f->parent,
-			      (ask_number(fork, "grant") - bytes_left(fork)) >> 20,
-			      ask_number(fork, "grant") >> 20);
+			      (ask_number(fork, "zero") + ask_number(fork, "framed")) >> 20,
+			      (ask_number(fork, "zero") + ask_number(fork, "framed") +
+			       bytes_left(fork)) >>
+				      20);
 		/* the quarantine ends in the pause: one that is full would make it long */
 		waits = !f->args->template && ask_number(fork, "quarantined") > QUARANTINE_LEFT;
 		if (is_published(&p, fork, now) && !waits)

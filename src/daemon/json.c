@@ -641,6 +641,7 @@ json_t *json_of_fork(const struct view_fork *fork)
 	add_number(&object, "zero", fork->zero);
 	add_number(&object, "framed", fork->framed);
 	add_number(&object, "quarantined", fork->quarantined);
+	add_number(&object, "out", fork->out);
 	add_number(&object, "passes", fork->passes);
 	add_number(&object, "pages_frames", fork->frames);
 	add_number(&object, "pages_copied", fork->copied);

@@ -390,6 +390,7 @@ static void plan_vm(struct vm *vm, bool shares)
 	struct ladder_vm in;
 	struct ladder_large large;
 	uint64_t to_share, to_go_out;
+	bool back;
 
 	vm_stats(vm, &stats);
 	in = ladder_of(vm, &stats);
@@ -415,11 +416,13 @@ static void plan_vm(struct vm *vm, bool shares)
 		order.flags |= PS_TARGET_COLLAPSE;
 	if (action_is(vm, VM_ACT_SUSPEND))
 		order.flags |= PS_TARGET_SUSPEND;
-	if (action_is(vm, VM_ACT_RESUME))
+	/* what is out when a VM is forked comes back in the pause: so before */
+	back = action_is(vm, VM_ACT_RESUME) || (vm->publishing && d->memstate != MEMSTATE_LOW);
+	if (back)
 		order.flags = PS_TARGET_RESUME;
 	if (memory->slowed)
 		order.flags |= PS_TARGET_SLOW;
-	order.out_pages = action_is(vm, VM_ACT_RESUME) ? 0 : clip(memory->plan.out);
+	order.out_pages = back ? 0 : clip(memory->plan.out);
 	if (d->settings.value[SETTING_MEM_ZIP_ENABLE])
 		order.zip_max_pages = clip(
 			vm->pages * (uint64_t)d->settings.value[SETTING_MEM_ZIP_MAX_PCT] / 100);

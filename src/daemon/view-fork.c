@@ -44,6 +44,7 @@ int view_fork(struct daemon *daemon, const char *name, struct view_fork *out)
 		.grant = view_claim(vm, stats.grant),
 		.zero = view_claim(vm, stats.zero),
 		.quarantined = view_claim(vm, stats.quarantined),
+		.out = view_claim(vm, stats.staged + stats.zipped + stats.swapped),
 		.passes = stats.pass,
 		.framed = vm->member ? vmmap_mapped(vm->member->map) * PS_PAGE_SIZE : 0,
 	};

@@ -153,6 +153,7 @@ struct view_fork {
 	bool running;	   /* its agent holds still no more: the guest may run */
 	uint64_t size, grant, zero;	       /* bytes, as its agent claims */
 	uint64_t quarantined;		       /* the same */
+	uint64_t out;			       /* staged, compressed, swapped: the same */
 	uint64_t passes;		       /* whole looks at its memory, the same */
 	uint64_t framed;		       /* bytes in frames, on the daemon's books */
 	uint64_t frames, copied, found, zeros; /* of the image */
