@@ -26,6 +26,7 @@
 #include "cli/vm-folder.h"
 #include "sys/file.h"
 #include "sys/launch.h"
+#include "sys/look.h"
 #include "sys/proc.h"
 #include "sys/terminal.h"
 #include "sys/vmproc.h"
@@ -81,19 +82,30 @@ int fork_tell(struct fork *f, const char *what)
 
 /* ---- which VM ----------------------------------------------------------------------------- */
 
-const char *fork_environ(const char *text, long length, const char *name)
+static int is_of_libvirt(const char *word, void *arg)
 {
-	size_t n = strlen(name);
+	(void)arg;
+	return strstr(word, "/libvirt/qemu/") != NULL;
+}
 
-	for (const char *at = text; at < text + length; at += strlen(at) + 1)
-		if (!strncmp(at, name, n) && at[n] == '=')
-			return at + n + 1;
-	return NULL;
+/* It was not started by 'pshare run --forkable'. */
+static int refuse_stranger(const struct fork *f)
+{
+	if (sys_each_argument(f->pid, is_of_libvirt, NULL) > 0)
+		return say_error(CLI_FAILED,
+				 "%s cannot be forked: it is a domain of libvirt, which owns its "
+				 "command line, its monitor and its disks; run QEMU by 'pshare run "
+				 "--forkable' instead, or clone its disk (virt-clone)",
+				 f->parent);
+	return say_error(CLI_FAILED,
+			 "%s cannot be forked: it was not started for that; start it by "
+			 "'pshare run --forkable --name %s -- qemu-system-...'",
+			 f->parent, f->parent);
 }
 
 static int find_folder(struct fork *f)
 {
-	const char *folder;
+	char folder[PATH_MAX] = "";
 
 	f->environ_length = sys_process_environ(f->pid, &f->environ);
 	if (f->environ_length < 0)
@@ -101,12 +113,8 @@ static int find_folder(struct fork *f)
 				 "%s: process %d cannot be looked at: %s; its owner, "
 				 "or root, can fork it",
 				 f->parent, (int)f->pid, strerror((int)-f->environ_length));
-	folder = fork_environ(f->environ, f->environ_length, VM_FOLDER_ENV);
-	if (!folder)
-		return say_error(CLI_FAILED,
-				 "%s cannot be forked: it was not started for that; start it by "
-				 "'pshare run --forkable --name %s -- qemu-system-...'",
-				 f->parent, f->parent);
+	if (sys_process_variable(f->pid, VM_FOLDER_ENV, folder, sizeof(folder)) < 0)
+		return refuse_stranger(f);
 	snprintf(f->folder, sizeof(f->folder), "%s", folder);
 	snprintf(f->state, sizeof(f->state), "%.4000s/state", folder);
 	f->record = vm_record_read(f->folder);

@@ -175,11 +175,10 @@ struct hunt {
 static int is_it(pid_t pid, void *arg)
 {
 	struct hunt *hunt = arg;
-	_cleanup_free_ char *text = NULL;
-	long length = sys_process_environ(pid, &text);
-	const char *folder = length < 0 ? NULL : fork_environ(text, length, VM_FOLDER_ENV);
+	char folder[PATH_MAX] = "";
 
-	if (!folder || strcmp(folder, hunt->folder) != 0)
+	if (sys_process_variable(pid, VM_FOLDER_ENV, folder, sizeof(folder)) < 0 ||
+	    strcmp(folder, hunt->folder) != 0)
 		return 0;
 	hunt->pid = pid;
 	return 1;

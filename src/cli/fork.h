@@ -84,8 +84,6 @@ int fork_close(struct fork *f);
 /* A child is about to be started: it is in the parent's record, should this program end. */
 int fork_note_child(struct fork *f, const struct child *c);
 void fork_free(struct fork *f);
-/* The value of a name in an environment; NULL: none. */
-const char *fork_environ(const char *text, long length, const char *name);
 /* A QMP command; what QEMU says against it is said. */
 int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
 	     int fd, json_t **answer);

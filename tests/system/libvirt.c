@@ -154,6 +154,9 @@ static void share_as_libvirt_does(void)
 	check_confined("web1");
 	/* firmware is all that runs in them, and it is the same */
 	REQUIRE_WITHIN(120000, saved_mib("web1") > 0 && saved_mib("web2") > 0);
+	snprintf(out, sizeof(out), "%s fork web1 2>&1", test_built("src/cli/pshare"));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), "sh", "-c", strdup(out)), 1);
+	CHECK_IN("it is a domain of libvirt", out);
 	CHECK_EQ(LIBVIRT("check"), 0);
 	CHECK_FINDS("ok       running", "web1 shares, as VM web1");
 	snprintf(box_out, sizeof(box_out), "%d", pid_of("web2"));
