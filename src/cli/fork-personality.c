@@ -42,6 +42,10 @@
 #define SLOW_MS 120000u /* keys are made */
 #define PORT "pshare-guest"
 #define NO_HELPER "nobody answers in the guest: pshare-guest (contrib/guest) does not run there"
+#define NOT_STARTED                                                                                    \
+	"it was not started, so nothing in it was changed: when it runs (cont, by its monitor) it is " \
+	"its parent still, but for vmgenid; links of network cards that are not in user mode "         \
+	"are down"
 
 enum { PERSON_BOOL, PERSON_TEXT, PERSON_OBJECT };
 
@@ -361,8 +365,10 @@ int personality_after(struct fork *f, struct child *c, unsigned int index)
 	char path[PATH_MAX];
 	int r = -ENOTCONN;
 
-	if (f->args->no_start)
+	if (f->args->no_start) {
+		note(c, "guest", NOT_STARTED);
 		return 0;
+	}
 	fork_progress(f, "%s: %s becomes itself (%u of %u) ...", f->parent, c->name, index + 1,
 		      f->nchildren);
 	snprintf(path, sizeof(path), "%.4000s/guest.sock", c->folder);
