@@ -42,10 +42,9 @@
 #define SLOW_MS 120000u /* keys are made */
 #define PORT "pshare-guest"
 #define NO_HELPER "nobody answers in the guest: pshare-guest (contrib/guest) does not run there"
-#define NOT_STARTED                                                                                    \
-	"it was not started, so nothing in it was changed: when it runs (cont, by its monitor) it is " \
-	"its parent still, but for vmgenid; links of network cards that are not in user mode "         \
-	"are down"
+#define NOT_STARTED                                                                        \
+	"it was not started, so nothing in it was changed: when it runs (cont) it is its " \
+	"parent still, but for vmgenid; links of cards that are not in user mode are down"
 
 enum { PERSON_BOOL, PERSON_TEXT, PERSON_OBJECT };
 

@@ -5,8 +5,8 @@
  *
  * A frozen file is under the disks of all that descend from the VM: of children, of theirs, and so
  * on. Nothing is written to it while one of them lives, or that one's disk would be something else
- * from one moment to the next. So each child's record names all VMs above it: whoever lives is found
- * by the folder that it has itself, whether its parent lives still or not.
+ * from one moment to the next. So each child's record names all VMs above it: whoever lives is
+ * found by the folder that it has itself, whether its parent lives still or not.
  *
  * A child that an interrupted fork had begun is in the parent's record before it is started; it is
  * known by the folder in its environment, and ended. A folder is removed only if it is still that

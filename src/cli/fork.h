@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * fork: what the parts of 'pshare fork' share: the parent (fork-parent.c), its disks (fork-disk.c),
- * the children (fork-child.c), what they become in their guests (fork-personality.c), what undoes it
- * all (fork-undo.c).
+ * the children (fork-child.c), what they become in their guests (fork-personality.c), what undoes
+ * it all (fork-undo.c).
  *
  * All functions return 0, or an exit code, said.
  */

@@ -77,7 +77,8 @@ static int make_in(const char *parent, const char *name, char folder[PATH_MAX])
 
 	if (r)
 		return r;
-	if (snprintf(folder, PATH_MAX, "%s/%s", parent, name) + sizeof("/qmp-4194304.sock") > SOCKET_MAX)
+	if (snprintf(folder, PATH_MAX, "%s/%s", parent, name) + sizeof("/qmp-4194304.sock") >
+	    SOCKET_MAX)
 		return -ENAMETOOLONG;
 	(void)sys_folder_each(parent, sweep_one, (char *)(uintptr_t)parent);
 	(void)sys_folder_clear(folder);

@@ -142,7 +142,8 @@ static void send_order(struct vm *vm)
 		.head = ps_balloon_head(PS_BALLOON_ORDER),
 		.flags = order_flags(vm),
 		.max_percent = (uint32_t)value[SETTING_CTL_MAX_PERCENT],
-		.up_s = (uint32_t)value[SETTING_CTL_UP_TIME],
+		/* the guest of a child has been up as long as its parent's */
+		.up_s = vm->parent_image ? 0 : (uint32_t)value[SETTING_CTL_UP_TIME],
 		.target = is_locked(vm) ? 0 : balloon_target(vm),
 		.max = b->limit,
 	};
@@ -169,6 +170,26 @@ void balloon_want(struct vm *vm, uint64_t target, uint64_t limit)
 	b->wanted = true;
 	b->target = target;
 	b->limit = limit;
+	send_order(vm);
+}
+
+struct vm_balloon_wish balloon_wish_of(const struct vm *vm)
+{
+	const struct vm_balloon *b = &vm->balloon;
+
+	return (struct vm_balloon_wish){b->wanted, b->manual_force, b->target, b->manual};
+}
+
+void balloon_inherit(struct vm *vm, const struct vm_balloon_wish *wish)
+{
+	struct vm_balloon *b = &vm->balloon;
+
+	if (b->wanted || b->manual)
+		return;
+	b->wanted = wish->wanted;
+	b->target = wish->target;
+	b->manual = wish->manual;
+	b->manual_force = wish->manual_force;
 	send_order(vm);
 }
 

@@ -19,6 +19,10 @@ void balloon_stop(struct daemon *d);
 /* MCTLTGT: how large the balloon of this VM is to be, in bytes. Until the first call it stays as
  * it is. limit: sched.mem.maxmemctl in bytes, UINT64_MAX for none. Cheap when nothing changes. */
 void balloon_want(struct vm *vm, uint64_t target, uint64_t limit);
+/* A fork's child has its parent's balloon: what was taken by us, or by hand, is known of it too, so
+ * that it is given back. */
+struct vm_balloon_wish balloon_wish_of(const struct vm *vm);
+void balloon_inherit(struct vm *vm, const struct vm_balloon_wish *wish);
 /* Of an administrator: at least that much, until it is called with 0. force: below the floor. */
 void balloon_want_by_hand(struct vm *vm, uint64_t bytes, bool force);
 /* The VM is to stand still (the state low), or to go on. */

@@ -44,6 +44,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "daemon/balloon.h"
 #include "daemon/host.h"
 #include "daemon/member.h"
 #include "daemon/session.h"
@@ -180,6 +181,7 @@ int image_begin(struct vm *vm, const char **why)
 	memcpy(image->parent_name, vm->name, sizeof(image->parent_name));
 	image->domain = m->domain;
 	image->slot = m->slot;
+	image->balloon = balloon_wish_of(vm);
 	m->domain->members++;
 	image->user = vm->user;
 	vm->user->holders++;
@@ -562,6 +564,7 @@ int image_child(struct vm *vm, const struct ps_msg_child *msg, const char **why)
 	}
 	memcpy(vm->parent, image->parent_name, sizeof(vm->parent));
 	vm->parent_image = image->id;
+	balloon_inherit(vm, &image->balloon);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "daemon/domain.h"
 #include "daemon/user.h"
+#include "daemon/vm-balloon.h"
 #include "wire/wire.h"
 
 struct session;
@@ -61,6 +62,7 @@ struct image {
 	int copies;
 	uint64_t frames, zeros, copied, found; /* pages; found: copies that had a frame already */
 	uint64_t until;			       /* ns: FROZEN is due */
+	struct vm_balloon_wish balloon;	       /* the parent's, which its children are born with */
 	pid_t copy_for[IMAGE_COPIES];	       /* processes of other domains that may have a copy */
 	uint32_t ncopy_for;
 };

@@ -33,6 +33,12 @@ struct vm_balloon {
 	bool was_held;	/* by a worker that has ended, or by an earlier daemon */
 };
 
+/* What was wanted of a balloon: of whom it is, and is given back. */
+struct vm_balloon_wish {
+	bool wanted, manual_force;
+	uint64_t target, manual;
+};
+
 #define BALLOON_PAUSE_MIN 1000000000ull /* ns */
 
 static inline void vm_balloon_init(struct vm_balloon *b)
