@@ -151,6 +151,9 @@ test-fork:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) build/built
 	@FORKS_SECONDS=60 build/tests/test-forks
+	@tests/guest/forkfail build all
+	@tests/guest/forkpressed build
+	@tests/guest/forknet build
 	@exec tests/guest/fork build $(CHILDREN) 512
 
 bench-fork:

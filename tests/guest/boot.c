@@ -3,7 +3,8 @@
  * boot: what an initramfs does, without a shell and without udev.
  *
  * The program that does it is a static binary and stays process 1: the initramfs' memory is the
- * memory that it runs from. The root is mounted read-only, as many guests read one image.
+ * memory that it runs from. The root is mounted read-only, as many guests read one image; but where
+ * the root's own init is to run (boot_to_system), it is that guest's alone.
  */
 #include "boot.h"
 
@@ -69,12 +70,12 @@ static int mount_one(const char *type, const char *where)
 	return 0;
 }
 
-static int mount_disk(void)
+static int mount_disk(unsigned long flags)
 {
 	for (int i = 0; i < DISK_TRIES && access(DISK, F_OK) < 0; i++)
 		usleep(50000);
 	mkdir(ROOT, 0755);
-	if (mount(DISK, ROOT, "ext4", MS_RDONLY, NULL) < 0)
+	if (mount(DISK, ROOT, "ext4", flags, NULL) < 0)
 		return failed("cannot mount", DISK);
 	return 0;
 }
@@ -123,7 +124,7 @@ int boot_to_root(void)
 	if (r == 0)
 		r = load_modules();
 	if (r == 0)
-		r = mount_disk();
+		r = mount_disk(MS_RDONLY);
 	if (r == 0)
 		r = mount_one("tmpfs", ROOT "/run");
 	if (r == 0)
@@ -141,6 +142,26 @@ int boot_to_root(void)
 	if (r == 0)
 		make_writable("/etc/machine-id");
 	return r;
+}
+
+int boot_to_system(const char *init)
+{
+	int r;
+
+	mkdir("/dev", 0755);
+	r = mount_one("devtmpfs", "/dev");
+	if (r == 0)
+		r = load_modules();
+	if (r == 0)
+		r = mount_disk(0);
+	if (r == 0 && mount("/dev", ROOT "/dev", NULL, MS_MOVE, NULL) < 0)
+		r = failed("cannot move", "/dev");
+	if (r == 0)
+		r = switch_root();
+	if (r < 0)
+		return r;
+	execl(init, init, NULL);
+	return failed("cannot execute", init);
 }
 
 void boot_start_helper(void)

@@ -9,6 +9,8 @@
  * /run is a tmpfs that holds the files of the initramfs' /run. 0, or -errno after a line on
  * stderr that says which step failed. */
 int boot_to_root(void);
+/* Mounts the disk for writing, and executes the init that is on it. Returns only if it cannot. */
+int boot_to_system(const char *init);
 /* MemTotal of the guest, in bytes; 0 if it cannot be read. */
 uint64_t boot_memory(void);
 /* Starts contrib/guest's helper, where there is a port for it. */

@@ -379,7 +379,10 @@ int main(void)
 	if (getenv("guest_name"))
 		name = getenv("guest_name");
 	say(stderr, "hello");
-	r = boot_to_root();
+	if (getenv("guest_init"))
+		r = boot_to_system(getenv("guest_init"));
+	else
+		r = boot_to_root();
 	if (r == 0) {
 		memory = boot_memory();
 		r = start_work();

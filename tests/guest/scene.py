@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOT_S, ANSWER_S, SHARE_S = 300, 240, 120
 CANNOT = 77
+SWAP_DIR = "/var/tmp"  # its files have no name, and go with their VMs
 
 
 class Cannot(Exception):
@@ -170,7 +171,7 @@ class Scene:
         with open(self.run / "daemon.log", "ab") as log:
             daemon = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", str(self.build / "src/daemon/pshared"),
-                 "--runtime-dir", str(self.run),
+                 "--runtime-dir", str(self.run), "--swap-dir", SWAP_DIR,
                  *(word for name, value in self.settings.items()
                    for word in ("--set", f"{name}={value}"))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -194,8 +195,9 @@ class Scene:
                 process.wait()
 
 
-def prepare(mib):
-    """The build folder that the command line names, with images in it; mib of memory are free."""
+def prepare(mib, *more):
+    """The build folder that the command line names, with images in it; mib of memory are free.
+    more: what images, besides."""
     build = pathlib.Path(sys.argv[1]).resolve()
     for tool in ("qemu-system-x86_64", "setpriv"):
         if not shutil.which(tool):
@@ -204,7 +206,7 @@ def prepare(mib):
         free = dict(line.split(":") for line in info)["MemAvailable"]
     if int(free.split()[0]) >> 10 < mib:
         raise Cannot(f"{mib} MiB of free memory are needed, {free.strip()} are there")
-    made = subprocess.run([str(ROOT / "scripts/guest-image"), str(build)], check=False)
+    made = subprocess.run([str(ROOT / "scripts/guest-image"), str(build), *more], check=False)
     if made.returncode == CANNOT:
         raise Cannot("no guest can be made")
     if made.returncode:
