@@ -288,6 +288,7 @@ static int ask_macs(struct fork *f, struct guest_channel *g, struct child *c)
 static int ask_all(struct fork *f, struct guest_channel *g, struct child *c)
 {
 	char line[128];
+	bool leases;
 	int r;
 
 	snprintf(line, sizeof(line), "generation %" PRIu64 " %s", f->image, c->name);
@@ -300,11 +301,16 @@ static int ask_all(struct fork *f, struct guest_channel *g, struct child *c)
 		r = ask_hostname(f, g, c);
 	if (!r && ask_true(f->personality, "machine_id"))
 		r = ask_random(g, c, "machine_id", "machine-id", 16);
+	/* a card whose link comes up with its parent's lease still would be its parent's double */
+	if (!r && ask_true(f->personality, "dhcp"))
+		r = ask(g, c, "dhcp", "release", SLOW_MS);
+	leases = ask_true(f->personality, "dhcp") &&
+		 json_is_true(json_object_get(c->guest, "dhcp"));
 	if (!r)
 		r = ask_macs(f, g, c);
 	if (!r && ask_true(f->personality, "ssh_host_keys"))
 		r = ask(g, c, "ssh_host_keys", "ssh-keys", SLOW_MS);
-	if (!r && ask_true(f->personality, "dhcp"))
+	if (!r && leases)
 		r = ask(g, c, "dhcp", "dhcp", SLOW_MS);
 	snprintf(line, sizeof(line), "hooks %s", c->name);
 	if (!r)
