@@ -35,8 +35,8 @@
 #include "agent/forkram.h"
 #include "agent/guarded.h"
 #include "agent/nursery.h"
-#include "agent/place.h"
 #include "agent/say.h"
+#include "agent/store.h"
 #include "sys/cleanup.h"
 #include "sys/mapping.h"
 #include "sys/memfd.h"
@@ -112,7 +112,6 @@ static void note_frames(struct bearing *b, uint32_t page, uint32_t frame, uint32
 		region_block(b->r, page + i)->shared++;
 		region_block(b->r, page + i)->grant++;
 	}
-	region_mark_frames(b->r, page, n);
 	b->a->stats.mappings++;
 }
 
@@ -139,11 +138,15 @@ static int bear_runs(struct bearing *b)
 			copy_frames(b, page, frame, k);
 			continue;
 		}
+		/* a hole that is left by a failure is a child's that never runs */
 		if (!err)
-			err = place_frames(b->a, b->s, region_page(b->r, page), frame, k);
+			err = map_file_over(region_page(b->r, page), b->s->fd, frame,
+					    (size_t)k * PS_PAGE_SIZE);
 		if (!err)
 			note_frames(b, page, frame, k);
 	}
+	/* at once: a call for each of thousands of runs costs as much as the mapping itself */
+	region_mark_frames(b->r, b->r->first, n);
 	return err;
 }
 
@@ -207,6 +210,10 @@ static int bear(struct agent *a, struct region *r, const struct birth *birth)
 	err = nursery_make(a, r);
 	if (!err)
 		err = region_make_all_small(a, r);
+	if (!err)
+		err = map_room();
+	if (!err && !store_fd_is_good(b.s))
+		err = -EBADF;
 	if (!err) {
 		b.shortest = shortest_run(a, b.entry, r->end - r->first);
 		err = bear_runs(&b);
