@@ -73,8 +73,8 @@ TEST("on the port whoever names this host may look")
 {
 	static const char *const hosts[] = {"Host: localhost\r\n", "Host: 127.0.0.1:9117\r\n",
 					    "Host: [::1]:80\r\nSec-Fetch-Site: same-origin\r\n",
-					    "Host: localhost\r\nSec-Fetch-Site: none\r\n"
-					    "Origin: http://localhost:9117\r\n"};
+					    "Host: localhost\r\nSec-Fetch-Site: none\r\n",
+					    "Host: localhost\r\nOrigin: http://localhost:9117\r\n"};
 	struct server server;
 
 	open_port(&server);
