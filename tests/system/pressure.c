@@ -25,7 +25,7 @@ static struct t_daemon d;
 
 static void start_with(const char *const *extra)
 {
-	const char *args[16] = {"--set", "Mem.ManagedMB=" T_STR(BUDGET), "--swap-dir", "/var/tmp",
+	const char *args[16] = {"--set", ("Mem.ManagedMB=" T_STR(BUDGET)), "--swap-dir", "/var/tmp",
 				"--set", "Mem.ShareQuarantineMs=100"};
 	char body[65536];
 	int n = 6;
