@@ -138,8 +138,8 @@ static uint32_t zstd_shrink(const struct codec *c, struct area *area, const void
 			return 0;
 		area->shrink = made;
 	}
-	n = ZSTD_compress2(area->shrink, out, max, content, PS_PAGE_SIZE);
-	return ZSTD_isError(n) ? 0 : (uint32_t)n;
+	n = ZSTD_compress2(area->shrink, out, max + CODEC_SPARE, content, PS_PAGE_SIZE);
+	return ZSTD_isError(n) || n > max ? 0 : (uint32_t)n;
 }
 
 static bool zstd_expand(const struct codec *c, struct area *area, const void *bytes,

@@ -23,7 +23,11 @@ struct codec *codec_free(struct codec *codec);
 /* Bytes of memory that the working areas take, of those that were ever used. */
 size_t codec_held(struct codec *codec);
 
-/* The page `content` into out, max bytes at most: the length, or 0: it does not fit. */
+/* zstd wants room for up to 9 bytes more than it writes in the end (1.5.4, findings/). */
+#define CODEC_SPARE 16u
+
+/* The page `content` into out, which has room for max + CODEC_SPARE bytes: the length, max at
+ * most, or 0: it does not fit. */
 uint32_t codec_shrink(struct codec *codec, enum codec_kind kind, const void *content, void *out,
 		      uint32_t max);
 /* Back into a page. -EBADMSG: these bytes are not what made one; out holds nothing of use. */

@@ -99,6 +99,24 @@ TEST("a page lies in the smallest slot that it fits, and one that fits none is r
 	zip_free(zip);
 }
 
+TEST("a content that fills its slot to the last byte is kept")
+{
+	struct zip *zip = zip_with(MANY);
+	uint64_t largest = 0;
+
+	for (uint32_t noise = 1900; noise < 2048; noise++) {
+		uint64_t before = figures(zip).payload;
+		uint32_t handle;
+
+		if (zip_put(zip, noise, page_of(noise, noise), ZIP_STAYS, &handle) != 0)
+			break;
+		check_is(zip, handle, noise, noise);
+		largest = figures(zip).payload - before;
+	}
+	CHECK_EQ(largest, ZIP_CONTENT_MAX);
+	zip_free(zip);
+}
+
 TEST("a page of one word, zeros too, takes no slot")
 {
 	struct zip *zip = zip_with(MANY);

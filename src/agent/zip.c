@@ -70,7 +70,7 @@ struct zip {
 
 /* One content on its way in or out. */
 struct payload {
-	char bytes[ZIP_CONTENT_MAX];
+	char bytes[ZIP_CONTENT_MAX + CODEC_SPARE];
 	uint64_t word;
 	uint32_t length;
 	uint32_t check;
