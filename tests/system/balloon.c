@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -399,6 +400,37 @@ TEST_SECONDS("one that somebody else asked for stays, until it is taken back by 
 	REQUIRE_SERVED(&vm, fakeqmp_left(&vm.qmp) == 512 * MIB);
 	peer_close(&vm.peer);
 	t_daemon_free(&d);
+}
+
+/* Who stands still gives nothing by a balloon. Memory is that of this process here: more than the
+ * budget, and none of it comes back, so when the balloon is at its end the VM is held. */
+TEST_SECONDS("in low a VM is not held while its balloon can grow, and is when it cannot", 180)
+{
+	static const char *const low[] = {"--set", "Mem.CtlUpTime=0",
+					  "--set", "Mem.ManagedMB=32",
+					  "--set", "Mem.MemZipEnable=0",
+					  "--set", "Mem.MemSwapEnable=0",
+					  NULL};
+	size_t bytes = 64 * MIB;
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct t_daemon d;
+	struct vm vm;
+
+	REQUIRE(memory != MAP_FAILED);
+	memset(memory, 1, bytes);
+	t_need_product();
+	t_daemon_init(&d);
+	t_daemon_start(&d, low, NULL, NULL);
+	vm_join(&vm, &d, "web", FAKEQMP_HONEST);
+	CHECK_EQ(peer_region(&vm.peer, PS_MSG_REGION_ADD, 0, 512 * MIB / PS_PAGE_SIZE, 0), 0);
+	vm.peer.map->stats.size = 512 * MIB / PS_PAGE_SIZE;
+	vm.peer.map->stats.grant = bytes / PS_PAGE_SIZE;
+	REQUIRE_SERVED(&vm, fakeqmp_stops(&vm.qmp) > 0);
+	CHECK_LE(fakeqmp_left(&vm.qmp), 512 * MIB - 32 * MIB);
+	peer_close(&vm.peer);
+	t_daemon_free(&d);
+	munmap(memory, bytes);
 }
 
 /* ---- a worker by itself: the test is pshared ------------------------------------------------- */
