@@ -556,7 +556,6 @@ static void turn(struct daemon *d)
 	if (changed || d->balance_at <= d->now)
 		balance(d);
 	let_go(d);
-	hold_back(d);
 	shares = share_first(d);
 	order_breaks(d);
 	list_for_each(vm, &d->vms, struct vm, link) {
@@ -567,6 +566,7 @@ static void turn(struct daemon *d)
 		action_look(vm);
 		plan_vm(vm, shares);
 	}
+	hold_back(d); /* whose balloon has just got where the last plan wanted it has another now */
 }
 
 static uint64_t turn_of(const struct daemon *d)
