@@ -151,10 +151,10 @@ class Scene:
         return self.show(name).get("SHRD", 0)
 
     def tell(self):
-        """What was there when it went wrong: of each VM, and the last lines of each log."""
+        """What was there when it went wrong: each VM, the last lines of logs and consoles."""
         for name in self.names:
             print(f"{name}: {json.dumps(self.show(name))}")
-        for log in sorted(self.run.glob("*.log")):
+        for log in sorted([*self.run.glob("*.log"), *self.run.glob("*.console")]):
             print(f"{log.name}: {log.read_bytes()[-500:].decode(errors='replace')}")
 
     def begin(self):

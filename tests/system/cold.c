@@ -480,6 +480,7 @@ TEST_SECONDS("two blocks that were exchanged in the swap file stop the VM", 60)
 
 #define SWING_PAGES 6000u
 #define SWING_SECONDS 20.0
+#define SWING_MOST 100.0
 #define SWING_HASHES 4096u
 
 static struct {
@@ -551,6 +552,14 @@ static void report(void)
 	       (double)s.cpu_ns * 1e-9);
 }
 
+/* On a busy host it takes longer. */
+static bool was_much(void)
+{
+	struct ps_agent_stats s = paper_stats(&p);
+
+	return s.twins > 10 && s.zips > 100 && s.unzips > 50 && s.swapouts > 100 && s.swapins > 50;
+}
+
 /* The counters of the hammer, its discards and O_DIRECT reads, under targets that swing. */
 TEST_SECONDS("no byte goes wrong while every technique is on and the target swings", 180)
 {
@@ -564,7 +573,8 @@ TEST_SECONDS("no byte goes wrong while every technique is on and the target swin
 	paper_meet(&p);
 	swap_on();
 	fv_do(&v, FV_HAMMER, 0, 0, 0, 0, 2);
-	swing(SWING_SECONDS);
+	for (double end = t_now() + SWING_MOST; t_now() < end && !was_much();)
+		swing(SWING_SECONDS);
 	report();
 	now = paper_stats(&p);
 	/* or it proves nothing */
