@@ -8,8 +8,8 @@
  * who touches it meanwhile is woken and finds where it is then. What is written to the disk is in
  * nobody's hands meanwhile: it stays where it was, whole, with the slot noted beside it, and comes
  * back from there when it is touched. Only when it is on disk, and nothing has happened to it since
- * (its note is still the same), is it SWAPPED. So a disk that is full, slow or broken costs nothing
- * but the attempt.
+ * (its note is still the same, and was not made anew: outdate()), is it SWAPPED. So a disk that is
+ * full, slow or broken costs nothing but the attempt.
  *
  * Twins: when staged pages have waited long enough they are hinted, once, and go on in the next
  * round. Where there is no room for a block's hints they wait, as long as the daemon takes some
@@ -36,7 +36,21 @@
 _Static_assert(COLD_BATCH <= SWAPFILE_BATCH, "a batch is one of the file's");
 _Static_assert(COLD_BATCHES >= SWAPFILE_BATCHES, "each has a record");
 
-#define RING_SPARE 512u /* entries left for answers */
+#define RING_SPARE 512u		   /* entries left for answers */
+#define TAG_OUTDATED PS_FRAME_NONE /* what no page that is compressed has */
+
+/* The page is compressed anew, and its handle may be the one that it had before: what a batch of
+ * then writes is old by now, however like its note is to this one. */
+static void outdate(struct agent *a, uint32_t vm_page)
+{
+	for (uint32_t i = 0; i < COLD_BATCHES; i++) {
+		struct cold_batch *b = &a->cold.batch[i];
+
+		for (uint32_t k = 0; b->number && k < b->n; k++)
+			if (b->page[k] == vm_page)
+				b->tag[k] = TAG_OUTDATED;
+	}
+}
 
 /* ---- twins ----------------------------------------------------------------------------------- */
 
@@ -163,6 +177,7 @@ static void untwin_page(struct agent *a, struct region *r, uint32_t page, bool a
 	s = &a->stores.store[entry >> FRAME_TWIN_SHIFT];
 	memcpy(room, store_frame(s, entry & (PS_FRAMES_MAX - 1)), PS_PAGE_SIZE);
 	if (a->cold.zip && !zip_put(a->cold.zip, r->base + page, room, ZIP_SOON, &handle)) {
+		outdate(a, r->base + page);
 		r->frame[page] = handle;
 		holding_release(a, &h, PAGE_COLD_TWIN, entry);
 		holding_let_go(a, &h, PAGE_ZIPPED);
@@ -434,6 +449,7 @@ static void ripen_page(struct ripening *p, uint32_t page)
 	if (p->flags & PS_TARGET_ZIP && a->cold.zip &&
 	    !zip_put(a->cold.zip, r->base + page, content,
 		     p->flags & PS_TARGET_SUSPEND ? ZIP_STAYS : ZIP_SOON, &handle)) {
+		outdate(a, r->base + page);
 		r->frame[page] = handle;
 		give(p, page);
 		holding_let_go(a, &h, PAGE_ZIPPED);
