@@ -43,6 +43,7 @@
 #include "sys/memfd.h"
 #include "sys/self.h"
 #include "sys/thread.h"
+#include "sys/unsafe.h"
 
 #define STRETCH PS_BLOCK_PAGES /* slots whose space is given back together */
 #define STACK_BYTES (128u << 10)
@@ -313,6 +314,12 @@ static void end_batch(struct swapfile *s, struct batch *b)
 static void write_batch(struct swapfile *s, struct batch *b)
 {
 	b->life = BATCH_WRITING;
+	if (ps_hook(HOOK_SLOW_WRITE)) {
+		pthread_mutex_unlock(&s->lock);
+		for (int i = 0; i < 8; i++)
+			ps_unsafe_slow();
+		pthread_mutex_lock(&s->lock);
+	}
 	while (b->good < b->n && !b->error) {
 		uint32_t good = 0;
 		int error = 0;

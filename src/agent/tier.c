@@ -47,7 +47,7 @@ static void outdate(struct agent *a, uint32_t vm_page)
 		struct cold_batch *b = &a->cold.batch[i];
 
 		for (uint32_t k = 0; b->number && k < b->n; k++)
-			if (b->page[k] == vm_page)
+			if (b->page[k] == vm_page && !ps_without(DEFENCE_OUTDATE))
 				b->tag[k] = TAG_OUTDATED;
 	}
 }

@@ -78,6 +78,8 @@
 	  "a page that is out is taken for equal to the frame that it is told of") \
 	X(DEFENCE_TWINS_IN, "leave-early", "5", "agent", \
 	  "LEFT is said while a page comes in from a frame of the domain that is left") \
+	X(DEFENCE_OUTDATE, "old-note", "1", "agent", \
+	  "a page that was compressed anew is taken for the one that is being written") \
 	X(DEFENCE_STOP_DAMAGED, "show-damaged", "-", "agent", \
 	  "what cannot be read back is shown to the guest as it is") \
 	X(DEFENCE_DISK_APART, "one-reader", "14", "agent", \
@@ -92,6 +94,8 @@
 	  "first writes wait for the settler, as where pins cannot be told") \
 	X(HOOK_SLOW_DISK, "slow-disk", "-", "agent", \
 	  "each read of the swap file takes half a second") \
+	X(HOOK_SLOW_WRITE, "slow-write", "-", "agent", \
+	  "each batch for the swap file takes four seconds more") \
 	X(HOOK_SLOW_TWIN, "slow-twin", "-", "agent", \
 	  "half a second passes before a cold twin is read from its frame") \
 	X(HOOK_PAUSE_BATCH, "pause-batch", "-", "agent", \

@@ -105,6 +105,7 @@ WITHOUT_IN(COLD, "keep-out", "3 what is out and discarded", "wrong")
 WITHOUT_IN(COLD, "show-damaged", "a flipped bit in the swap file", "wrong")
 WITHOUT_IN(COLD, "slow-disk,one-reader", "14 nobody waits for another page's disk", "waited")
 WITHOUT_IN(COLD, "slow-twin,leave-early", "5 a twin that is coming in", "wrong")
+WITHOUT_IN(COLD, "slow-write,old-note", "1 a page that is compressed anew", "wrong")
 WITHOUT_IN(COLD, "reader-asks", "14 nobody waits for a daemon that has stopped", "hangs")
 
 WITHOUT_IN("tests/test-pins", "fork-anyway", "is asked by its descriptors", "FAIL VM a")
@@ -137,6 +138,11 @@ SLOWLY("a daemon that dies in the middle of batches")
 TEST_SECONDS("with a slow disk nobody waits for another page's", 200)
 {
 	must_pass(COLD, "slow-disk", "14 nobody waits for another page's disk");
+}
+
+TEST_SECONDS("with a slow disk what is compressed anew is not what is on it", 200)
+{
+	must_pass(COLD, "slow-write", "1 a page that is compressed anew");
 }
 
 TEST_SECONDS("with a slow reader a VM leaves its domain when its last twin is in", 200)
