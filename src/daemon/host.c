@@ -121,6 +121,14 @@ void host_step(struct daemon *d)
 		step_memstate(d);
 }
 
+bool host_maps_changed(struct daemon *d)
+{
+	uint64_t before = d->host.max_map_count;
+
+	return sys_read_u64("/proc/sys/vm/max_map_count", &d->host.max_map_count) == 0 &&
+	       d->host.max_map_count != before;
+}
+
 void host_read_facts(struct daemon *d)
 {
 	int r;

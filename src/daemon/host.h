@@ -9,6 +9,8 @@
 void host_read_facts(struct daemon *d);
 /* Reads what is free, and takes one step of the state that the host's own memory says. */
 void host_step(struct daemon *d);
+/* Has somebody set vm.max_map_count, of which agents leave a part unused? */
+bool host_maps_changed(struct daemon *d);
 /* The thresholds of states, as they are set. */
 struct memstate_levels host_levels(const struct daemon *d);
 /* Pages that the host has; one block where that could not be read. */

@@ -551,7 +551,7 @@ static void turn(struct daemon *d)
 
 	usage_read(d);
 	changed = step_state(d);
-	if (changed)
+	if (host_maps_changed(d) || changed)
 		sessions_configure_soon(d);
 	if (changed || d->balance_at <= d->now)
 		balance(d);
