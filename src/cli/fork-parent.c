@@ -283,7 +283,7 @@ static uint64_t bytes_left(const json_t *fork)
 
 /* How far publishing is. */
 struct publishing {
-	uint64_t began, best, best_at; /* ns; bytes left */
+	uint64_t began, best, best_at; /* ns; bytes that are still to go */
 	uint64_t passes;	       /* when it began */
 	bool enough;		       /* what is left changes all the time, or is little */
 };
@@ -293,9 +293,11 @@ struct publishing {
 static bool is_published(struct publishing *p, const json_t *fork, uint64_t now)
 {
 	uint64_t left = bytes_left(fork), looks = ask_number(fork, "passes") - p->passes;
+	/* what is out comes back, and is a frame only later: two steps of progress */
+	uint64_t way = left + ask_number(fork, "out");
 
-	if (left + (PUBLISH_LEAST << 10) < p->best) {
-		p->best = left;
+	if (way + (PUBLISH_LEAST << 10) < p->best) {
+		p->best = way;
 		p->best_at = now;
 	}
 	p->enough |= (left <= PUBLISH_LEFT && looks >= 1) ||
