@@ -36,6 +36,7 @@
 #include "agent/freeze.h"
 #include "agent/large.h"
 #include "agent/leftover.h"
+#include "agent/likeness.h"
 #include "agent/link.h"
 #include "agent/monitor.h"
 #include "agent/picture.h"
@@ -97,6 +98,7 @@ struct agent {
 	struct large large;
 	struct census census;
 	struct picture picture;
+	struct likeness likeness;
 	struct cold cold;
 	struct readers readers;
 	struct sample sample;

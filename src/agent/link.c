@@ -180,9 +180,12 @@ static int take_welcome(struct agent *a, const struct ps_msg_welcome *m, int *fd
 	struct link *l = &a->link;
 
 	if (l->state != LINK_GREETED || n != 3 ||
-	    (m->ring_size != PS_RING_SIZE_PLAIN && m->ring_size != PS_RING_SIZE_PICTURE))
+	    (m->ring_size != PS_RING_SIZE_PLAIN && m->ring_size != PS_RING_SIZE_PICTURE &&
+	     m->ring_size != PS_RING_SIZE_LIKENESS))
 		return -EPROTO;
-	l->has_picture = m->ring_size == PS_RING_SIZE_PICTURE;
+	l->has_picture = m->ring_size != PS_RING_SIZE_PLAIN;
+	l->has_likeness = m->ring_size == PS_RING_SIZE_LIKENESS;
+	a->likeness.due = 0;
 	l->map_size = m->ring_size;
 	l->map = map_shared(fds[0], l->map_size);
 	if (!l->map)
@@ -399,7 +402,7 @@ static int greet(struct agent *a)
 	m.flags = (nfds ? PS_HELLO_SALT : 0) | (a->no_share ? PS_HELLO_NO_SHARE : 0) |
 		  (l->holds_old ? PS_HELLO_HOLDS_OLD : 0) |
 		  (a->monitor.path[0] ? PS_HELLO_QMP : 0) | (a->monitor.held ? PS_HELLO_HELD : 0) |
-		  PS_HELLO_PICTURE;
+		  PS_HELLO_PICTURE | PS_HELLO_LIKENESS;
 	memcpy(m.uuid, l->uuid, sizeof(m.uuid));
 	memcpy(m.name, l->name, sizeof(m.name));
 	return sys_send_fds(l->sock, &m, sizeof(m), &l->salt_fd, nfds);

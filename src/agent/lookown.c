@@ -69,9 +69,11 @@ static uint64_t judge_content(struct visit *v, uint32_t page)
 			page_set(state, PAGE_TWIN);
 		else
 			add_zero(v, page);
+		likeness_forget(&v->a->likeness, v->r->base + page);
 		return 0;
 	}
 	hash = page_hash(content, v->s->seed);
+	likeness_note(&v->a->likeness, v->r->base + page, content);
 	if (!(v->a->link.config.flags & PS_CONFIG_ZERO_ONLY)) {
 		link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, hash);
 		v->a->stats.hinted++;

@@ -77,6 +77,7 @@ static void look_broken(struct visit *v, uint32_t page)
 		reshare_page(v->a, v->r, page, RESHARE_ZERO);
 		return;
 	}
+	likeness_note(&v->a->likeness, v->r->base + page, content);
 	if (v->a->link.config.flags & PS_CONFIG_ZERO_ONLY)
 		return;
 	link_up(&v->a->link, PS_U_HINT, 0, 0, v->r->base + page, hash);

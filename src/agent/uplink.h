@@ -28,6 +28,7 @@ struct link {
 	struct ps_ring_map *map;
 	size_t map_size;	     /* bytes of it that are mapped */
 	bool has_picture;	     /* the picture is among them */
+	bool has_likeness;	     /* the sample too */
 	uint32_t up_tail, down_head; /* our own counters: the shared ones are never believed */
 	uint64_t next_try, retry;    /* ns */
 	uint64_t listen_at;	     /* ns: the socket is looked at then, readable or not */

@@ -18,6 +18,7 @@
  *   sample      how much of its memory does the guest use?
  *   reclaim     cold pages go out, what is out comes back where it is told to
  *   census      count what the guest has, where looks are far apart
+ *   likeness    show the sample of pages that plans are made of
  *   picture     draw what memory is in, for whoever looks
  *   figures     what `pshare list` shows
  *   tables      give back page tables that hold nothing
@@ -33,6 +34,7 @@
 #include "agent/census.h"
 #include "agent/figures.h"
 #include "agent/large.h"
+#include "agent/likeness.h"
 #include "agent/nursery.h"
 #include "agent/picture.h"
 #include "agent/reclaim.h"
@@ -379,6 +381,7 @@ void *worker_main(void *arg)
 		wait = least(wait, reclaim_step(a, now));
 		wait = least(wait, census_step(a, now));
 		wait = least(wait, picture_step(a, now));
+		wait = least(wait, likeness_step(a, now));
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
 		wait = least(wait, a->link.state == LINK_UP ? FIGURES_NS : IDLE_NS);

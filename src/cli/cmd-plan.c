@@ -95,7 +95,7 @@ static int run(struct planned *p)
 
 	if (plan_init(&p->plan))
 		return say_error(CLI_FAILED, "out of memory");
-	r = read_simulation(p);
+	r = args->simulate ? read_simulation(p) : plan_of_host(p);
 	if (!r)
 		r = set_maintenance(p);
 	if (!r)
@@ -112,10 +112,9 @@ int cmd_plan(struct args *args)
 	struct planned p = {.args = args};
 	int r;
 
-	if (!args->simulate)
-		return say_usage(args->command, "--simulate FILE is missing");
 	r = run(&p);
 	plan_outcome_free(&p.outcome);
+	plan_names_free(&p.keys);
 	plan_free(&p.plan);
 	return r;
 }

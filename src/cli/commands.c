@@ -270,9 +270,9 @@ const struct command commands[] = {
 	},
 	{
 		.name = "plan",
-		.usage = "--simulate FILE [--add N] [--fail N] [--maintenance PATTERN] "
+		.usage = "[--simulate FILE] [--add N] [--fail N] [--maintenance PATTERN] "
 			 "[--price EUROS]\n"
-			 "                   [--html FILE] [--json]",
+			 "                   [--html FILE] [--json] [--runtime-dir DIR]",
 		.summary = "does the memory suffice, with sharing and without? changes nothing",
 		.details =
 			"What sharing saves, inside VMs, inside salts and across them; what each\n"
@@ -280,7 +280,7 @@ const struct command commands[] = {
 			"hosts the VMs need with sharing and without it, today, with VMs more, with\n"
 			"hosts in maintenance, with hosts failed; and where VMs had better live.\n",
 		.options = {OPT_SIMULATE, OPT_ADD, OPT_FAIL, OPT_MAINTENANCE, OPT_PRICE, OPT_HTML,
-			    OPT_JSON},
+			    OPT_JSON, OPT_RUNTIME_DIR},
 		.run = cmd_plan,
 	},
 	{

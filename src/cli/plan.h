@@ -13,7 +13,8 @@ struct planned {
 	const struct args *args;
 	struct plan plan;
 	struct plan_outcome outcome;
-	char from[128]; /* "host h1", "fleet default", "FILE" */
+	struct plan_names keys; /* likeness keys that sketches were made with */
+	char from[128];		/* "host h1", "fleet default", "FILE" */
 };
 
 DEFINE_CLEANUP(struct table *, plan_table, table_free);

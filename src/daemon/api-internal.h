@@ -160,6 +160,9 @@ void api_get_family(struct api_request *request);
 void api_get_fork(struct api_request *request);
 void api_put_fork(struct api_request *request);
 void api_get_metrics(struct api_request *request);
+/* api-likeness.c */
+void api_get_likeness(struct api_request *request);
+
 /* api-picture.c */
 void api_get_picture(struct api_request *request);
 void api_get_pictures(struct api_request *request);

@@ -40,6 +40,7 @@ static const struct api_route routes[] = {
 	{"v1/vms/*/settings/*", api_get_vm_setting, api_put_vm_setting, .owner = true},
 	{"v1/vms/*/family", api_get_family, NULL},
 	{"v1/vms/*/picture", api_get_picture, NULL},
+	{"v1/vms/*/likeness", api_get_likeness, NULL, .read = ROLE_OPERATE},
 	{"v1/vms/*/fork", api_get_fork, api_put_fork, .change = ROLE_OPERATE, .owner = true},
 	{"v1/vms/*/reclaim", api_get_action, api_put_action, .change = ROLE_OPERATE, .owner = true},
 	{"v1/vms/*/suspend", api_get_action, api_put_action, .change = ROLE_OPERATE, .owner = true},

@@ -27,6 +27,7 @@
 #include "policy/memstate.h"
 #include "policy/role.h"
 #include "policy/settings.h"
+#include "policy/sketch.h"
 #include "sys/cgroup.h"
 #include "wire/wire.h"
 
@@ -110,6 +111,7 @@ struct daemon {
 	char policy_digest[POLICY_DIGEST_MAX]; /* of the file's text */
 	struct auditlog *log;
 	struct role_groups groups;
+	uint8_t likeness_key[SKETCH_KEY_SIZE];
 	bool move_loops;
 	struct host_facts host;
 	enum memstate memstate;	       /* the worse one of */

@@ -33,6 +33,7 @@ enum {
 	OPT_LOG_FILES,
 	OPT_JOURNAL,
 	OPT_HTTP,
+	OPT_LIKENESS_KEY,
 	OPT_CHECK,
 	OPT_SET,
 	OPT_FOREGROUND,
@@ -56,6 +57,7 @@ static const struct option long_options[] = {
 	{"log-files", required_argument, NULL, OPT_LOG_FILES},
 	{"journal", required_argument, NULL, OPT_JOURNAL},
 	{"http", required_argument, NULL, OPT_HTTP},
+	{"likeness-key", required_argument, NULL, OPT_LIKENESS_KEY},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"set", required_argument, NULL, OPT_SET},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
@@ -95,6 +97,8 @@ static const char help_text[] =
 	"  --http PORT|ADDRESS:PORT the page, the API and metrics on a port of this host itself, for\n"
 	"                           looking alone: whoever is on this host may (default: api.sock only);\n"
 	"                           for the service of this host: pshared-http enable\n"
+	"  --likeness-key FILE      a secret that the hosts of a fleet have in common, for pshare plan\n"
+	"                           (default for /run/pshare: /etc/pshare/likeness.key)\n"
 	"  --exit-when-idle SECONDS end when no VM has been there for so long\n"
 	"  --log-level LEVEL        error, warn, info (default) or debug\n"
 	"  --foreground             stay in the foreground (it always does)\n"
@@ -217,6 +221,8 @@ static void system_defaults(struct options *options)
 		options->config_dir = "/etc/pshare/pshare.conf.d";
 	if (!options->log_dir)
 		options->log_dir = "/var/log/pshare";
+	if (!options->likeness_key)
+		options->likeness_key = "/etc/pshare/likeness.key";
 	if (!options->journal)
 		options->journal = "/run/systemd/journal/socket";
 	if (!options->user && sys_self_uid() == 0)
@@ -305,6 +311,9 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 				    &options->log_files);
 	case OPT_JOURNAL:
 		return take_path("--journal", optarg, &options->journal);
+	case OPT_LIKENESS_KEY:
+		options->likeness_asked = true;
+		return take_path("--likeness-key", optarg, &options->likeness_key);
 	case OPT_FOREGROUND:
 		return 0;
 	case OPT_LOG_LEVEL:

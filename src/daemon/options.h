@@ -27,6 +27,8 @@ struct options {
 	bool log_asked;
 	uint64_t log_file_max;
 	unsigned int log_files;
+	const char *likeness_key; /* file; NULL: none, a random one is made */
+	bool likeness_asked;
 	const char *journal;  /* socket; NULL: none */
 	struct loopback http; /* where the page is, beside api.sock; if has_http */
 	bool has_http;

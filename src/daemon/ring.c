@@ -181,3 +181,13 @@ void ring_picture(const struct ring *ring, uint64_t until, struct ps_picture *pi
 	__atomic_store_n(&ring->map->picture.wanted_until, until, __ATOMIC_RELAXED);
 	memcpy(picture, &ring->map->picture, sizeof(*picture));
 }
+
+int ring_likeness(const struct ring *ring, struct ps_likeness *likeness)
+{
+	const struct ps_likeness *from = &ring->map->likeness;
+	uint32_t seq = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
+
+	memcpy(likeness, from, sizeof(*likeness));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return seq % 2 || __atomic_load_n(&from->seq, __ATOMIC_RELAXED) != seq ? -EAGAIN : 0;
+}

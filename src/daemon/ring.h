@@ -50,5 +50,7 @@ void ring_stats(const struct ring *ring, struct ps_agent_stats *stats);
 void ring_times(const struct ring *ring, struct ps_agent_times *times);
 /* The picture as it is now, unchecked; and the agent is to keep it fresh until then (ns). */
 void ring_picture(const struct ring *ring, uint64_t until, struct ps_picture *picture);
+/* The sample of pages, copied whole; 0, or -EAGAIN: the agent is writing it, or claims to. */
+int ring_likeness(const struct ring *ring, struct ps_likeness *likeness);
 
 #endif

@@ -19,7 +19,11 @@
 #include <string.h>
 
 #include "daemon/user.h"
+#include "sys/cleanup.h"
+#include "sys/entropy.h"
+#include "sys/file.h"
 #include "sys/memfd.h"
+#include "sys/path.h"
 #include "sys/unsafe.h"
 
 #define FINGERPRINT_SALT "pshare salt fingerprint 1"
@@ -28,6 +32,8 @@
 #define TOKENS_MAX 16u	      /* new salts a user may name at once ... */
 #define TOKEN_NS (100 * MSEC) /* ... and one more after so long */
 #define SECRET_BYTES 4096u    /* a page */
+#define KEY_FILE_MAX 4096u
+#define OTHERS_MODE 077u
 
 _Static_assert(PS_SALT_MAX <= SECRET_BYTES, "a salt fits its page");
 
@@ -50,6 +56,33 @@ int secret_init(void)
 				 sizeof(digest.byte), digest.byte) ?
 		       0 :
 		       -EIO;
+}
+
+int secret_likeness_key(const char *path, uint8_t key[SKETCH_KEY_SIZE])
+{
+	_cleanup_free_ char *text = NULL;
+	uint8_t digest[DOMAIN_ID_SIZE];
+	struct sys_file file;
+	size_t length = 0;
+	int r;
+
+	if (!path)
+		return sys_random(key, SKETCH_KEY_SIZE);
+	r = sys_file_look(path, &file);
+	if (r == 0 && (file.mode & OTHERS_MODE))
+		r = -EPERM;
+	if (r == 0)
+		r = sys_read_bytes(path, KEY_FILE_MAX, &text, &length);
+	if (r == 0 && length < SECRET_KEY_LEAST)
+		r = -EINVAL;
+	if (r == 0 && !EVP_Digest(text, length, digest, NULL, EVP_sha256(), NULL))
+		r = -ENOMEM;
+	if (r == 0)
+		memcpy(key, digest, SKETCH_KEY_SIZE);
+	if (text)
+		explicit_bzero(text, length);
+	explicit_bzero(digest, sizeof(digest));
+	return r;
 }
 
 static int take_token(struct user *user, uint64_t now)

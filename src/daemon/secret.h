@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "policy/salt.h"
+#include "policy/sketch.h"
 
 struct user;
 
@@ -16,6 +17,12 @@ struct salt_digest {
 
 /* Loads what libcrypto loads at its first use, before rights are given up. 0 or -errno. */
 int secret_init(void);
+
+/* The key that sketches of pages are made with: from a file that nobody but its owner may read, at
+ * least 16 bytes; random without one. 0; -ENOENT, -EPERM (others may read it), -EINVAL (too short)
+ * or another -errno. */
+#define SECRET_KEY_LEAST 16u
+int secret_likeness_key(const char *path, uint8_t key[SKETCH_KEY_SIZE]);
 
 /* Digest and fingerprint of a salt. The fingerprint is made slowly on purpose, so a new salt costs
  * a token of the user who named it: -EAGAIN when he has none left at time now. */

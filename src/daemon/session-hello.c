@@ -116,7 +116,8 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	vm->cause = (enum ps_cause)hello->cause;
 	if ((hello->flags & PS_HELLO_HOLDS_OLD) && !vm->nold)
 		vm->holds_unknown = true;
-	s->draws = hello->flags & PS_HELLO_PICTURE;
+	s->samples = hello->flags & PS_HELLO_LIKENESS;
+	s->draws = s->samples || (hello->flags & PS_HELLO_PICTURE);
 	s->say_welcome = s->say_config = true;
 	session_mark(s);
 	log_info("%s: process %d (%s) of user %u is here%s%s", vm->name, (int)vm->pid, vm->comm,

@@ -46,7 +46,9 @@ static int say_welcome(struct session *s)
 	struct ps_msg_welcome msg = {
 		.head = session_head(PS_MSG_WELCOME),
 		.version = PS_WIRE_VERSION,
-		.ring_size = s->draws ? PS_RING_SIZE_PICTURE : PS_RING_SIZE_PLAIN,
+		.ring_size = s->samples ? PS_RING_SIZE_LIKENESS :
+			     s->draws	? PS_RING_SIZE_PICTURE :
+					  PS_RING_SIZE_PLAIN,
 	};
 	int fds[] = {s->ring.memfd, s->ring.bell_up, s->ring.bell_down};
 	int r = send_message(s, &msg, sizeof(msg), fds, 3);

@@ -48,6 +48,7 @@ struct session {
 	uint64_t target_breaks;	     /* blocks that its agent had broken by then */
 	bool lied;		     /* about a ring counter: it ends */
 	bool draws;		     /* its agent draws a picture */
+	bool samples;		     /* and samples its pages */
 	uint64_t look_at;	     /* the ring was busy: looked at again then, without a bell */
 	uint32_t stale;		     /* entries yet to come of a domain that it has left: skipped */
 };

@@ -360,6 +360,25 @@ int daemon_prepare(struct daemon *d, const struct options *options)
 	return r < 0 ? fail("cannot set up", "the event loop", r) : 0;
 }
 
+/* While it may still read what is root's alone. */
+static int read_likeness_key(struct daemon *d)
+{
+	const char *path = d->options->likeness_key;
+	int r = secret_likeness_key(path, d->likeness_key);
+
+	if (r == -ENOENT && !d->options->likeness_asked)
+		return secret_likeness_key(NULL, d->likeness_key);
+	if (r == -EPERM)
+		log_error("likeness key %s: others may read it: chmod 600 would do", path);
+	else if (r == -EINVAL)
+		log_error("likeness key %s: give %u bytes at least: head -c 32 /dev/urandom | "
+			  "base64",
+			  path, SECRET_KEY_LEAST);
+	else if (r < 0)
+		return fail("cannot read the likeness key", path ? path : "", r);
+	return r;
+}
+
 int daemon_init(struct daemon *d, const struct options *options)
 {
 	int r;
@@ -370,7 +389,9 @@ int daemon_init(struct daemon *d, const struct options *options)
 		return r;
 	probe_kernel(d);
 	device_open(d);
-	r = isolation_become(options);
+	r = read_likeness_key(d);
+	if (r == 0)
+		r = isolation_become(options);
 	if (r == 0)
 		r = daemon_prepare(d, options);
 	if (r == 0)

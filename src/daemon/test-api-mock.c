@@ -105,6 +105,21 @@ int view_picture(struct daemon *daemon, const char *name, struct view_picture *o
 	return 0;
 }
 
+int view_likeness(struct daemon *daemon, const char *name, struct view_likeness *out)
+{
+	(void)daemon;
+	if (strcmp(name, "web1") != 0 && strcmp(name, "web2") != 0)
+		return -ENOENT;
+	*out = (struct view_likeness){
+		.key = 0x12, .user = 3, .has_salt = name[3] == '1', .salt = 7};
+	out->sketch.weight = 2.5;
+	out->sketch.pages = 3;
+	out->sketch.n = 2;
+	out->sketch.token[0] = 5;
+	out->sketch.token[1] = 70000;
+	return 0;
+}
+
 int view_setting(struct daemon *daemon, const char *name, char *value, size_t size)
 {
 	struct host_settings defaults;

@@ -43,6 +43,7 @@ static const struct {
 	{"/v1/vms/web1/settings/sched.mem.pshare.enable", NULL, ROLE_LOOK},
 	{"/v1/vms/web1/picture", NULL, ROLE_LOOK},
 	{"/v1/picture", NULL, ROLE_LOOK},
+	{"/v1/vms/web1/likeness", NULL, ROLE_OPERATE},
 	{"/v1/settings", NULL, ROLE_LOOK},
 	{"/v1/settings/Mem.ShareScanTime", NULL, ROLE_LOOK},
 	{"/metrics", NULL, ROLE_LOOK},

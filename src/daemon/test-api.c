@@ -41,6 +41,34 @@ TEST("every path answers a GET with JSON of the names that the API promises")
 	stop(&server);
 }
 
+TEST("a VM's likeness is a sketch that can be read back, with what tells key, user and salt")
+{
+	static struct sketch sketch;
+	static const uint8_t bytes[] = {15, 10, 0, 91, 139, 0}; /* sketch_encode() of 5 and 70000 */
+	struct server server;
+	json_t *json;
+
+	start(&server);
+	REQUIRE_EQ(get(&server, "/v1/vms/web1/likeness"), 200);
+	json = json_body();
+	CHECK_STR(json_string_value(json_object_get(json, "key")), "0000000000000012");
+	CHECK_STR(json_string_value(json_object_get(json, "user")), "3");
+	CHECK_STR(json_string_value(json_object_get(json, "salt")), "0000000000000007");
+	CHECK_EQ(json_integer_value(json_object_get(json, "tokens")), 2);
+	CHECK_EQ(json_integer_value(json_object_get(json, "pages")), 3);
+	CHECK(json_real_value(json_object_get(json, "weight")) == 2.5);
+	CHECK_STR(json_string_value(json_object_get(json, "sketch")), "DwoAW4sA");
+	json_decref(json);
+	CHECK_OK(sketch_decode(&sketch, 2, bytes, sizeof(bytes)));
+	CHECK(sketch.token[0] == 5 && sketch.token[1] == 70000);
+	REQUIRE_EQ(get(&server, "/v1/vms/web2/likeness"), 200);
+	json = json_body();
+	CHECK(json_is_null(json_object_get(json, "salt")));
+	json_decref(json);
+	CHECK_EQ(get(&server, "/v1/vms/nobody/likeness"), 404);
+	stop(&server);
+}
+
 TEST("a picture has a letter and a digit for every cell; the host's a strip of each VM")
 {
 	struct server server;

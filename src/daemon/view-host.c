@@ -41,6 +41,8 @@ static uint64_t ring_bytes(const struct vm *vm)
 		return 0;
 	if (vm->session->ring.content_until)
 		bytes += sizeof(vm->session->ring.map->content);
+	if (vm->session->samples)
+		bytes += sizeof(struct ps_likeness);
 	return vm->session->draws ? bytes + sizeof(struct ps_picture) : bytes;
 }
 

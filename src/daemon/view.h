@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "policy/role.h"
+#include "policy/sketch.h"
 #include "sys/proc.h"
 #include "wire/wire.h"
 
@@ -329,6 +330,17 @@ struct view_picture {
 };
 /* From here on for some seconds it is drawn anew each second. 0 or -ENOENT. */
 int view_picture(struct daemon *daemon, const char *name, struct view_picture *out);
+
+/* What a VM's pages are like, as its agent samples them. */
+struct view_likeness {
+	struct sketch sketch; /* n 0: there is none */
+	uint64_t key;	      /* tells keys apart */
+	uint64_t user;	      /* VMs with different numbers never share */
+	bool has_salt;
+	uint64_t salt; /* equal exactly for equal salts, on hosts with one key */
+};
+/* 0 or -ENOENT. */
+int view_likeness(struct daemon *daemon, const char *name, struct view_likeness *out);
 
 /* With whom a VM shares: calls each() with the bytes that it has from the same frames at the same
  * place as another VM of its domain, until that returns non-zero. Of large families some pages

@@ -23,8 +23,9 @@
 
 #define VMS_PER_PROCESS 128u /* one is the rule; a simulator plays many */
 /* What a VM costs whatever it does: its own record, and the part of its rings that stays. */
-#define VM_BYTES \
-	(sizeof(struct vm) + offsetof(struct ps_ring_map, content) + sizeof(struct ps_picture))
+#define VM_BYTES                                                                                 \
+	(sizeof(struct vm) + offsetof(struct ps_ring_map, content) + sizeof(struct ps_picture) + \
+	 sizeof(struct ps_likeness))
 
 struct vm *vm_find(struct daemon *d, const uint8_t uuid[VM_UUID_SIZE])
 {

@@ -113,6 +113,7 @@ struct ps_msg_head {
 #define PS_HELLO_QMP 8u	      /* it can hand over a connection to the VMM's monitor (QMP) */
 #define PS_HELLO_HELD 16u     /* the VM stood still by an earlier daemon's order: let it go */
 #define PS_HELLO_PICTURE 32u  /* it draws a picture: WELCOME may say PS_RING_SIZE_PICTURE */
+#define PS_HELLO_LIKENESS 64u /* the same, and samples its pages: PS_RING_SIZE_LIKENESS */
 
 struct ps_msg_hello {
 	struct ps_msg_head head;
@@ -129,7 +130,7 @@ struct ps_msg_welcome {
 	uint32_t version;
 	uint32_t reserved;
 	uint64_t ring_size; /* bytes of the ring memfd: PS_RING_SIZE_PLAIN, or to who said
-				PICTURE, PS_RING_SIZE_PICTURE */
+				PICTURE, PS_RING_SIZE_PICTURE; LIKENESS, that */
 };
 
 #define PS_REASON_MAX 160u
@@ -529,18 +530,35 @@ struct ps_picture {
 	uint8_t cell[PS_PICTURE_CELLS];
 };
 
+/* ---- the VM's likeness ----
+ *
+ * A sample of its pages by content (agent/likeness.c): what the daemon makes a sketch of
+ * (policy/sketch.h). A claim, which spoils its own VM's place in plans at worst. seq is odd while
+ * the agent writes. */
+#define PS_LIKENESS_MAX 1792u
+
+struct ps_likeness {
+	uint32_t seq;
+	uint32_t n;
+	uint64_t below; /* of 2^32: with that chance a page is in the sample; 0: there is none */
+	uint64_t pages; /* in it; of doubles only some are told, and n is less then */
+	uint64_t hash[PS_LIKENESS_MAX];
+};
+
 struct ps_ring_map {
 	struct ps_ring up;
 	struct ps_ring down;
 	_Alignas(4096) struct ps_agent_stats stats;
 	struct ps_agent_times times;
 	_Alignas(4096) uint8_t content[PS_CONTENT_SLOTS][PS_PAGE_SIZE];
-	_Alignas(4096) struct ps_picture picture; /* PS_RING_SIZE_PICTURE only */
+	_Alignas(4096) struct ps_picture picture;   /* PS_RING_SIZE_PICTURE and more */
+	_Alignas(4096) struct ps_likeness likeness; /* PS_RING_SIZE_LIKENESS */
 };
 
-/* What an agent that knows of no picture maps, and what one that does. */
+/* What an agent maps that knows of no picture, one that does, one that samples its pages too. */
 #define PS_RING_SIZE_PLAIN ((uint64_t)offsetof(struct ps_ring_map, picture))
-#define PS_RING_SIZE_PICTURE ((uint64_t)sizeof(struct ps_ring_map))
+#define PS_RING_SIZE_PICTURE ((uint64_t)offsetof(struct ps_ring_map, likeness))
+#define PS_RING_SIZE_LIKENESS ((uint64_t)sizeof(struct ps_ring_map))
 
 /* What PS_WIRE_VERSION stands for. Whoever has to change a number here changes the version too
  * (test-wire.c holds the rest of the layout); new figures come out of spare[]. */

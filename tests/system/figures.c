@@ -110,6 +110,30 @@ static int cells(char letter)
 	return n;
 }
 
+/* A quarter unique, a quarter zeros, a quarter one page again and again. */
+TEST_SECONDS("a VM's sketch has its pages and their doubles, and not what was given back", 240)
+{
+	const char *route = "/v1/vms/one/likeness";
+	uint32_t part = PAGES / 4;
+	double weight, pages, tokens;
+
+	start(PAGES);
+	fv_do(&v, FV_UNIQUE, 0, 0, part, 0, 0);
+	fv_do(&v, FV_ZERO, 0, part, part, 0, 0);
+	fv_do(&v, FV_POOL, 0, 2 * part, part, 0, 0); /* one page, again and again */
+	REQUIRE_WITHIN(SOON_MS, cells('s') == (int)part);
+	t_sleep(11); /* it is shown every ten seconds */
+	weight = t_api_number(&d, route, "weight");
+	pages = t_api_number(&d, route, "pages");
+	tokens = t_api_number(&d, route, "tokens");
+	/* that one page is in the sample with all its doubles, or not at all */
+	CHECK(tokens * weight > 0.85 * part && tokens * weight < 1.15 * part);
+	CHECK(pages == tokens || pages * weight > 1.7 * part);
+	fv_do(&v, FV_DISCARD, 0, 0, part, 0, 0);
+	REQUIRE_WITHIN(2 * SOON_MS, t_api_number(&d, route, "tokens") <= 1);
+	end();
+}
+
 /* 8192 pages are 8192 cells of one page each: a quarter of each kind. */
 TEST_SECONDS("the picture of a VM shows every page in what it is in, soon after that changed", 120)
 {

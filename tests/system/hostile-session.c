@@ -306,6 +306,38 @@ TEST_SECONDS("a picture of nonsense is shown as none, and harms nobody", 60)
 	others_fine();
 }
 
+/* So is a sample of pages: an answer is a sketch of what is claimed, or has no token. */
+TEST_SECONDS("a sample of pages that cannot be is shown as none, and harms nobody", 60)
+{
+	static char body[1 << 16];
+	struct peer p;
+	union peer_msg m;
+	int fd = peer_salt_fd(SALT);
+
+	start();
+	peer_connect(&p, &d);
+	peer_hello_make(&p, &m, "sampler");
+	m.hello.flags = PS_HELLO_SALT | PS_HELLO_LIKENESS;
+	CHECK_EQ(peer_say(&p, PS_MSG_HELLO, &m, &fd, 1), 0);
+	close(fd);
+	CHECK_EQ(peer_hear(&p, PS_MSG_WELCOME, PEER_MS), PS_MSG_WELCOME);
+	for (unsigned int i = 0; i < 64; i++) {
+		bool sane = i % 4 == 0;
+
+		memset(&p.map->likeness, (int)(i * 37), sizeof(p.map->likeness));
+		p.map->likeness.seq = i % 8 == 1 ? 1 : 2;
+		p.map->likeness.n = sane ? PS_LIKENESS_MAX : i % 3 ? UINT32_MAX : 5;
+		p.map->likeness.below = sane ? 1u << 25 : i % 2 ? 0 : UINT64_MAX;
+		CHECK_EQ(t_http(&d, "GET", "/v1/vms/sampler/likeness", NULL, body, sizeof(body)),
+			 200);
+		CHECK_EQ(t_api_number(&d, "/v1/vms/sampler/likeness", "tokens"), sane);
+		CHECK_EQ(t_api_number(&d, "/v1/vms/sampler/likeness", "pages"),
+			 sane ? PS_LIKENESS_MAX : 0); /* the claim of more is none */
+	}
+	peer_close(&p);
+	others_fine();
+}
+
 /* Whoever says a living VM's uuid is not that VM. */
 static void steal(const struct peer *victim)
 {

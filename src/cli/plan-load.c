@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a VM would take were nothing shared is GRANT: all that is mapped for it, frames and zero
+ * pages too. What it saves by itself is its zero pages and the doubles among its pages, of which
+ * the sample tells: as many of its pages are double as of the sample.
+ *
+ * A sketch comes from another host, by way of etcd: it is checked as what it is, a claim. Its sum
+ * is held to what the VM has; who claims more spoils his own VM's place.
+ */
+#include "cli/plan-load.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "policy/sketch.h"
+
+#define WEIGHT_MAX 1e6
+
+static int digit_of(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Bytes of a text in base64; -EINVAL. */
+static int from_base64(const char *text, uint8_t out[SKETCH_BYTES])
+{
+	size_t length = strcspn(text, "=");
+	uint32_t bits = 0;
+	int n = 0;
+
+	if (length / 4 * 3 + 3 > SKETCH_BYTES)
+		return -EINVAL;
+	for (size_t i = 0; i < length; i++) {
+		int digit = digit_of(text[i]);
+
+		if (digit < 0)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)digit;
+		if (i % 4)
+			out[n++] = (uint8_t)(bits >> (6 - i % 4 * 2));
+	}
+	return n;
+}
+
+static int read_sketch(const json_t *likeness, struct sketch *sketch)
+{
+	uint8_t bytes[SKETCH_BYTES];
+	uint64_t n = ask_number(likeness, "tokens");
+	int length = from_base64(ask_text(likeness, "sketch"), bytes);
+
+	sketch->weight = ask_real(likeness, "weight");
+	sketch->pages = (uint32_t)ask_number(likeness, "pages");
+	if (length < 0 || n > SKETCH_MAX || sketch->pages < n ||
+	    !(sketch->weight >= 1 && sketch->weight <= WEIGHT_MAX))
+		return -EINVAL;
+	return sketch_decode(sketch, (uint32_t)n, bytes, (size_t)length);
+}
+
+static int take_sketch(struct plan *plan, struct plan_vm *vm, const struct sketch *sketch)
+{
+	uint64_t doubles = (uint64_t)((sketch->pages - sketch->n) * sketch->weight);
+	double own = vm->touched - vm->self, weight = sketch->weight;
+
+	vm->self += (uint32_t)(doubles < own ? doubles : own);
+	own = vm->touched - vm->self;
+	if (weight * sketch->n > own)
+		weight = sketch->n ? own / sketch->n : 0;
+	for (uint32_t i = 0; i < sketch->n && weight > 0; i++)
+		if (plan_add_part(plan, PLAN_SAMPLE | sketch->token[i], weight))
+			return -ENOMEM;
+	return 0;
+}
+
+int64_t plan_load_host(struct plan *plan, const char *name, uint64_t memory,
+		       enum plan_host_state state, unsigned int mode)
+{
+	int64_t number = plan_add_host(plan, name);
+
+	if (number >= 0) {
+		plan->hosts[number].memory = memory / PLAN_PAGE;
+		plan->hosts[number].state = (uint8_t)state;
+		plan->hosts[number].mode = (uint8_t)(mode < PLAN_MODES ? mode : 2);
+	}
+	return number;
+}
+
+static uint32_t pages_of(const json_t *vm, const char *member)
+{
+	uint64_t pages = ask_number(vm, member) / PLAN_PAGE;
+
+	return pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
+}
+
+/* The number of a text in names; what is no text, or none, is left as it is. */
+static int number_of(struct plan_names *names, const char *prefix, const char *text,
+		     uint32_t *number)
+{
+	char name[128];
+	int64_t n;
+
+	if (!*text)
+		return 0;
+	snprintf(name, sizeof(name), "%.20s:%.90s", prefix, text);
+	n = plan_names_put(names, name, NULL);
+	if (n < 0)
+		return (int)n;
+	*number = (uint32_t)n;
+	return 0;
+}
+
+int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, const json_t *record,
+		 const json_t *likeness)
+{
+	const char *key = ask_text(likeness, "key"), *name = ask_text(record, "name");
+	int64_t number = plan_add_vm(plan, *name ? name : NULL, host);
+	uint32_t ignored;
+	struct sketch sketch;
+	struct plan_vm *vm;
+	int r;
+
+	if (number < 0)
+		return (int)number;
+	vm = &plan->vms[number];
+	vm->size = pages_of(record, "size");
+	vm->touched = pages_of(record, "GRANT");
+	vm->self = pages_of(record, "ZERO");
+	if (vm->self > vm->touched)
+		vm->self = vm->touched;
+	if (!likeness || !*key)
+		return 0;
+	/* numbers of users are a host's own policy's; the same on hosts that have the same */
+	r = number_of(keys, "", key, &ignored);
+	if (!r)
+		r = number_of(&plan->users, "", ask_text(likeness, "user"), &vm->user);
+	if (!r)
+		r = number_of(&plan->salts, key, ask_text(likeness, "salt"), &vm->salt);
+	if (r || read_sketch(likeness, &sketch))
+		return r;
+	return take_sketch(plan, vm, &sketch);
+}

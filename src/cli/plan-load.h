@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* plan-load: hosts and VMs, as daemons and fleets tell of them, into a plan. */
+#ifndef PSHARE_CLI_PLAN_LOAD_H
+#define PSHARE_CLI_PLAN_LOAD_H
+
+#include "cli/plan.h"
+
+/* A host of so many bytes. Its number, or -ENOMEM, -EEXIST. */
+int64_t plan_load_host(struct plan *plan, const char *name, uint64_t memory,
+		       enum plan_host_state state, unsigned int mode);
+/*
+ * A VM: its record has size, GRANT and ZERO in bytes; its likeness (or NULL) is as the daemon's API
+ * has it, and what cannot be understood of that is as if it were not there. *keys: the names of
+ * likeness keys met so far. 0 or -ENOMEM.
+ */
+int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, const json_t *vm,
+		 const json_t *likeness);
+
+#endif
