@@ -85,6 +85,7 @@ static const struct option_row rows[] = {
 	{OPT_ITERATIONS, "iterations", "N", "-n too: so many lines, then end (default: no end)"},
 	{OPT_SET, "set", "NAME=VALUE",
 	 "a setting of the VM, from its start on; may be given again and again"},
+	{OPT_FLEET, "fleet", NULL, "plan the whole fleet, by what its hosts reported"},
 	{OPT_SIMULATE, "simulate", "FILE", "plan what this text says, in place of what is there"},
 	{OPT_ADD, "add", "N", "N VMs more, like those of today in turn"},
 	{OPT_FAIL, "fail", "N", "the N largest hosts have failed"},
@@ -438,6 +439,9 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_timeout(args, text);
 	case OPT_MEMORY:
 		return take_memory(args, text);
+	case OPT_FLEET:
+		args->fleet = true;
+		return 0;
 	case OPT_SIMULATE:
 		return take_text(args, "simulate", text, &args->simulate);
 	case OPT_HTML:

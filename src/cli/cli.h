@@ -70,6 +70,7 @@ enum option_id {
 	OPT_DELAY,
 	OPT_ITERATIONS,
 	OPT_SIMULATE,
+	OPT_FLEET,
 	OPT_ADD,
 	OPT_FAIL,
 	OPT_MAINTENANCE,
@@ -123,6 +124,7 @@ struct args {
 	const char *sets[SETS_MAX]; /* NAME=VALUE */
 	int nsets;
 	/* plan */
+	bool fleet;
 	const char *simulate, *html;
 	const char *maintenance; /* pattern of hosts */
 	unsigned int add, fail;	 /* 0: not given */

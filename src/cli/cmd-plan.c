@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/plan.h"
@@ -95,7 +96,7 @@ static int run(struct planned *p)
 
 	if (plan_init(&p->plan))
 		return say_error(CLI_FAILED, "out of memory");
-	r = args->simulate ? read_simulation(p) : plan_of_host(p);
+	r = args->simulate ? read_simulation(p) : args->fleet ? plan_of_fleet(p) : plan_of_host(p);
 	if (!r)
 		r = set_maintenance(p);
 	if (!r)
@@ -112,9 +113,12 @@ int cmd_plan(struct args *args)
 	struct planned p = {.args = args};
 	int r;
 
+	if (args->fleet && args->simulate)
+		return say_usage(args->command, "--fleet and --simulate exclude each other");
 	r = run(&p);
 	plan_outcome_free(&p.outcome);
 	plan_names_free(&p.keys);
+	free(p.measured.pages);
 	plan_free(&p.plan);
 	return r;
 }

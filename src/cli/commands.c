@@ -270,17 +270,18 @@ const struct command commands[] = {
 	},
 	{
 		.name = "plan",
-		.usage = "[--simulate FILE] [--add N] [--fail N] [--maintenance PATTERN] "
-			 "[--price EUROS]\n"
-			 "                   [--html FILE] [--json] [--runtime-dir DIR]",
+		.usage =
+			"[--fleet | --simulate FILE] [--add N] [--fail N] [--maintenance PATTERN] "
+			"[--price EUROS]\n"
+			"                   [--html FILE] [--json] [--config FILE] [--runtime-dir DIR]",
 		.summary = "does the memory suffice, with sharing and without? changes nothing",
 		.details =
 			"What sharing saves, inside VMs, inside salts and across them; what each\n"
 			"setting of Mem.ShareForceSalting would save or cost; what memory and how many\n"
 			"hosts the VMs need with sharing and without it, today, with VMs more, with\n"
 			"hosts in maintenance, with hosts failed; and where VMs had better live.\n",
-		.options = {OPT_SIMULATE, OPT_ADD, OPT_FAIL, OPT_MAINTENANCE, OPT_PRICE, OPT_HTML,
-			    OPT_JSON, OPT_RUNTIME_DIR},
+		.options = {OPT_FLEET, OPT_SIMULATE, OPT_ADD, OPT_FAIL, OPT_MAINTENANCE, OPT_PRICE,
+			    OPT_HTML, OPT_JSON, OPT_CONFIG, OPT_RUNTIME_DIR},
 		.run = cmd_plan,
 	},
 	{

@@ -20,10 +20,13 @@ static int add_vms(struct planned *p, struct client *client, uint32_t host, cons
 			continue; /* it ended just now */
 		if (r)
 			return r;
+		p->unsketched += !ask_number(likeness, "tokens");
 		if (plan_load_vm(&p->plan, &p->keys, host, vm, likeness))
 			return say_error(CLI_FAILED, "out of memory");
 	}
-	return plan_finish(&p->plan) ? say_error(CLI_FAILED, "out of memory") : 0;
+	if (plan_load_measured(p, host, p->plan.measured))
+		return say_error(CLI_FAILED, "out of memory");
+	return plan_load_end(p);
 }
 
 int plan_of_host(struct planned *p)

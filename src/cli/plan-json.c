@@ -127,6 +127,8 @@ json_t *plan_json(const struct planned *p)
 	(void)json_object_set_new(whole, "from", json_string(p->from));
 	(void)json_object_set_new(whole, "generated", json_boolean(p->plan.generated));
 	(void)json_object_set_new(whole, "vms", json_integer(p->outcome.all.vms));
+	(void)json_object_set_new(whole, "vms_without_sketch", json_integer(p->unsketched));
+	(void)json_object_set_new(whole, "likeness_keys", json_integer(p->keys.n));
 	(void)json_object_set_new(whole, "touched", size(p->outcome.all.touched));
 	(void)json_object_set_new(whole, "saved", saved_of(&p->outcome.all));
 	if (p->plan.measured)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a VM would take were nothing shared is GRANT: all that is mapped for it, frames and zero
- * pages too. What it saves by itself is its zero pages and the doubles among its pages, of which
- * the sample tells: as many of its pages are double as of the sample.
+ * pages too. What it saves by itself is its zero pages and the doubles among its pages.
+ *
+ * How many doubles there are no sample tells well: a guest may have one page ten thousand times,
+ * and it is in the sample, or more likely not. But the daemon counts what is saved in all. So what
+ * that is more than zero pages and what sketches say VMs have in common is taken for doubles, a
+ * part for each VM by its memory; and the sum of today is what was counted.
  *
  * A sketch comes from another host, by way of etcd: it is checked as what it is, a claim. Its sum
  * is held to what the VM has; who claims more spoils his own VM's place.
@@ -10,6 +14,8 @@
 #include "cli/plan-load.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/sketch.h"
@@ -62,11 +68,8 @@ static int read_sketch(const json_t *likeness, struct sketch *sketch)
 
 static int take_sketch(struct plan *plan, struct plan_vm *vm, const struct sketch *sketch)
 {
-	uint64_t doubles = (uint64_t)((sketch->pages - sketch->n) * sketch->weight);
 	double own = vm->touched - vm->self, weight = sketch->weight;
 
-	vm->self += (uint32_t)(doubles < own ? doubles : own);
-	own = vm->touched - vm->self;
 	if (weight * sketch->n > own)
 		weight = sketch->n ? own / sketch->n : 0;
 	for (uint32_t i = 0; i < sketch->n && weight > 0; i++)
@@ -141,4 +144,48 @@ int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, cons
 	if (r || read_sketch(likeness, &sketch))
 		return r;
 	return take_sketch(plan, vm, &sketch);
+}
+
+/* ---- what is measured ---------------------------------------------------------------------- */
+
+int plan_load_measured(struct planned *p, uint32_t host, uint64_t bytes)
+{
+	double *more = realloc(p->measured.pages, ((size_t)host + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	for (uint32_t h = p->measured.n; h < host; h++)
+		more[h] = 0;
+	more[host] = (double)bytes / PLAN_PAGE;
+	p->measured.pages = more;
+	p->measured.n = host + 1;
+	return 0;
+}
+
+/* Gives the host's VMs the doubles that its count says there are. */
+static void give_doubles(struct plan *plan, uint32_t host, double pages, double touched)
+{
+	for (uint32_t at = plan->first[host]; at < plan->first[host + 1]; at++) {
+		struct plan_vm *vm = &plan->vms[plan->by_host[at]];
+		double part = touched > 0 ? pages * vm->touched / touched : 0;
+		double most = vm->touched - vm->self;
+
+		vm->self += (uint32_t)(part < most ? part : most);
+	}
+}
+
+int plan_load_end(struct planned *p)
+{
+	struct plan_saving all;
+	_cleanup_free_ struct plan_saving *each = calloc((size_t)p->plan.nhosts + 1, sizeof(*each));
+
+	if (!each || plan_finish(&p->plan) || plan_saving_count(&p->plan, each, &all))
+		return say_error(CLI_FAILED, "out of memory");
+	for (uint32_t h = 0; h < p->plan.nhosts && h < p->measured.n; h++) {
+		double rest = p->measured.pages[h] - each[h].self - each[h].now;
+
+		if (rest > 0)
+			give_doubles(&p->plan, h, rest, each[h].touched);
+	}
+	return 0;
 }

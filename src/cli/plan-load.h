@@ -16,4 +16,10 @@ int64_t plan_load_host(struct plan *plan, const char *name, uint64_t memory,
 int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, const json_t *vm,
 		 const json_t *likeness);
 
+/* What sharing saves on the host by its daemon's own count: what is more than zero pages and what
+ * its VMs have in common is their doubles. 0 or -ENOMEM. */
+int plan_load_measured(struct planned *planned, uint32_t host, uint64_t bytes);
+/* Everything is loaded. CLI_OK or an exit code, said. */
+int plan_load_end(struct planned *planned);
+
 #endif

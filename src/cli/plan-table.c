@@ -261,6 +261,12 @@ static int print_moves(const struct planned *p)
 
 int plan_print(const struct planned *p)
 {
+	if (p->unsketched)
+		printf("%u VM%s no sketch yet: what they share is taken for their own.\n",
+		       p->unsketched, p->unsketched == 1 ? " has" : "s have");
+	if (p->keys.n > 1)
+		printf("Hosts have %u likeness keys: VMs are compared within each only.\n",
+		       p->keys.n);
 	printf("%s: %u VMs on %u host%s have %.1f MiB%s\n\n", p->from, p->outcome.all.vms,
 	       p->plan.nhosts, p->plan.nhosts == 1 ? "" : "s", mib(p->outcome.all.touched),
 	       p->plan.generated ? " (made up)" : "");

@@ -14,7 +14,12 @@ struct planned {
 	struct plan plan;
 	struct plan_outcome outcome;
 	struct plan_names keys; /* likeness keys that sketches were made with */
-	char from[128];		/* "host h1", "fleet default", "FILE" */
+	uint32_t unsketched;	/* VMs of which there is no sketch */
+	struct {
+		double *pages; /* saved on each host, as counted there */
+		uint32_t n;
+	} measured;
+	char from[128]; /* "host h1", "fleet default", "FILE" */
 };
 
 DEFINE_CLEANUP(struct table *, plan_table, table_free);

@@ -27,8 +27,8 @@
  *	admission		hosts		the last VM admitted: hosts compare on it
  *
  * A host watches all/ and host/HOST/ and nothing else. Of the desired value for all and the one for
- * a host the later one holds, by etcd's revisions: no clock is asked. Salts are in none of these,
- * nor anything made of one.
+ * a host the later one holds, by etcd's revisions: no clock is asked. Salts are in none of these.
+ * Of VMs with one salt likeness/ has one number, made with a key that is not in etcd either.
  */
 #ifndef PSHARE_FLEET_KEYS_H
 #define PSHARE_FLEET_KEYS_H

@@ -57,7 +57,7 @@ struct node {
 	unsigned int failures; /* in a row */
 	bool told_away, told_name;
 	struct {
-		uint64_t connect, keep, refresh, write, poll, report, audit;
+		uint64_t connect, keep, refresh, write, poll, report, audit, likeness;
 	} due;
 	uint64_t kept; /* when the lease was last known to live */
 	struct fleetrules rules;
@@ -89,6 +89,9 @@ struct node {
 	int64_t audit_wish, audit_done;
 	bool auditing;
 	struct etcd_op *audit_op;
+	json_t *likeness; /* {VM: sketch}, while it is gathered; else NULL */
+	size_t likeness_next, likeness_bytes;
+	struct etcd_op *likeness_op;
 };
 
 /* node.c */
@@ -107,6 +110,10 @@ void node_settings_take(struct node *node, const struct etcd_kv *kv); /* of all/
 void node_settings_restore(struct node *node, json_t *record); /* settings/HOST; NULL: none */
 void node_settings_work(struct node *node, uint64_t now);
 void node_settings_free(struct node *node);
+
+/* node-likeness.c */
+void node_likeness_work(struct node *node, uint64_t now);
+void node_likeness_free(struct node *node);
 
 /* node-report.c */
 void node_report_work(struct node *node, uint64_t now);

@@ -80,6 +80,7 @@ static void disconnect(struct node *node)
 	cancel(&node->drift);
 	cancel(&node->report_op);
 	cancel(&node->audit_op);
+	cancel(&node->likeness_op);
 	etcd_watch_cancel(node->watch);
 	node->watch = NULL;
 	node->state = NODE_AWAY;
@@ -439,6 +440,7 @@ int node_work(struct node *node)
 	}
 	node_settings_work(node, now);
 	node_report_work(node, now);
+	node_likeness_work(node, now);
 	return until(node, sys_now());
 }
 
@@ -507,6 +509,7 @@ struct node *node_free(struct node *node)
 	disconnect(node);
 	node_settings_free(node);
 	node_report_free(node);
+	node_likeness_free(node);
 	free(node);
 	return NULL;
 }

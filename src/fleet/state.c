@@ -28,6 +28,7 @@ void fleet_state_free(struct fleet_state *state)
 		json_decref(state->hosts[i].report);
 		json_decref(state->hosts[i].settings);
 		json_decref(state->hosts[i].audit);
+		json_decref(state->hosts[i].likeness);
 		json_decref(state->hosts[i].wants);
 		json_decref(state->hosts[i].pending);
 	}
@@ -165,6 +166,9 @@ static void take_of_host(struct fleet_host *host, enum fleet_key kind, const cha
 	case FLEET_AUDIT:
 		replace(&host->audit, kv->value);
 		break;
+	case FLEET_LIKENESS:
+		replace(&host->likeness, kv->value);
+		break;
 	case FLEET_PENDING:
 		put(host->pending, rest, kv);
 		break;
@@ -190,8 +194,9 @@ static void take_rule(struct fleet_state *state, const char *name, const struct 
 
 int fleet_state_take_kv(struct fleet_state *state, const struct etcd_kv *kv)
 {
-	static const enum fleet_key of_hosts[] = {FLEET_ALIVE, FLEET_REPORT,  FLEET_SETTINGS,
-						  FLEET_AUDIT, FLEET_PENDING, FLEET_HOST_SET};
+	static const enum fleet_key of_hosts[] = {FLEET_ALIVE,	 FLEET_REPORT,	 FLEET_SETTINGS,
+						  FLEET_AUDIT,	 FLEET_LIKENESS, FLEET_PENDING,
+						  FLEET_HOST_SET};
 	char prefix[FLEET_KEY_MAX];
 	const char *rest;
 

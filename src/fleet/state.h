@@ -16,6 +16,7 @@ struct fleet_host {
 	json_t *report; /* the records of keys.h; NULL: there is none */
 	json_t *settings;
 	json_t *audit;
+	json_t *likeness;
 	json_t *wants;	 /* {NAME: record of host/HOST/set/NAME, with "revision"} */
 	json_t *pending; /* {KEY: record of pending/HOST/KEY} */
 };
