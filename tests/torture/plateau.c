@@ -24,7 +24,8 @@
 
 struct part {
 	long mappings_least, shared_most;
-	double kib[2]; /* by want: the mean of what would be private if nothing were shared */
+	long shared_then; /* when the mappings were fewest */
+	double kib[2];	  /* by want: the mean of what would be private if nothing were shared */
 	uint32_t n[2];
 };
 
@@ -43,8 +44,10 @@ static struct part part_of(const struct plateau *p, uint32_t i)
 
 		part.kib[s->want] += (double)s->anon_kib + s->file * (T_PAGE >> 10);
 		part.n[s->want]++;
-		if (s->mappings < part.mappings_least)
+		if (s->mappings < part.mappings_least) {
 			part.mappings_least = s->mappings;
+			part.shared_then = s->file;
+		}
 		if (s->file > part.shared_most)
 			part.shared_most = s->file;
 	}
@@ -57,7 +60,8 @@ const char *plateau_judge(const struct plateau *p)
 {
 	static char what[160];
 	struct part middle = part_of(p, PLATEAU_PARTS - 2), last = part_of(p, PLATEAU_PARTS - 1);
-	long more = last.shared_most - middle.shared_most;
+	long more = last.shared_most - middle.shared_most,
+	     then = last.shared_then - middle.shared_then;
 
 	t_note("plateau: at least %ld mappings, then %ld; private or shared on the mean %.0f MiB "
 	       "with plenty, then %.0f, and %.0f MiB with little, then %.0f",
@@ -65,7 +69,8 @@ const char *plateau_judge(const struct plateau *p)
 	       middle.kib[1] / 1024, last.kib[1] / 1024);
 	if (p->n < ENOUGH)
 		return NULL;
-	/* the settings may have let less be shared before */
+	/* the settings may have let less be shared before, or for a moment nothing at all */
+	more = then > more ? then : more;
 	more = more > 0 ? MAPPINGS_A_PAGE * more : 0;
 	if (last.mappings_least > middle.mappings_least * 4 / 3 + MAPPINGS_CHANCE + more) {
 		snprintf(what, sizeof(what),
