@@ -151,7 +151,7 @@ static uint32_t stores_mapped(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "memfd:") ||
+		if (!strstr(line, "memfd:pshare-store") ||
 		    sscanf(line, "%*s %7s %*s %*s %lu", perm, &ino) != 2 || perm[3] != 'p')
 			continue;
 		for (i = 0; i < n && inode[i] != ino; i++)
