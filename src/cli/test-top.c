@@ -273,12 +273,12 @@ TEST("a picture fills the screen from its cells, joined until they fit")
 	memset(parts, 'f', 4096);
 	memset(cells + 2048, '0', 1024);
 	memset(cells + 3072, 'w', 1024);
-	picture = json_pack("{s:i, s:[{s:s, s:s}]}", "cell_bytes", 4096, "regions", "states", cells,
-			    "parts", parts);
+	picture = json_pack("{s:i, s:f, s:[{s:s, s:s}]}", "cell_bytes", 4096, "age_s", 7.2,
+			    "regions", "states", cells, "parts", parts);
 	begin(24, 64);
 	state.screen = TOP_PICTURE;
 	draw(picture);
-	CHECK_IN("a character is 16 KiB", row(0));
+	CHECK_IN("a character is 16 KiB; drawn 7 s ago", row(0));
 	CHECK_IN("shared 50%", row(2));
 	CHECK_IN("swapped 25%", row(3));
 	CHECK_EQ(strspn(row(4), "s"), 64);

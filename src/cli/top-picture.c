@@ -106,7 +106,12 @@ static void draw_title(struct top_grid *g, const struct top_scene *scene, double
 {
 	const struct top_sample *sample = scene->sample;
 	const struct top_vm *vm = sample->n ? &sample->vm[top_chosen(scene->state, sample)] : NULL;
+	const json_t *drawn = json_object_get(scene->picture, "age_s");
+	char age[40] = "";
 
+	/* nearly none is drawn while nobody looks, so the first may be of long ago */
+	if (json_is_number(drawn))
+		snprintf(age, sizeof(age), "; drawn %.0f s ago", json_number_value(drawn));
 	if (!scene->there) {
 		top_put(g, 0, 0, STYLE_BAD, "no daemon answers; waiting for one");
 		return;
@@ -115,8 +120,9 @@ static void draw_title(struct top_grid *g, const struct top_scene *scene, double
 		top_put(g, 0, 0, STYLE_STRONG, "no VM is here");
 		return;
 	}
-	top_print(g, 0, 0, STYLE_STRONG, "%s: %.0f MiB, %s; a character is %.0f KiB", vm->name,
-		  vm->value[top_field_find("SIZE")] / MIB, vm->state, cell_bytes * joined / 1024);
+	top_print(g, 0, 0, STYLE_STRONG, "%s: %.0f MiB, %s; a character is %.0f KiB%s", vm->name,
+		  vm->value[top_field_find("SIZE")] / MIB, vm->state, cell_bytes * joined / 1024,
+		  age);
 }
 
 void top_draw_picture(struct top_grid *g, const struct top_scene *scene)
