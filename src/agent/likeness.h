@@ -8,13 +8,14 @@
 
 #include "wire/wire.h"
 
-#define LIKENESS_SLOTS 4096u /* a power of two, more than twice PS_LIKENESS_MAX */
+#define LIKENESS_SLOTS 4096u	  /* a power of two, more than twice PS_LIKENESS_MAX */
+#define LIKENESS_WHOLE (1u << 29) /* no value is that high */
 #define LIKENESS_NS 10000000000ull
 
 struct agent;
 
 struct likeness {
-	uint64_t below; /* of 2^32: pages with a value below it are in; 0: not begun */
+	uint64_t below; /* of LIKENESS_WHOLE: pages with a value below it are in; 0: not begun */
 	uint32_t n;
 	uint32_t look; /* slot that was looked at last */
 	uint64_t due;  /* ns: to be shown again */
@@ -26,11 +27,15 @@ struct likeness {
 	uint8_t doubles[LIKENESS_SLOTS]; /* slots by the low bits of their hash */
 };
 
+/* By what a page is sampled: the same for equal pages, of any VM. */
+uint32_t likeness_value(const void *page);
 /* A page was hashed for the walk, and is not zero; it is in the CPU's cache now. Worker, under
  * act. page: its number in the VM. */
 void likeness_note(struct likeness *l, uint32_t page, const void *content);
 /* A page was found to be zero. */
 void likeness_forget(struct likeness *l, uint32_t page);
+/* Drops what is in a slot; what was behind it may be in its place now. */
+void likeness_drop(struct likeness *l, uint32_t at);
 /* Shows the sample to the daemon, if it is time. Returns ns until it is. Worker, no lock held. */
 uint64_t likeness_step(struct agent *a, uint64_t now);
 
