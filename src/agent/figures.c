@@ -208,8 +208,6 @@ static void follow_limit(struct agent *a, const struct sys_cgroup_memory *memory
 	});
 }
 
-/* How pins are told decides what becomes of frames: asked before the first is mapped, and again and
- * again, for descriptors come and go, and so may a seccomp filter. */
 static void probe(struct agent *a)
 {
 	uint64_t ns = probe_write(&a->probe);
@@ -218,6 +216,8 @@ static void probe(struct agent *a)
 		times_add(&a->timed[PS_TIMED_PROBE], ns);
 }
 
+/* How pins are told decides what becomes of frames: asked before the first is mapped, and again and
+ * again, for descriptors come and go, and so may a seccomp filter. */
 static void serve_pins(struct agent *a, uint64_t now)
 {
 	if (now < a->pins_next)
