@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* /v1/vms/NAME/likeness: the VM's sketch, for 'pshare plan' and pshare-fleet. */
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,24 +8,6 @@
 #include "sys/cleanup.h"
 
 #define TEXT_MAX (SKETCH_BYTES / 3 * 4 + 8)
-
-static void base64(const uint8_t *bytes, size_t n, char *out)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t three = (uint32_t)bytes[i] << 16 |
-				 (i + 1 < n ? (uint32_t)bytes[i + 1] << 8 : 0) |
-				 (i + 2 < n ? bytes[i + 2] : 0);
-
-		*out++ = digits[three >> 18];
-		*out++ = digits[three >> 12 & 63];
-		*out++ = i + 1 < n ? digits[three >> 6 & 63] : '=';
-		*out++ = i + 2 < n ? digits[three & 63] : '=';
-	}
-	*out = '\0';
-}
 
 /* What both hold: too large for a stack. */
 struct desk {
@@ -49,7 +32,8 @@ void api_get_likeness(struct api_request *request)
 		api_answer_error(request, MHD_HTTP_NOT_FOUND, "there is no VM named %s", name);
 		return;
 	}
-	base64(desk->bytes, sketch_encode(&view->sketch, desk->bytes), desk->text);
+	EVP_EncodeBlock((unsigned char *)desk->text, desk->bytes,
+			(int)sketch_encode(&view->sketch, desk->bytes));
 	snprintf(key, sizeof(key), "%016llx", (unsigned long long)view->key);
 	snprintf(user, sizeof(user), "%llu", (unsigned long long)view->user);
 	snprintf(salt, sizeof(salt), "%016llx", (unsigned long long)view->salt);
