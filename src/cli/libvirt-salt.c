@@ -11,21 +11,16 @@
  *
  * Rejected: to give the file itself to that group. It is used by several VMs, so no rule could tell
  * them apart, and to undo it exactly a record of the former mode would be needed.
- *
- * The copy ends with a newline that is not part of the salt, as in any salt file; "\r\n" where the
- * salt itself ends with "\r".
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/libvirt.h"
+#include "cli/salt-copy.h"
 #include "sys/file.h"
 #include "sys/launch.h"
-#include "sys/memfd.h"
 #include "sys/path.h"
-#include "sys/saltfile.h"
-#include "wire/wire.h"
 
 int libvirt_salt_path(const struct libvirt *libvirt, const struct domain *domain,
 		      char path[PATH_MAX])
@@ -57,36 +52,21 @@ int libvirt_state_folder(struct libvirt *libvirt)
 /* Is the copy what it should be? */
 static bool is_same(const char *path, const struct salt *salt, const struct sys_file *as)
 {
-	struct salt have = {0};
 	struct sys_file file;
-	void *secret;
-	bool locked, same;
 
-	if (sys_file_look(path, &file) || file.uid != as->uid || file.gid != as->gid ||
-	    file.mode != as->mode || sys_secret_new(PS_SALT_MAX, &secret, &locked))
-		return false;
-	have.bytes = secret;
-	same = !sys_salt_read_file(path, have.bytes, &have.length) && have.length == salt->length &&
-	       !memcmp(have.bytes, salt->bytes, salt->length);
-	salt_wipe(&have);
-	return same;
+	return !sys_file_look(path, &file) && file.uid == as->uid && file.gid == as->gid &&
+	       file.mode == as->mode && salt_copy_is(path, salt);
 }
 
 static int write_copy(struct libvirt *libvirt, const char *path, const struct salt *salt,
 		      const struct sys_file *as)
 {
-	const char *end = salt->bytes[salt->length - 1] == '\r' ? "\r\n" : "\n";
-	unsigned char text[PS_SALT_MAX + 2];
 	int r = libvirt_state_folder(libvirt);
 
 	if (r || libvirt->journal.dry)
 		return r;
-	memcpy(text, salt->bytes, salt->length);
-	memcpy(text + salt->length, end, strlen(end));
 	(void)sys_file_remove(path); /* its owner and mode are of no interest */
-	r = sys_file_replace(path, text, salt->length + strlen(end), as);
-	explicit_bzero(text, sizeof(text));
-	return r ? say_error(CLI_FAILED, "%s cannot be written: %s", path, strerror(-r)) : 0;
+	return salt_copy_write(path, salt, as);
 }
 
 static int put_copy(struct libvirt *libvirt, const char *path, const struct salt *salt)
@@ -94,13 +74,10 @@ static int put_copy(struct libvirt *libvirt, const char *path, const struct salt
 	struct sys_file as = {.mode = libvirt->session ? 0600 : 0640,
 			      .uid = libvirt->session ? libvirt->uid : 0,
 			      .gid = libvirt->gid};
-	int r;
+	int r = salt_copy_check(salt);
 
-	if (!salt->length)
-		return say_error(CLI_FAILED, "the salt is empty: it would give a domain of its own "
-					     "to each VM; leave it out, or give one");
-	if (is_same(path, salt, &as))
-		return 0;
+	if (r || is_same(path, salt, &as))
+		return r;
 	r = write_copy(libvirt, path, salt, &as);
 	if (!r)
 		journal_change(&libvirt->journal, path, "a copy of the salt, which %s",

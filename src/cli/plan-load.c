@@ -14,6 +14,7 @@
 #include "cli/plan-load.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,33 +23,22 @@
 
 #define WEIGHT_MAX 1e6
 
-static int digit_of(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* Bytes of a text in base64; -EINVAL. */
+/* Bytes of a text in base64, SKETCH_BYTES at most; -EINVAL. */
 static int from_base64(const char *text, uint8_t out[SKETCH_BYTES])
 {
-	size_t length = strcspn(text, "=");
-	uint32_t bits = 0;
-	int n = 0;
+	unsigned char room[SKETCH_BYTES + 3];
+	size_t length = strlen(text);
+	int n;
 
-	if (length / 4 * 3 + 3 > SKETCH_BYTES)
+	if (!length || length % 4 || length / 4 * 3 > sizeof(room))
 		return -EINVAL;
-	for (size_t i = 0; i < length; i++) {
-		int digit = digit_of(text[i]);
-
-		if (digit < 0)
-			return -EINVAL;
-		bits = bits << 6 | (uint32_t)digit;
-		if (i % 4)
-			out[n++] = (uint8_t)(bits >> (6 - i % 4 * 2));
-	}
+	n = EVP_DecodeBlock(room, (const unsigned char *)text, (int)length);
+	if (n < 0)
+		return -EINVAL;
+	n -= (text[length - 1] == '=') + (text[length - 2] == '='); /* it counts these as bytes */
+	if (n > (int)SKETCH_BYTES)
+		return -EINVAL;
+	memcpy(out, room, (size_t)n);
 	return n;
 }
 

@@ -11,31 +11,17 @@
 #include <string.h>
 
 #include "cli/proxmox.h"
+#include "cli/salt-copy.h"
 #include "sys/file.h"
 #include "sys/path.h"
-#include "sys/saltfile.h"
-#include "wire/wire.h"
 
 void proxmox_salt_path(const char *vmid, char path[PATH_MAX])
 {
 	snprintf(path, PATH_MAX, PVE_SALTS "/%s.salt", vmid);
 }
 
-static bool is_same(const char *path, const struct salt *salt)
-{
-	unsigned char have[PS_SALT_MAX];
-	size_t length = 0;
-	bool same = !sys_salt_read_file(path, have, &length) && length == salt->length &&
-		    !memcmp(have, salt->bytes, length);
-
-	explicit_bzero(have, sizeof(have));
-	return same;
-}
-
 static int write_copy(const char *path, const struct salt *salt)
 {
-	const char *end = salt->bytes[salt->length - 1] == '\r' ? "\r\n" : "\n";
-	unsigned char text[PS_SALT_MAX + 2];
 	struct sys_file folder, as = {.mode = 0600};
 	int r = sys_file_look(PVE_PRIVATE, &folder);
 
@@ -44,11 +30,7 @@ static int write_copy(const char *path, const struct salt *salt)
 	if (r)
 		return say_error(CLI_FAILED, PVE_SALTS ": %s", strerror(-r));
 	as.gid = folder.gid;
-	memcpy(text, salt->bytes, salt->length);
-	memcpy(text + salt->length, end, strlen(end));
-	r = sys_file_replace(path, text, salt->length + strlen(end), &as);
-	explicit_bzero(text, sizeof(text));
-	return r ? say_error(CLI_FAILED, "%s cannot be written: %s", path, strerror(-r)) : 0;
+	return salt_copy_write(path, salt, &as);
 }
 
 int proxmox_salt_enable(struct proxmox *proxmox, const char *vmid)
@@ -62,11 +44,9 @@ int proxmox_salt_enable(struct proxmox *proxmox, const char *vmid)
 	proxmox_salt_path(vmid, path);
 	if (!salt.bytes)
 		return proxmox->args->clear_salt ? proxmox_salt_disable(proxmox, vmid) : 0;
-	if (!salt.length)
-		return say_error(CLI_FAILED, "the salt is empty: it would give a domain of its own "
-					     "to each VM; leave it out, or give one");
-	if (is_same(path, &salt))
-		return 0;
+	r = salt_copy_check(&salt);
+	if (r || salt_copy_is(path, &salt))
+		return r;
 	r = proxmox->journal.dry ? 0 : write_copy(path, &salt);
 	if (!r)
 		journal_change(&proxmox->journal, path, "a copy of the salt, on every node");
