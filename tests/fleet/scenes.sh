@@ -217,7 +217,9 @@ scene_drift() {
 	within 10 away h1
 	start_fleet h1
 	within 15 connected h1
-	is h1 Mem.ShareScanTime state "drift: set by hand" || fail "drift outlives pshare-fleet"
+	# it is here before it has told its settings
+	within 15 is h1 Mem.ShareScanTime state "drift: set by hand"
+	has h1 Mem.ShareScanTime 99 || fail "drift outlives pshare-fleet"
 	must set Fleet.CorrectDrift 1
 	within 10 has h1 Mem.ShareScanTime 20
 	within 10 is h1 Mem.ShareScanTime state "as desired"

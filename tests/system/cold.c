@@ -354,7 +354,7 @@ TEST_SECONDS("5 a twin that is coming in keeps the VM in its domain until it is 
 
 /* ---- who waits for what -------------------------------------------------------------------- */
 
-TEST_SECONDS("14 nobody waits for a daemon that has stopped", 60)
+TEST_SECONDS("14 nobody waits for a daemon that has stopped", 120)
 {
 	uint64_t slowest;
 

@@ -186,7 +186,8 @@ TEST_SECONDS("a daemon killed a hundred times costs no guest a byte, and leaves 
 		REQUIRE_WITHIN(SHARED_MS, fv_shared(&s.v[i], 0) > PAGES / 8);
 		/* everybody moves to the new store */
 		REQUIRE_WITHIN(150000, stores_mapped(s.v[i].pid) <= 1);
-		CHECK_LE(open_fds(s.v[i].pid), fds[i] + 3);
+		/* pipes of what is in quarantine, a store that has just been let go, come and go */
+		REQUIRE_WITHIN(SHARED_MS, open_fds(s.v[i].pid) <= fds[i] + 3);
 	}
 	scene_end(&s);
 }
