@@ -6,14 +6,23 @@
  * it again. So no page is to break: frames stay write-protected, and a write to one wakes the
  * settler, which replaces the frame by a copy in anonymous memory, as bringback.c does for the
  * worker:
- *  1. copy the frames' content into the nursery. Frames are immutable, so the copy cannot be out of
+ *  1. ask the kernel which pages are protected at this moment. These are frames, and stay so while
+ *     `settle` is held.
+ *  2. copy the frames' content into the nursery. Frames are immutable, so the copy cannot be out of
  *     date.
- *  2. mremap() the copy over the frames. Before, the guest sees the frame and cannot write; after,
+ *  3. mremap() the copy over the frames. Before, the guest sees the frame and cannot write; after,
  *     it sees the same bytes and can. There is nothing in between.
- *  3. the state: NEW, and UNREF where the daemon counts a reference. Then wake the writers.
- * No write is lost: a writer is let go only after 2, and what it writes to is the page that stays.
+ *  4. the state: NEW, and UNREF where the daemon counts a reference. Then wake the writers.
+ * No write is lost: a writer is let go only after 3, and what it writes to is the page that stays.
  *
- * When 2 fails (vm.max_map_count), the guest still must go on: the protection is lifted, and the
+ * A fault says what was so when it happened. The settler may hear of it late: the page, closed by
+ * the worker then, has been opened, was written, and a device has pinned it, all while its state
+ * still says that it is a frame (the next look finds out). To replace it then would lose what is
+ * written meanwhile, and all that the device writes later. Hence 1: in a block that is guarded, a
+ * frame that is protected was not written since it was mapped (guarded_protect() claims what it
+ * protects until it knows), and in any other block nothing is for the settler to do.
+ *
+ * When 3 fails (vm.max_map_count), the guest still must go on: the protection is lifted, and the
  * write breaks the page in place. A look finds it there, BROKEN, right for ever. The same happens
  * to a page that is written in the moment between its frame's mapping and its protection.
  *
@@ -34,6 +43,7 @@
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/uffd.h"
+#include "sys/unsafe.h"
 
 static int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
@@ -42,6 +52,7 @@ static int unshare_run(struct agent *a, struct region *r, uint32_t page, uint32_
 	int err;
 
 	memcpy(copy, region_page(r, page), len);
+	ps_pause_without(DEFENCE_FAULT_LATE);
 	err = place_pages(a, region_page(r, page), copy, len);
 	if (err) {
 		/* The nursery is empty when nobody is in it. */
@@ -74,11 +85,27 @@ static uint32_t framed(const struct region *r, uint32_t page, uint32_t end)
 	return n;
 }
 
+/* How many of n pages from page on are protected now. */
+static uint32_t protected_run(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+{
+	uint64_t entry[GUARDED_AHEAD];
+	uint32_t k = 0;
+
+	if (ps_without(DEFENCE_FAULT_LATE))
+		return n;
+	if (!region_block(r, page)->guarded ||
+	    pagemap_read(a->pagemap, (uintptr_t)region_page(r, page), entry, n))
+		return 0;
+	while (k < n && (entry[k] & PM_UFFD_WP))
+		k++;
+	return k;
+}
+
 /* How many pages to unshare for a write to this one: a guest that writes page after page (it
  * clears, copies, reads a file) gets twice as many each time, so that it waits for the settler
  * once for a stretch and not once for a page. One step aside, and it is one page again: what is
  * unshared and then not written costs memory until it is shared anew. */
-static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
+static uint32_t ahead(struct agent *a, struct region *r, uint32_t page)
 {
 	struct streak *s = &a->streak;
 	uint32_t end = (page / PS_BLOCK_PAGES + 1) * PS_BLOCK_PAGES, n;
@@ -87,7 +114,7 @@ static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
 	if (s->len > GUARDED_AHEAD)
 		s->len = GUARDED_AHEAD;
 	n = framed(r, page, end < r->end ? end : r->end);
-	n = n < s->len ? n : s->len;
+	n = protected_run(a, r, page, n < s->len ? n : s->len);
 	s->next = r->base + page + n;
 	return n;
 }
@@ -95,12 +122,13 @@ static uint32_t ahead(struct agent *a, const struct region *r, uint32_t page)
 bool guarded_fault(struct agent *a, struct region *r, uint32_t page)
 {
 	enum page_state state = page_state(&r->state[page]);
+	uint32_t n;
 
 	atomic_fetch_add(&a->faults, 1);
 	if (state == PAGE_OUT)
 		return false; /* closed: who closed it wakes */
-	if (page_has_frame(state) && r->nursery && page >= r->nursery_first &&
-	    unshare_run(a, r, page, ahead(a, r, page)) == 0)
+	n = page_has_frame(state) ? ahead(a, r, page) : 0;
+	if (n && r->nursery && page >= r->nursery_first && unshare_run(a, r, page, n) == 0)
 		return true;
 	if (page_in_store(state))
 		let_break(a, r, page);
@@ -109,19 +137,36 @@ bool guarded_fault(struct agent *a, struct region *r, uint32_t page)
 	return true;
 }
 
+/* Takes the frames among n pages over until it is known which of them were written. */
+static void claim(struct agent *a, struct region *r, uint32_t page, uint32_t n, uint8_t *was)
+{
+	pthread_mutex_lock(&a->settle);
+	for (uint32_t i = 0; i < n; i++) {
+		was[i] = (uint8_t)page_state(&r->state[page + i]);
+		if (page_has_frame(was[i]))
+			page_set(&r->state[page + i], PAGE_OUT);
+	}
+	pthread_mutex_unlock(&a->settle);
+}
+
 void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	uint64_t entry[PS_BLOCK_PAGES];
-	int err = guard_close(a, r, page, n);
+	uint8_t was[PS_BLOCK_PAGES];
+	int err;
 
+	claim(a, r, page, n, was);
+	err = guard_close(a, r, page, n);
 	if (!err)
 		err = pagemap_read_whole(a->pagemap, (uintptr_t)region_page(r, page), entry, n);
 	pthread_mutex_lock(&a->settle);
 	for (uint32_t i = 0; i < n; i++) {
-		enum page_state was = page_state(&r->state[page + i]);
-
-		if (!err && page_has_frame(was) && pagemap_is_copied(entry[i]))
-			note_broken(a, r, page + i, was);
+		if (!page_has_frame(was[i]))
+			continue;
+		if (!err && pagemap_is_copied(entry[i]))
+			note_broken(a, r, page + i, was[i]);
+		else
+			page_set(&r->state[page + i], was[i]);
 	}
 	pthread_mutex_unlock(&a->settle);
 	guard_open(a, r, page, n);
@@ -151,6 +196,9 @@ void guarded_follow(struct agent *a, struct region *r, uint32_t block)
 	/* A block without a frame too: its first ones must not be plain until the next look. */
 	if (r->block[block].guarded == guarded)
 		return;
+	/* The settler replaces what is protected in a guarded block: not while it is opened. */
+	pthread_mutex_lock(&a->settle);
 	r->block[block].guarded = guarded;
+	pthread_mutex_unlock(&a->settle);
 	follow_block(a, r, page < r->first ? r->first : page, end, guarded);
 }

@@ -27,6 +27,28 @@
 
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
+#define LATE_PAUSES 1000u
+
+static bool is_closed(struct agent *a, uintptr_t addr)
+{
+	struct region *r;
+	uint32_t page;
+	bool closed;
+
+	pthread_mutex_lock(&a->settle);
+	r = region_at(a, addr, &page);
+	closed = r && page_state(&r->state[page]) == PAGE_OUT;
+	pthread_mutex_unlock(&a->settle);
+	return closed;
+}
+
+/* For a test: as if this thread had got no CPU until who waited went on. */
+static void hear_late(struct agent *a, uintptr_t addr)
+{
+	for (unsigned int i = 0; i < LATE_PAUSES && is_closed(a, addr); i++)
+		ps_unsafe_pause();
+	ps_unsafe_pause();
+}
 
 /* since: when it was heard of. */
 static void settle_write(struct agent *a, uintptr_t addr, uint64_t since)
@@ -36,6 +58,8 @@ static void settle_write(struct agent *a, uintptr_t addr, uint64_t since)
 
 	if (ps_without(DEFENCE_SETTLER_NO_MALLOC))
 		ps_unsafe_malloc();
+	if (ps_hook(HOOK_SLOW_SETTLER))
+		hear_late(a, addr);
 	if (ps_without(DEFENCE_SETTLER_ASKS_NOBODY))
 		ps_unsafe_ask(a->link.path);
 	pthread_mutex_lock(&a->settle);

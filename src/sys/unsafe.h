@@ -44,6 +44,8 @@
 	  "mremap() and munmap() go to the kernel alone") \
 	X(DEFENCE_CLOSE, "no-close", "6b", "agent", \
 	  "pages of a batch are not closed while they are copied") \
+	X(DEFENCE_FAULT_LATE, "stale-fault", "6b", "agent", \
+	  "a write fault is settled as if its page were still what it was then") \
 	X(DEFENCE_PIN_TEST, "no-pin-test", "6b", "agent", \
 	  "pinned pages are brought back like others") \
 	X(DEFENCE_KEEP_BROKEN, "no-keep", "6b", "agent", \
@@ -92,6 +94,8 @@
 	  "mappings are counted by nobody") \
 	X(HOOK_GUARD_ALL, "all-guarded", "-", "agent", \
 	  "first writes wait for the settler, as where pins cannot be told") \
+	X(HOOK_SLOW_SETTLER, "slow-settler", "-", "agent", \
+	  "the settler hears of a fault when its page has been opened") \
 	X(HOOK_SLOW_DISK, "slow-disk", "-", "agent", \
 	  "each read of the swap file takes half a second") \
 	X(HOOK_SLOW_WRITE, "slow-write", "-", "agent", \

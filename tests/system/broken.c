@@ -12,7 +12,9 @@
  * no-pin-test   every page of a batch is taken for unpinned
  * no-keep       a page that is replaced is not kept for its quarantine
  * no-discard    MADV_DONTNEED goes to the kernel alone
+ * stale-fault   a write fault is settled as if its page were still what it was then
  * pause-batch   no defence: time passes between the steps of a batch
+ * slow-settler  no defence: the settler hears of a fault when its page has been opened
  *
  * How pins are told is tested in pins.c.
  */
@@ -266,6 +268,43 @@ TEST_SECONDS("a write in each moment of a batch stays", 200)
 	for (uint32_t page = 0; page < PAGES; page += 2)
 		fv_pool(&a, 0, page, 1, page);
 	REQUIRE_WITHIN(2 * SHARED_MS, number("a", "counters/shared_again") > 0);
+	end(&a, &b);
+}
+
+/* Who waits at a closed page goes on when it is opened, and writes. The settler may have heard
+ * of the fault, and not have dealt with it: what is written since must stay. */
+TEST_SECONDS("writes after a fault that is heard of late stay", 200)
+{
+	struct fakevmm a, b;
+	uint64_t rng = test_seed();
+	double faults = 0;
+
+	t_daemon_fresh(&d);
+	pair(&a, &b, NOHUGE);
+	/* Where batches are quick nobody may meet one: then it is no use to go on. */
+	for (uint32_t round = 0; faults < 6 && round < (faults ? 16 : 4); round++) {
+		double until = t_now() + 2.5;
+
+		/* no two that follow each other: each takes its time in a slow batch */
+		for (uint32_t page = 0; page < PAGES; page += 2) {
+			fv_do(&a, FV_PATCH, 0, page, 1, 8, round);
+			fv_pool(&a, 0, page, 1, page);
+		}
+		while (t_now() < until) {
+			uint32_t page = t_below(&rng, PAGES / 2) * 2;
+			double written = 0;
+
+			for (uint32_t i = 0; !i || t_now() < written; i++) {
+				fv_do(&a, FV_PATCH, 0, page, 1, i % MODEL_PATCHES * 8,
+				      (int64_t)t_below(&rng, 1u << 20));
+				REQUIRE_OK(fv_try(&a, (struct fv_cmd){FV_CHECK, 0, page, 1, 0, 0})
+						   .error);
+				written = i ? written : t_now() + 0.04; /* then it went on */
+			}
+		}
+		fv_check(&a, 0);
+		faults = number("a", "counters/faults");
+	}
 	end(&a, &b);
 }
 

@@ -92,6 +92,7 @@ WITHOUT_IN(AUDIT, "any-user", ALL_WELL, "may not share")
 WITHOUT_IN(BROKEN, "no-discard", "a broken page that is discarded", "wrong")
 WITHOUT_IN(BROKEN, "no-discard", "its slot is filled anew", "wrong")
 WITHOUT_IN(BROKEN, "no-close,pause-batch", "a write in each moment of a batch", "wrong")
+WITHOUT_IN(BROKEN, "stale-fault,slow-settler,pause-batch", "writes after a fault", "wrong")
 WITHOUT_IN(BROKEN, "no-pin-test", "a device writes through its pin into a broken page", "wrong")
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was shared again comes", "guest_has")
 WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", "guest_has")
@@ -126,6 +127,11 @@ WITHOUT_IN(FORKS, "keep-out", EVERY_STATE, "wrong")
 
 SLOWLY("a broken page that is discarded")
 SLOWLY("no write is lost while broken pages")
+TEST_SECONDS("slow batches, and a slow settler: writes after a fault that is heard of late stay",
+	     200)
+{
+	must_pass(BROKEN, "pause-batch,slow-settler", "writes after a fault that is heard of late");
+}
 SLOWLY("a write in each moment of a batch")
 SLOWLY("a device writes through its pin into a broken page")
 SLOWLY("O_DIRECT reads into broken pages")
