@@ -226,6 +226,15 @@ static void serve_pins(struct agent *a, uint64_t now)
 	a->stats.pins = pins_way();
 }
 
+void figures_begin(struct agent *a)
+{
+	long limit = vmas_limit(), count = vmas_count();
+
+	pthread_mutex_lock(&a->act);
+	count_mappings(a, limit, count);
+	pthread_mutex_unlock(&a->act);
+}
+
 void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
 {
 	struct sys_cgroup_memory memory;

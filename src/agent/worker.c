@@ -359,6 +359,7 @@ void *worker_main(void *arg)
 	struct tidy tidy = {0};
 
 	agent_note_stack(a, AGENT_WORKER, __builtin_frame_address(0));
+	figures_begin(a);
 	for (;;) {
 		uint64_t now = sys_now(), wait;
 
