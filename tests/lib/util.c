@@ -59,6 +59,8 @@ void t_fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	say("FAIL ", fmt, ap);
 	va_end(ap);
+	if (getenv("PSHARE_TEST_STOP")) /* for whoever looks into it with a debugger */
+		raise(SIGSTOP);
 	if (test_failed)
 		test_failed(true, __FILE__, __LINE__, "see the line before");
 	_exit(1);

@@ -3,21 +3,22 @@
 #ifndef PSHARE_TORTURE_PLATEAU_H
 #define PSHARE_TORTURE_PLATEAU_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define PLATEAU_PARTS 3	      /* of a run, which are compared */
 #define PLATEAU_SAMPLES 4096u /* one a second for an hour, and some */
+#define PLATEAU_VMS 16u
 
 struct sample {
 	long mappings, anon_kib;
 	uint32_t file, present;
-	bool want; /* taken while the budget was small */
+	long beside_kib
+		[PLATEAU_VMS]; /* anonymous memory of a VM's process that is none of its guest's */
 };
 
 struct plateau {
 	struct sample sample[PLATEAU_SAMPLES];
-	uint32_t n;
+	uint32_t n, vms;
 };
 
 /* What does not fit is not kept. */

@@ -204,8 +204,9 @@ static struct sample take_sample(struct run *run)
 		s.present += c.present;
 		s.mappings += pm_mappings(run->pid[i]);
 		s.anon_kib += pm_field_kib(run->pid[i], "status", "RssAnon");
+		s.beside_kib[i] = beside_kib(run, i);
 	}
-	s.want = run->want;
+	run->plateau.vms = run->o.vms;
 	plateau_add(&run->plateau, &s);
 	run->max_file = s.file > run->max_file ? s.file : run->max_file;
 	return s;
