@@ -37,6 +37,7 @@
 #include "policy/descriptor.h"
 #include "sys/child.h"
 #include "sys/fds.h"
+#include "sys/hostname.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
@@ -53,6 +54,16 @@ static bool is_ours(int fd)
 	       inode == a->cold.swap_inode;
 }
 
+/* Asked once: it does not change. */
+static bool rings_are_locked(void)
+{
+	static int are = -1;
+
+	if (are < 0)
+		are = sys_kernel_is(6, 16);
+	return are;
+}
+
 static bool note_worst(const struct sys_fd *fd, void *arg)
 {
 	const struct descriptor d = {
@@ -62,6 +73,7 @@ static bool note_worst(const struct sys_fd *fd, void *arg)
 		.is_char = fd->is_char,
 		.filesystem = fd->filesystem,
 		.family = fd->family,
+		.locked = rings_are_locked(),
 	};
 	enum descriptor_kind kind = descriptor_kind(&d), *worst = arg;
 

@@ -8,7 +8,9 @@
  *  - descriptors that move no data of the process's memory: events, timers, signals, polls;
  *  - KVM's. (With memory encryption it pins, but then /dev/sev or its like is open too);
  *  - an io_uring with no registered buffer and no registered file: the file could be an O_DIRECT
- * one.
+ *    one. Buffers that are being registered are pinned one after the other and counted at the end,
+ *    and who registers may be waiting for a page that we have closed. Since Linux 6.16 a ring whose
+ *    lock is held tells nothing, so there "none" is true; before, it may have pinned some.
  *
  * Beside them, what is known to pin, as the kernel means it (FOLL_PIN), whatever it writes to:
  * O_DIRECT files on these file systems and on block devices, registered buffers of an io_uring,
@@ -80,17 +82,17 @@ static long number_of(const char *info, const char *name)
 }
 
 /* A registered file may be of any kind. */
-static enum descriptor_kind kind_of_ring(const char *info)
+static enum descriptor_kind kind_of_ring(const char *info, bool locked)
 {
 	if (number_of(info, "UserFiles:") != 0 || number_of(info, "UserBufs:") < 0)
 		return DESCRIPTOR_UNKNOWN;
-	return number_of(info, "UserBufs:") ? DESCRIPTOR_PINS : DESCRIPTOR_HARMLESS;
+	return number_of(info, "UserBufs:") || !locked ? DESCRIPTOR_PINS : DESCRIPTOR_HARMLESS;
 }
 
-static enum descriptor_kind kind_of_inode(const char *name, const char *info)
+static enum descriptor_kind kind_of_inode(const char *name, const struct descriptor *d)
 {
 	if (strcmp(name, "[io_uring]") == 0)
-		return kind_of_ring(info);
+		return kind_of_ring(d->info, d->locked);
 	if (strcmp(name, "[vfio-device]") == 0 || strcmp(name, "[iommufd]") == 0)
 		return DESCRIPTOR_PINS;
 	if (is_one_of(name, HARMLESS_INODES, COUNT(HARMLESS_INODES)) ||
@@ -131,7 +133,7 @@ enum descriptor_kind descriptor_kind(const struct descriptor *d)
 	if (d->family >= 0)
 		return kind_of_socket(d->family);
 	if (starts_with(d->link, ANON_INODE))
-		return kind_of_inode(d->link + strlen(ANON_INODE), d->info);
+		return kind_of_inode(d->link + strlen(ANON_INODE), d);
 	if (starts_with(d->link, "pipe:["))
 		return d->direct ? DESCRIPTOR_UNKNOWN : DESCRIPTOR_HARMLESS;
 	if (d->is_char)

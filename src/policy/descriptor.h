@@ -16,6 +16,7 @@ struct descriptor {
 	bool is_char;	  /* a character device */
 	uint64_t filesystem; /* magic number of statfs(); 0: none */
 	int family;	     /* of a socket, AF_...; -1: it is none */
+	bool locked;	     /* of a ring: its counts are read under its lock, or not at all */
 };
 
 enum descriptor_kind {

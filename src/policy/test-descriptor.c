@@ -32,7 +32,12 @@ static bool device(const char *path)
 static bool inode(const char *name, const char *info)
 {
 	return descriptor_is_harmless(&(struct descriptor){
-		.link = name, .info = info, .filesystem = ANON_INODES, .family = -1});
+		.link = name,
+		.info = info,
+		.filesystem = ANON_INODES,
+		.family = -1,
+		.locked = true,
+	});
 }
 
 static bool net(int family)
@@ -113,6 +118,19 @@ TEST("an io_uring is harmless with no registered file and no registered buffer")
 	CHECK(!inode(ring, ""));
 	CHECK(!inode(ring, "UserFiles:\t0\n"));
 	CHECK(!inode(ring, "UserBufs:\t0\n"));
+}
+
+TEST("where buffers may be pinned and not counted yet, an io_uring without any may pin")
+{
+	struct descriptor ring = {
+		.link = "anon_inode:[io_uring]",
+		.info = "UserFiles:\t0\nUserBufs:\t0\n",
+		.family = -1,
+	};
+
+	CHECK_EQ(descriptor_kind(&ring), DESCRIPTOR_PINS);
+	ring.locked = true;
+	CHECK_EQ(descriptor_kind(&ring), DESCRIPTOR_HARMLESS);
 }
 
 TEST("sockets are harmless by family, whatever else is said of them")

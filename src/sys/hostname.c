@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sys/inject.h"
+#include "sys/shortfile.h"
 
 static int copy(char *out, size_t size, const char *text)
 {
@@ -28,6 +29,17 @@ int sys_kernel_release(char *release, size_t size)
 
 	SYS_INJECT();
 	return uname(&names) ? -errno : copy(release, size, names.release);
+}
+
+bool sys_kernel_is(unsigned int major, unsigned int minor)
+{
+	unsigned int has_major, has_minor;
+	char text[64];
+
+	if (sys_read_short("/proc/sys/kernel/osrelease", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%u.%u", &has_major, &has_minor) != 2)
+		return false;
+	return has_major > major || (has_major == major && has_minor >= minor);
 }
 
 unsigned int sys_cpu_count(void)
