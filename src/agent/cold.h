@@ -45,7 +45,8 @@ struct cold {
 	/* Counts readers that found a page in somebody's hands: who lets a page go without having
 	 * put it into the guest wakes those who wait for it if the count has moved. */
 	_Atomic uint32_t wanted;
-	_Atomic uint32_t slow; /* PS_TARGET_SLOW: the VM is held back, see reader.c */
+	_Atomic uint32_t rest_ms; /* Mem.ShareQuarantineMs: for so long a late write is minded */
+	_Atomic uint32_t slow;	  /* PS_TARGET_SLOW: the VM is held back, see reader.c */
 	/* Who reads all memory reads faster than goes out again what came in for him. */
 	_Atomic bool pace;
 	/* Pages in the VM, + 1, that came in for who reads all memory; by readers, in a ring. */

@@ -215,6 +215,7 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 		pthread_mutex_unlock(&a->act);
 	}
 	l->configured = true;
+	atomic_store(&a->cold.rest_ms, l->config.quarantine_ms);
 	return 0;
 }
 

@@ -17,6 +17,13 @@
  *     the gate is on until no page of the block is out (region_ungate_block()).
  *  4. what kept it is given up, and its state is NEW.
  *
+ * A staged page may refuse to move: the kernel moves a huge page in one piece only to where no page
+ * table is, and cannot split one to which somebody holds a plain reference (a pipe, a socket
+ * that sends without a copy). Whoever holds it may be who waits here. So when the page has been out
+ * for as long as a quarantine lasts, its content is copied. A device that writes late writes to the
+ * page until then; one that holds a reference for longer is not seen elsewhere either
+ * (quarantine.c).
+ *
  * A hole that the guest's mapping has become (unmapped by a call that passed the agent by) is not
  * ours to fill: the page stays what it was, and who waits looks again.
  *
@@ -34,16 +41,19 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/quarantine.h"
 #include "agent/say.h"
 #include "agent/swapfile.h"
 #include "agent/zip.h"
 #include "sys/mapping.h"
+#include "sys/proc.h"
 #include "sys/thread.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
 #include "sys/wait.h"
 
-#define PAGEIN_TRIES 100000u /* of what the kernel has no memory for at the moment */
+#define PAGEIN_TRIES 100000u	   /* of what the kernel has no memory for at the moment */
+#define PAGEIN_HELD_NS 10000000ull /* who isolates a page for a moment lets it go by then */
 #define PAGEIN_READ_TRIES 20u
 #define PAGEIN_READ_AGAIN_US 50000
 
@@ -176,11 +186,34 @@ static bool copy_in(struct agent *a, struct region *r, uint32_t page, const char
 	agent_stop("a page that was out cannot be put back");
 }
 
+/* Has a page that refuses to move been out for as long as a quarantine lasts? since: when it first
+ * refused, 0 at first. */
+static bool is_held(struct agent *a, const struct region *r, uint32_t page, uint64_t *since)
+{
+	uint64_t now = sys_now(), rest = atomic_load(&a->cold.rest_ms) * 1000000ull;
+	uint32_t at = __atomic_load_n(&r->block[page / PS_BLOCK_PAGES].stage_at, __ATOMIC_RELAXED);
+	uint32_t age = quarantine_age(at, (uint32_t)(now / 1000000));
+
+	*since = *since ? *since : now;
+	return now - *since >= rest || (now - *since >= PAGEIN_HELD_NS && age * 1000000ull >= rest);
+}
+
+/* False: the mapping is not there. */
+static bool copy_staged(struct agent *a, struct region *r, uint32_t page, char *room)
+{
+	memcpy(room, shadow_page(r, page), PS_PAGE_SIZE);
+	if (!copy_in(a, r, page, room))
+		return false;
+	map_advise(shadow_page(r, page), PS_PAGE_SIZE, MADV_DONTNEED);
+	return true;
+}
+
 /* Pages that follow each other, all of them staged. Returns how many are in: the mapping is not
  * there for the next one, if there is one. */
-static uint32_t move_in(struct agent *a, struct region *r, uint32_t page, uint32_t n)
+static uint32_t move_in(struct agent *a, struct region *r, uint32_t page, uint32_t n, char *room)
 {
 	size_t len = (size_t)n * PS_PAGE_SIZE, done = 0, step = len;
+	uint64_t refused = 0;
 	long moved = 0;
 
 	for (unsigned int tries = 0; tries < PAGEIN_TRIES; tries++) {
@@ -188,6 +221,11 @@ static uint32_t move_in(struct agent *a, struct region *r, uint32_t page, uint32
 				  shadow_page(r, page) + done,
 				  step < len - done ? step : len - done, 0);
 
+		if (moved == -EBUSY && is_held(a, r, page, &refused)) {
+			if (!copy_staged(a, r, page + (uint32_t)(done / PS_PAGE_SIZE), room))
+				return (uint32_t)(done / PS_PAGE_SIZE);
+			moved = PS_PAGE_SIZE;
+		}
 		if (moved > 0) {
 			done += (size_t)moved;
 			if (done == len)
@@ -238,14 +276,14 @@ static void whole_in(struct agent *a, struct region *r, uint32_t block)
 	wake(a, r, first, PS_BLOCK_PAGES);
 }
 
-static enum pagein whole_page(struct agent *a, struct region *r, uint32_t block)
+static enum pagein whole_page(struct agent *a, struct region *r, uint32_t block, char *room)
 {
 	struct block *b = &r->block[block];
 	uint32_t in;
 
 	if (!whole_claim(b))
 		return PAGEIN_BUSY;
-	in = move_in(a, r, block * PS_BLOCK_PAGES, PS_BLOCK_PAGES);
+	in = move_in(a, r, block * PS_BLOCK_PAGES, PS_BLOCK_PAGES, room);
 	if (in && in < PS_BLOCK_PAGES)
 		agent_stop("a part of a block that was staged in one piece cannot be put back");
 	if (!in) {
@@ -258,12 +296,12 @@ static enum pagein whole_page(struct agent *a, struct region *r, uint32_t block)
 }
 
 /* Waits for who has it. False: the mapping is not there. */
-static bool whole_range(struct agent *a, struct region *r, uint32_t block)
+static bool whole_range(struct agent *a, struct region *r, uint32_t block, char *room)
 {
 	struct block *b = &r->block[block];
 
 	while (__atomic_load_n(&b->whole, __ATOMIC_SEQ_CST)) {
-		enum pagein in = whole_page(a, r, block);
+		enum pagein in = whole_page(a, r, block, room);
 
 		if (in == PAGEIN_GONE)
 			return false;
@@ -275,7 +313,7 @@ static bool whole_range(struct agent *a, struct region *r, uint32_t block)
 
 void pagein_whole(struct agent *a, struct region *r, uint32_t block)
 {
-	whole_range(a, r, block);
+	whole_range(a, r, block, a->cold.act_room);
 }
 
 /* ---- where the content is -------------------------------------------------------------------- */
@@ -416,7 +454,7 @@ static enum pagein come(struct agent *a, struct region *r, uint32_t page, enum p
 		read_twin(a, r->frame[page], room);
 	else if (was == PAGE_ZIPPED)
 		read_zip(a, r, page, r->frame[page], room);
-	there = was == PAGE_STAGED ? move_in(a, r, page, 1) != 0 : copy_in(a, r, page, room);
+	there = was == PAGE_STAGED ? move_in(a, r, page, 1, room) != 0 : copy_in(a, r, page, room);
 	if (!there)
 		return put_back(a, r, page, was);
 	finish(a, r, page, was);
@@ -432,7 +470,7 @@ enum pagein pagein_page(struct agent *a, struct region *r, uint32_t page, char *
 	if (__atomic_load_n(&b->whole, __ATOMIC_SEQ_CST)) {
 		report->was = PAGE_STAGED;
 		report->n = PS_BLOCK_PAGES;
-		return whole_page(a, r, page / PS_BLOCK_PAGES);
+		return whole_page(a, r, page / PS_BLOCK_PAGES, room);
 	}
 	if (!page_claim_out(&r->state[page], &report->was))
 		return report->was == PAGE_COMING ? PAGEIN_BUSY : PAGEIN_NOT;
@@ -464,11 +502,11 @@ static bool range_in(struct agent *a, struct region *r, uint32_t page, uint32_t 
 	struct pagein_report report;
 	uint32_t n, in;
 
-	if (!whole_range(a, r, page / PS_BLOCK_PAGES))
+	if (!whole_range(a, r, page / PS_BLOCK_PAGES, room))
 		return false;
 	while (page < end) {
 		n = claim_staged(r, page, end);
-		in = n ? move_in(a, r, page, n) : 0;
+		in = n ? move_in(a, r, page, n, room) : 0;
 		for (uint32_t i = page; i < page + in; i++)
 			finish(a, r, i, PAGE_STAGED);
 		for (uint32_t i = page + in; i < page + n; i++)
@@ -543,7 +581,7 @@ void pagein_drop(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 		uint32_t block = page / PS_BLOCK_PAGES;
 
 		edge = edge_of(page, end);
-		if (!whole_range(a, r, block))
+		if (!whole_range(a, r, block, a->cold.act_room))
 			drop_whole(a, r, block);
 		/* also where none is out: one may be on its way, in a reader's hands */
 		for (uint32_t i = page; i < edge; i++)

@@ -8,8 +8,8 @@
 /* The name of this host, and the release of its kernel. 0 or -errno; -ENAMETOOLONG. */
 int sys_host_name(char *name, size_t size);
 int sys_kernel_release(char *release, size_t size);
-/* Is this kernel of that release or a later one? Reads /proc: a process that may not call uname() may
- * ask too. What cannot be read is not. */
+/* Is this kernel of that release or a later one? Reads /proc: a process that may not call uname()
+ * may ask too. What cannot be read is not. */
 bool sys_kernel_is(unsigned int major, unsigned int minor);
 
 /* CPUs that are online; at least 1. */

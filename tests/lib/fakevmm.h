@@ -46,6 +46,7 @@ enum fv_op {
 	FV_LATE,    /* arg 0: note the frame of page; 1: write a word into it wherever it is now */
 	FV_FIXED,   /* arg 1: registers n pages as io_uring fixed buffers; 0: lets them go */
 	FV_FIXED_READ,	/* READ_FIXED of pool content key into page */
+	FV_HOLD,	/* arg 1: keeps a plain reference to page (vmsplice); 0: lets all go */
 	FV_DIRECT,	/* arg 1: opens a file with O_DIRECT; 0: closes it */
 	FV_DIRECT_READ, /* an O_DIRECT read of pool content key into page */
 	FV_SANDBOX,	/* a seccomp filter ends it when it makes a child with memory of its own */

@@ -555,6 +555,24 @@ TEST_SECONDS("huge pages are sampled in one piece, and come back so", 90)
 	finish();
 }
 
+/* The kernel cannot split a huge page to which somebody holds a plain reference, and moves it in
+ * one piece only to where there is no page table. */
+TEST_SECONDS("a huge page that cannot be split comes back, and nobody waits for who holds it", 90)
+{
+	double began;
+
+	start_sampled_huge();
+	for (uint32_t page = 5; page < PAGES; page += PS_BLOCK_PAGES)
+		fv_do(&v, FV_HOLD, 0, page, 1, 0, 1);
+	PAPER_WAIT(&p, OUT_MS, s.staged == PAGES);
+	fv_do(&v, FV_MADVISE, 0, 0, PAGES, 0, MADV_NOHUGEPAGE);
+	began = t_now();
+	fv_check(&v, 0);
+	CHECK_LT(t_now() - began, 8);
+	fv_do(&v, FV_HOLD, 0, 0, 0, 0, 0);
+	finish();
+}
+
 TEST_SECONDS("huge pages that are staged as samples go out by the page when pages are wanted", 90)
 {
 	start_sampled_huge();

@@ -18,6 +18,7 @@ int vmm_special(struct hregion *r, struct fv_cmd *c, uint64_t *value);
 int vmm_direct(const struct fv_cmd *c);
 int vmm_direct_read(struct hregion *r, const struct fv_cmd *c);
 int vmm_sandbox(void);
+int vmm_hold(const struct hregion *r, const struct fv_cmd *c);
 
 /* Those of forks (fakevmm-fork.c). */
 int vmm_map_ram(struct hregion *r);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fakevmm-main.h"
@@ -65,6 +66,22 @@ int vmm_direct_read(struct hregion *r, const struct fv_cmd *c)
 	n = pread(direct_fd, r->base + (size_t)c->page * T_PAGE, T_PAGE, (off_t)(c->key * T_PAGE));
 	mpage_end(&r->model[c->page], pool_key((uint32_t)c->key));
 	return n == (ssize_t)T_PAGE ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int vmm_hold(const struct hregion *r, const struct fv_cmd *c)
+{
+	static int held[2] = {-1, -1};
+	struct iovec page = {r->base + (size_t)c->page * T_PAGE, T_PAGE};
+
+	if (!c->arg) {
+		close(held[0]);
+		close(held[1]);
+		held[0] = held[1] = -1;
+		return 0;
+	}
+	if (held[0] < 0 && pipe(held))
+		return -errno;
+	return vmsplice(held[1], &page, 1, 0) == (ssize_t)T_PAGE ? 0 : -errno;
 }
 
 /* As QEMU's "-sandbox on,spawn=deny": threads may be made, children not. clone3() hides its flags

@@ -221,6 +221,8 @@ int vmm_special(struct hregion *r, struct fv_cmd *c, uint64_t *value)
 		return vmm_direct(c);
 	case FV_DIRECT_READ:
 		return vmm_direct_read(r, c);
+	case FV_HOLD:
+		return vmm_hold(r, c);
 	case FV_SANDBOX:
 		return vmm_sandbox();
 	case FV_GROW:
