@@ -238,7 +238,7 @@ void figures_begin(struct agent *a)
 void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
 {
 	struct sys_cgroup_memory memory;
-	bool ask = a->quarantine.pages || now >= a->limit_next;
+	bool ask = a->stats.quarantined || now >= a->limit_next;
 	long limit = 0, count = 0;
 
 	if (now < *next)

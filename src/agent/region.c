@@ -22,6 +22,7 @@
 #include "agent/region.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -66,6 +67,15 @@ void region_set_life(struct region *r, enum region_life life)
 	__atomic_store_n(&r->life, life, __ATOMIC_SEQ_CST);
 }
 
+static void set_blank(struct region *r, enum region_life life, uintptr_t start, size_t len)
+{
+	region_set_life(r, REGION_FREE);
+	__atomic_store_n(&r->start, start, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->len, len, __ATOMIC_RELAXED);
+	memset(&r->announced, 0, sizeof(*r) - offsetof(struct region, announced));
+	region_set_life(r, life);
+}
+
 static bool overlaps(const struct region *r, uintptr_t addr, size_t len)
 {
 	return addr < r->start + r->len && r->start < addr + len;
@@ -93,14 +103,10 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 	pages = (pages + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
 	if (!free_slot || pages > PS_PAGES_MAX - a->next_base)
 		return false;
-	*free_slot = (struct region){
-		.life = REGION_OFFERED,
-		.changes = ++a->changes,
-		.base = a->next_base,
-		.start = addr,
-		.len = len,
-		.origin = addr & ~(uintptr_t)(PS_BLOCK_SIZE - 1),
-	};
+	set_blank(free_slot, REGION_OFFERED, addr, len);
+	free_slot->changes = ++a->changes;
+	free_slot->base = a->next_base;
+	free_slot->origin = addr & ~(uintptr_t)(PS_BLOCK_SIZE - 1);
 	free_slot->first = (uint32_t)((addr - free_slot->origin) / PS_PAGE_SIZE);
 	free_slot->end = free_slot->first + (uint32_t)(len / PS_PAGE_SIZE);
 	free_slot->blocks = (free_slot->end + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES;
@@ -111,7 +117,7 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 
 void region_offer_again(struct agent *a, struct region *r)
 {
-	r->life = REGION_OFFERED;
+	region_set_life(r, REGION_OFFERED);
 	r->changes = ++a->changes;
 }
 
@@ -169,7 +175,7 @@ static void drop_tables(struct region *r)
 static void refuse(struct region *r, enum ps_cause cause)
 {
 	drop_tables(r);
-	r->life = REGION_REFUSED;
+	region_set_life(r, REGION_REFUSED);
 	r->cause = (uint8_t)cause;
 }
 
@@ -247,7 +253,7 @@ void region_adopt(struct agent *a, struct region *r, int err, unsigned int what)
 void region_free(struct agent *a, struct region *r)
 {
 	drop_tables(r);
-	*r = (struct region){0};
+	set_blank(r, REGION_FREE, 0, 0);
 	spans_clear(&a->spans, (size_t)(r - a->region));
 }
 

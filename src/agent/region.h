@@ -70,7 +70,11 @@ enum block_whole {
 };
 
 struct region {
+	/* Readers look at these without a lock; what was opted in, in bytes. */
 	enum region_life life;
+	uintptr_t start;
+	size_t len;
+
 	bool announced; /* the present daemon knows it */
 	bool huge;	/* the VMM asked for huge pages: given back when we let go */
 	bool forks;	/* not MADV_DONTFORK: a child would map our frames */
@@ -83,11 +87,9 @@ struct region {
 	uint64_t refused_at; /* ns */
 	uint64_t look_at;    /* ns: is the cause still there? */
 	uint32_t base;	     /* number of page 0 in the VM */
-	uintptr_t start;     /* what was opted in, bytes */
-	size_t len;
-	uintptr_t origin; /* address of page 0: start, rounded down to 2 MiB, so that a block of
+	uintptr_t origin;    /* address of page 0: start, rounded down to 2 MiB, so that a block of
 			     pages is a huge page's place */
-	uint32_t first;	  /* pages first..end-1 are guest RAM */
+	uint32_t first;	     /* pages first..end-1 are guest RAM */
 	uint32_t end;
 	uint8_t *state;	     /* [end] */
 	uint32_t *frame;     /* [end], of pages that have one */

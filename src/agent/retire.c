@@ -43,7 +43,7 @@ void region_retire(struct agent *a, struct region *r, bool gone)
 {
 	if (r->life != REGION_MANAGED) {
 		if (r->told_cause)
-			r->life = REGION_RETIRED;
+			region_set_life(r, REGION_RETIRED);
 		else if (r->life != REGION_RETIRED)
 			region_free(a, r);
 		return;
