@@ -223,7 +223,7 @@ static void serve_pins(struct agent *a, uint64_t now)
 	if (now < a->pins_next)
 		return;
 	a->pins_next = now + PINS_NS;
-	a->stats.pins = pins_way();
+	__atomic_store_n(&a->stats.pins, pins_way(), __ATOMIC_RELAXED);
 }
 
 void figures_begin(struct agent *a)

@@ -57,7 +57,7 @@ static bool is_ours(int fd)
 /* Asked once: it does not change. */
 static bool rings_are_locked(void)
 {
-	static int are = -1;
+	static _Atomic int are = -1;
 
 	if (are < 0)
 		are = sys_kernel_is(6, 16);
@@ -141,7 +141,7 @@ static void test_by_fork(struct agent *a, struct closed *c, uint32_t n)
 	err = sys_child_forbidden() ? -EPERM : sys_child_start(&child);
 	/* Its end is left out: on a busy host that is mostly waiting for a CPU, and batches paced
 	 * by it would take minutes for what takes seconds. */
-	a->fork_ns = sys_now() - start;
+	__atomic_store_n(&a->fork_ns, sys_now() - start, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; !err && i < n; i++) {
 		uint64_t entry = c[i].ask ? entry_of(a, &c[i]) : 0;
 
@@ -174,7 +174,7 @@ void pins_test(struct agent *a, struct closed *c, uint32_t n)
 	unsigned int way = pins_way();
 	bool pinned = !ps_without(DEFENCE_PIN_TEST) && way != PS_PINS_DESCRIPTORS;
 
-	a->stats.pins = way;
+	__atomic_store_n(&a->stats.pins, way, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < n; i++)
 		c[i].pinned |= c[i].broken && (pinned || !c[i].ask);
 	if (pinned && way == PS_PINS_FORK)

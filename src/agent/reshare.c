@@ -404,9 +404,11 @@ static uint64_t fork_times(const struct agent *a)
 
 static uint64_t pace(const struct agent *a, uint64_t stall)
 {
-	uint64_t wait = stall * PACE, fork = a->fork_ns * fork_times(a);
+	uint64_t wait = stall * PACE,
+		 fork = __atomic_load_n(&a->fork_ns, __ATOMIC_RELAXED) * fork_times(a);
 
-	if (a->stats.pins == PS_PINS_FORK && (fork > wait || a->walk.crowded))
+	if (__atomic_load_n(&a->stats.pins, __ATOMIC_RELAXED) == PS_PINS_FORK &&
+	    (fork > wait || a->walk.crowded))
 		wait = fork;
 	wait = wait < PACE_MIN_NS ? PACE_MIN_NS : wait;
 	if (a->walk.crowded && wait > PACE_CROWDED_NS)
@@ -426,7 +428,9 @@ static void note_stall(struct agent *a, uint64_t stall)
 uint64_t reshare_run(struct agent *a, uint64_t now)
 {
 	struct reshare *s = &a->reshare;
-	uint32_t most = a->stats.pins == PS_PINS_FORK ? RESHARE_FORK_BATCH : RESHARE_BATCH;
+	/* act is not held: a thread of the VMM's may be asking how pins are told */
+	bool forks = __atomic_load_n(&a->stats.pins, __ATOMIC_RELAXED) == PS_PINS_FORK;
+	uint32_t most = forks ? RESHARE_FORK_BATCH : RESHARE_BATCH;
 	uint32_t n = s->n < most ? s->n : most, done;
 	uint64_t start;
 
