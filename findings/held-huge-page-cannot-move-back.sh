@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Package: Linux 6.18, UFFDIO_MOVE; manpages-dev 6.03 (Debian 6.03-2), vmsplice(2).
-# Expected: a huge page to which a pipe holds a plain reference (vmsplice) can be moved or cannot: the
-#	kernel's document names pinned pages as those that fail (EBUSY), and a plain reference is no
-#	pin.
-# Does: it depends on the place it goes to. Where no page table is, the page moves, in one piece. Where
-#	there was one (a single page was there and was discarded) it has to be split first, which fails
-#	while anybody holds a reference: EBUSY, for each of its 512 pages, for as long as the pipe is
-#	full.
+# Expected: a huge page to which a pipe holds a plain reference (vmsplice) can be moved or
+#	cannot: the kernel's document names pinned pages as those that fail (EBUSY), and a
+#	plain reference is no pin.
+# Does: it depends on the place it goes to. Where no page table is, the page moves, in one
+#	piece. Where there was one (a single page was there and was discarded) it has to be
+#	split first, which fails while anybody holds a reference: EBUSY, for each of its 512
+#	pages, for as long as the pipe is full.
 # Documented: no.
-# Means: who moves a huge page out by UFFDIO_MOVE cannot be sure to move it back: one touch of the
-#	empty place with huge pages forbidden makes the table, and the holder of the reference may be
-#	the thread that waits. A copy must be at hand for that.
+# Means: who moves a huge page out by UFFDIO_MOVE cannot be sure to move it back: one
+#	touch of the empty place with huge pages forbidden makes the table, and the holder
+#	of the reference may be the thread that waits. A copy must be at hand for that.
 set -eu
 case $(uname -r) in
 6.18.*) echo "Linux $(uname -r)" ;;
@@ -114,6 +114,7 @@ C
 gcc -O1 "$work/run.c" -o "$work/run"
 said=$("$work/run")
 case $said in SKIP*) echo "$said"; exit 77 ;; esac
-want "held by a pipe, to where no page table is" "$(sed -n 's/.*no page table is: //p' <<<"$said")" moved
+bare=$(sed -n 's/.*no page table is: //p' <<<"$said")
+want "held by a pipe, to where no page table is" "$bare" moved
 want "held by a pipe, to where one is" "$(sed -n 's/^held.*where one is: //p' <<<"$said")" EBUSY
 want "let go, to where one is" "$(sed -n 's/^let go.*: //p' <<<"$said")" moved

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Package: Linux 6.18, io_uring; liburing 2.3 (Debian 2.3-3).
-# Expected: /proc/PID/fdinfo of a ring says how many buffers are registered ("UserBufs:"), at any time.
-# Does: while a thread is inside io_uring_register() (it waits for a page of a buffer, held by a
-#	userfaultfd here) the file has three lines of any descriptor and nothing of the ring. Buffers
-#	that are pinned already are not counted: a reader that takes "no such line" for none is wrong.
+# Expected: /proc/PID/fdinfo of a ring says how many buffers are registered ("UserBufs:"),
+#	at any time.
+# Does: while a thread is inside io_uring_register() (it waits for a page of a buffer,
+#	held by a userfaultfd here) the file has three lines of any descriptor and nothing
+#	of the ring. Buffers that are pinned already are not counted: a reader that takes
+#	"no such line" for none is wrong.
 # Documented: no. (Sources before 6.16 print the line then, with the number from before.)
-# Means: who decides from fdinfo whether a process may have memory pinned must take a ring that tells
-#	nothing for one that may, and on older kernels a ring with no buffers too.
+# Means: who decides from fdinfo whether a process may have memory pinned must take a ring
+#	that tells nothing for one that may, and on older kernels a ring with no buffers
+#	too.
 set -eu
 case $(uname -r) in
 6.18.*) echo "Linux $(uname -r)" ;;
@@ -100,7 +103,8 @@ int main(void)
 	return well != memory;
 }
 C
-gcc -O1 -I"$work/root/usr/include" "$work/run.c" -o "$work/run" -L"$work/root/usr/lib/x86_64-linux-gnu" -luring -pthread
+gcc -O1 -I"$work/root/usr/include" "$work/run.c" -o "$work/run" \
+	-L"$work/root/usr/lib/x86_64-linux-gnu" -luring -pthread
 said=$("$work/run")
 case $said in SKIP*) echo "$said"; exit 77 ;; esac
 want "before any is registered" "$(sed -n 's/^before: //p' <<<"$said")" "UserBufs: 0"
