@@ -7,6 +7,7 @@
 #include "cli/qemu-list.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,23 @@ char *qemu_prop(const char *list, const char *key)
 			break;
 	}
 	return NULL;
+}
+
+char *qw_kind(const char *value, const char *key)
+{
+	json_error_t error;
+	json_t *object;
+	const char *kind;
+	char *plain = qemu_prop(value, key), *copy = NULL;
+
+	if (plain || value[0] != '{')
+		return plain ? plain : qemu_prop(value, "");
+	object = json_loads(value, 0, &error);
+	kind = json_string_value(json_object_get(object, key));
+	if (kind)
+		copy = strdup(kind);
+	json_decref(object);
+	return copy;
 }
 
 char *qemu_prop_set(const char *list, const char *key, const char *value)

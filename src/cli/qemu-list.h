@@ -36,6 +36,9 @@ size_t qw_find_option(const struct qemu_words *w, size_t i, const char *name);
 
 /* The length of the part of a list that begins at text. */
 size_t qw_part_length(const char *text);
+/* What an option's value is of, to be freed: its first part, or what it has as key, also in JSON.
+ * NULL: it does not say. */
+char *qw_kind(const char *value, const char *key);
 void qw_set_prop(struct qemu_words *w, size_t i, const char *key, const char *value);
 /* Has the key that value? */
 bool qw_prop_is(const char *list, const char *key, const char *value);

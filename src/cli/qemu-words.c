@@ -73,9 +73,14 @@ static uint64_t ram_size(const struct qemu_words *w)
 static bool has_device(const struct qemu_words *w, const char *prefix)
 {
 	for (size_t i = qw_find_option(w, 0, "device"); i < w->n;
-	     i = qw_find_option(w, i + 1, "device"))
-		if (!strncmp(w->word[i + 1], prefix, strlen(prefix)))
+	     i = qw_find_option(w, i + 1, "device")) {
+		char *kind = qw_kind(w->word[i + 1], "driver");
+		bool is = kind && !strncmp(kind, prefix, strlen(prefix));
+
+		free(kind);
+		if (is)
 			return true;
+	}
 	return false;
 }
 
@@ -86,6 +91,8 @@ static int check_obstacles(const struct qw_change *c)
 		const char *option, *part, *help;
 	} rows[] = {
 		{"device", "vfio-", "a device of the host cannot be in two VMs; use virtio"},
+		{"netdev", "vhost-vdpa", "a device of the host cannot be in two VMs; use tap"},
+		{"device", "vhost-vdpa", "a device of the host cannot be in two VMs; use virtio"},
 		{"device", "vhost-user-", "a vhost-user back end serves one VM; use virtio"},
 		{"netdev", "vhost-user", "a vhost-user back end serves one VM; use tap"},
 		{"device", "vhost-vsock", "its address cannot be in two VMs; use virtio-serial"},
@@ -95,19 +102,31 @@ static int check_obstacles(const struct qw_change *c)
 		{"spice", "", "SPICE serves one VM; use VNC"},
 	};
 	const struct qemu_words *w = c->w;
+	size_t i;
 
 	for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++)
-		for (size_t i = qw_find_option(w, 0, rows[k].option); i < w->n;
-		     i = qw_find_option(w, i + 1, rows[k].option))
-			if (!strncmp(w->word[i + 1], rows[k].part, strlen(rows[k].part)))
+		for (i = qw_find_option(w, 0, rows[k].option); i < w->n;
+		     i = qw_find_option(w, i + 1, rows[k].option)) {
+			char *kind = qw_kind(w->word[i + 1],
+					     rows[k].option[0] == 'n' ? "type" : "driver");
+			bool is = !*rows[k].part ||
+				  (kind && !strncmp(kind, rows[k].part, strlen(rows[k].part)));
+
+			free(kind);
+			if (is)
 				return qw_refuse(c, "-%s %.60s: %s", rows[k].option, w->word[i + 1],
 						 rows[k].help);
+		}
 	if (qw_find_option(w, 0, "snapshot") < w->n)
 		return qw_refuse(c,
 				 "-snapshot: its disks are files without a name; give an overlay "
 				 "of your own");
-	if (qw_find_option(w, 0, "mem-path") < w->n)
-		return qw_refuse(c, "-mem-path: its memory is a file of its own; leave it out");
+	i = qw_find_option(w, 0, "mem-path");
+	if (i < w->n)
+		return qw_refuse(c,
+				 "-mem-path %.60s: its memory is a file of its own, or huge pages, "
+				 "which cannot be shared by the page; leave it out",
+				 w->word[i + 1]);
 	return 0;
 }
 

@@ -113,7 +113,11 @@ TEST("what cannot be forked is refused, with what would help")
 	} rows[] = {
 		{"-device", "vfio-pci,host=1:0.0", "use virtio"},
 		{"-device", "vhost-user-fs-pci,chardev=c", "use virtio"},
+		{"-device", "{\"id\":\"v\",\"driver\":\"vfio-pci\"}", "use virtio"},
+		{"-device", "driver=vhost-user-blk-pci,chardev=c", "use virtio"},
 		{"-netdev", "vhost-user,chardev=c,id=n", "use tap"},
+		{"-netdev", "{\"type\":\"vhost-user\",\"id\":\"n\"}", "use tap"},
+		{"-netdev", "vhost-vdpa,id=n", "use tap"},
 		{"-object", "memory-backend-memfd,id=m,size=1G,hugetlb=on", "leave hugetlb out"},
 		{"-object", "memory-backend-file,id=m,size=1G,mem-path=/dev/hugepages",
 		 "leave hugetlb out"},
