@@ -37,6 +37,8 @@ static json_t *child_object(struct fork *f, struct child *c)
 	json_object_set_new(object, "running_s", json_real((double)(c->running - c->began) / 1e9));
 	json_object_set_new(object, "memory_first", json_integer((json_int_t)c->memory_first));
 	json_object_set_new(object, "memory_now", json_integer((json_int_t)memory_now(f, c)));
+	if (*c->uuid)
+		json_object_set_new(object, "uuid", json_string(c->uuid));
 	json_object_set(object, "changed", c->changed);
 	json_object_set(object, "guest", c->guest);
 	return object;

@@ -83,6 +83,7 @@ static int make_words(struct fork *f, struct child *c)
 	_cleanup_free_ struct qemu_disk *disks = calloc(f->ndisks + 1, sizeof(*disks));
 	struct asking asking = {f, c};
 	struct qemu_child child = {
+		.uuid = *c->uuid ? c->uuid : NULL,
 		.name = c->name,
 		.parent_folder = f->folder,
 		.folder = c->folder,
@@ -106,9 +107,22 @@ static int make_words(struct fork *f, struct child *c)
 	r = qemu_words_copy(&c->words, words);
 	if (!r)
 		r = qemu_make_child(&c->words, &child, say_change, c, why);
+	if (!child.has_uuid)
+		c->uuid[0] = '\0';
 	return r ? say_error(CLI_FAILED, "%s cannot be forked: %s", f->parent,
 			     r == -ENOMEM ? "out of memory" : why) :
 		   0;
+}
+
+static void note_uuid(struct child *c)
+{
+	char text[128];
+
+	if (!*c->uuid)
+		return;
+	snprintf(text, sizeof(text), "its system UUID is %s, which its guest sees after a reset",
+		 c->uuid);
+	say_change(text, c);
 }
 
 static int prepare(struct fork *f, struct child *c)
@@ -117,7 +131,26 @@ static int prepare(struct fork *f, struct child *c)
 
 	if (!r)
 		r = make_deltas(f, c);
-	return r ? r : make_words(f, c);
+	if (!r)
+		r = personality_uuid(f, c->uuid);
+	if (!r)
+		r = make_words(f, c);
+	if (!r)
+		note_uuid(c);
+	return r;
+}
+
+int fork_check_words(struct fork *f)
+{
+	struct child trial = {.changed = json_array()};
+	int r;
+
+	snprintf(trial.folder, sizeof(trial.folder), "%s", f->folder);
+	snprintf(trial.name, sizeof(trial.name), "%s", f->parent);
+	r = make_words(f, &trial);
+	qemu_words_free(&trial.words);
+	json_decref(trial.changed);
+	return r;
 }
 
 /* ---- start -------------------------------------------------------------------------------- */

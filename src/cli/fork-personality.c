@@ -10,17 +10,19 @@
  *	"machine_id": true	   a new one
  *	"ssh_host_keys": true	   new ones
  *	"dhcp": true		   leases are asked for anew
+ *	"uuid": "auto", "keep" or a UUID   of the system, where the parent was given one
  *	"mac": "auto", "keep" or "52:54:00:00:01:%n"
  *	"netdev": {"ID": "tap,ifname=tap%n,script=no"}	in place of the parent's -netdev ID
  *
- * All of it but vmgenid needs the helper in the guest, contrib/guest/pshare-guest. What cannot be
- * done is noted, and the child runs on all the same; but the link of a NIC whose address is still
- * the parent's stays down where both would be on one network: the second would kill the first one's
- * connections.
+ * All of it but vmgenid and the UUID needs the helper in the guest, contrib/guest/pshare-guest.
+ * What cannot be done is noted, and the child runs on all the same; but the link of a NIC whose
+ * address is still the parent's stays down where both would be on one network: the second would
+ * kill the first one's connections.
  *
  * The guest is asked as soon as it runs. Until it has answered, programs in it have what the parent
  * had; kernels with a driver for vmgenid have new random numbers before.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,7 +54,8 @@ static const struct {
 	const char *key;
 	int type;
 } keys[] = {{"hostname", PERSON_TEXT}, {"machine_id", PERSON_BOOL}, {"ssh_host_keys", PERSON_BOOL},
-	    {"dhcp", PERSON_BOOL},     {"mac", PERSON_TEXT},	    {"netdev", PERSON_OBJECT}};
+	    {"dhcp", PERSON_BOOL},     {"mac", PERSON_TEXT},	    {"netdev", PERSON_OBJECT},
+	    {"uuid", PERSON_TEXT}};
 
 static int check_key(const struct fork *f, const char *key, const json_t *value)
 {
@@ -71,8 +74,36 @@ static int check_key(const struct fork *f, const char *key, const json_t *value)
 	}
 	return say_error(CLI_USAGE,
 			 "--personality %s: there is no \"%s\"; there are hostname, machine_id, "
-			 "ssh_host_keys, dhcp, mac, netdev",
+			 "ssh_host_keys, dhcp, mac, netdev, uuid",
 			 f->args->personality, key);
+}
+
+static bool is_uuid(const char *text)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < sizeof(form); i++)
+		if (form[i] == 'x' ? !isxdigit((unsigned char)text[i]) : text[i] != form[i])
+			return false;
+	return true;
+}
+
+/* One that is given is one child's. */
+static int check_uuid(const struct fork *f, const char *uuid)
+{
+	if (!*uuid || !strcmp(uuid, "auto") || !strcmp(uuid, "keep"))
+		return 0;
+	if (!is_uuid(uuid))
+		return say_error(
+			CLI_USAGE,
+			"--personality %s: \"uuid\": \"%s\" is neither auto, nor keep, nor "
+			"a UUID",
+			f->args->personality, uuid);
+	if (f->nchildren > 1)
+		return say_error(CLI_USAGE,
+				 "--personality %s: \"uuid\": %s is for one child, not for %u",
+				 f->args->personality, uuid, f->nchildren);
+	return 0;
 }
 
 int personality_read(struct fork *f)
@@ -94,7 +125,7 @@ int personality_read(struct fork *f)
 		if (r)
 			return r;
 	}
-	return 0;
+	return check_uuid(f, ask_text(f->personality, "uuid"));
 }
 
 /* The text with %n and %c in it replaced; to be freed. */
@@ -129,6 +160,31 @@ char *personality_netdev(const struct fork *f, const struct child *c, const char
 	const json_t *given = json_object_get(json_object_get(f->personality, "netdev"), id);
 
 	return json_is_string(given) ? expand(f, c, json_string_value(given)) : NULL;
+}
+
+int personality_uuid(const struct fork *f, char uuid[FORK_UUID_SIZE])
+{
+	const char *wanted = ask_text(f->personality, "uuid");
+	unsigned char b[16];
+	int r;
+
+	uuid[0] = '\0';
+	if (!strcmp(wanted, "keep"))
+		return 0;
+	if (*wanted && strcmp(wanted, "auto") != 0) {
+		snprintf(uuid, FORK_UUID_SIZE, "%s", wanted);
+		return 0;
+	}
+	r = sys_random(b, sizeof(b));
+	if (r)
+		return say_error(CLI_FAILED, "no random bytes for a UUID: %s", strerror(-r));
+	b[6] = (b[6] & 0x0f) | 0x40; /* of RFC 9562, version 4 */
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(uuid, FORK_UUID_SIZE,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		 b[15]);
+	return 0;
 }
 
 static void note(struct child *c, const char *what, const char *why)

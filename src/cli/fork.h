@@ -18,6 +18,7 @@
 
 #define FORK_QMP_MS 10000u
 #define FORK_NAMES_MAX 16u /* of one disk: the files of its chain */
+#define FORK_UUID_SIZE 37u
 
 /* A disk that the parent writes to. */
 struct fork_disk {
@@ -35,7 +36,8 @@ struct child {
 	char folder[PATH_MAX];
 	char **deltas; /* of each disk of the parent */
 	struct qemu_words words;
-	pid_t pid; /* 0: not started */
+	char uuid[FORK_UUID_SIZE]; /* its system's, or "": its parent's, or none */
+	pid_t pid;		   /* 0: not started */
 	struct qmp *qmp;
 	json_t *changed;		       /* lines: what is not as the parent has it */
 	json_t *guest;			       /* what its guest could do, and what not */
@@ -124,6 +126,8 @@ json_t *child_note(const struct child *c);
 int personality_read(struct fork *f);
 /* Another value for a -netdev of a child; NULL: none. */
 char *personality_netdev(const struct fork *f, const struct child *c, const char *id);
+/* A UUID for a child's system; "": it keeps its parent's. */
+int personality_uuid(const struct fork *f, char uuid[FORK_UUID_SIZE]);
 /* Has a program in a guest the helper's port open? */
 bool personality_port_open(struct qmp *qmp);
 /* Before the guest runs, and when it does. What it cannot do is noted in c->guest. */

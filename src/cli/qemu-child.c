@@ -4,7 +4,10 @@
  * to differ: the folder of what `pshare run --forkable` added; sockets that it listens at, which
  * get the folder of the child; what it writes on a terminal or into a file; its name; disks that
  * are written. What can exist once on a host (a port that is forwarded, the name of a tap) is
- * dropped, and said.
+ * dropped, and said. Who it is has to differ as well: the GUID of its generation counter, and the
+ * system's UUID if its parent was given one. (A machine without any has zeros there, which software
+ * takes for none: it stays so.) The firmware made its tables from the parent's: the guest sees its
+ * own UUID after a reset, as an instant clone of ESX does.
  *
  * Limits: options in JSON are read by QEMU alone, so disks that are written must not be among them.
  */
@@ -283,6 +286,46 @@ static void change_name(const struct qw_change *c, const struct qemu_child *chil
 	free(plain);
 }
 
+/* The system's UUID: of -uuid, and of SMBIOS's table 1, which is the stronger one. */
+static void change_uuid(const struct qw_change *c, struct qemu_child *child)
+{
+	struct qemu_words *w = c->w;
+	size_t i;
+
+	for (i = qw_find_option(w, 0, "uuid"); i < w->n; i = qw_find_option(w, i + 1, "uuid")) {
+		child->has_uuid = true;
+		if (child->uuid)
+			qw_set_word(w, i + 1, qw_text_of("%s", child->uuid));
+	}
+	for (i = qw_find_option(w, 0, "smbios"); i < w->n; i = qw_find_option(w, i + 1, "smbios")) {
+		char *uuid = qemu_prop(w->word[i + 1], "uuid");
+
+		if (uuid) {
+			child->has_uuid = true;
+			if (child->uuid)
+				qw_set_prop(w, i + 1, "uuid", child->uuid);
+		}
+		free(uuid);
+	}
+}
+
+/* A guest whose counter has its parent's GUID would not know that it is another. */
+static void change_generation(const struct qw_change *c)
+{
+	struct qemu_words *w = c->w;
+
+	for (size_t i = qw_find_option(w, 0, "device"); i < w->n;
+	     i = qw_find_option(w, i + 1, "device")) {
+		char *kind = qw_kind(w->word[i + 1], "driver");
+
+		if (kind && !strcmp(kind, "vmgenid") && w->word[i + 1][0] == '{')
+			qw_set_word(w, i + 1, strdup("vmgenid,guid=auto"));
+		else if (kind && !strcmp(kind, "vmgenid"))
+			qw_set_prop(w, i + 1, "guid", "auto");
+		free(kind);
+	}
+}
+
 static int check_disks(const struct qw_change *c, const struct qemu_child *child)
 {
 	for (size_t i = 0; i < child->ndisks; i++)
@@ -334,6 +377,8 @@ int qemu_make_child(struct qemu_words *words, struct qemu_child *child, qemu_say
 	change_serial(&c, "parallel");
 	change_display(&c);
 	change_name(&c, child);
+	change_uuid(&c, child);
+	change_generation(&c);
 	qw_add_word(words, "-incoming");
 	qw_add_word(words, "defer");
 	return words->no_memory ? -ENOMEM : check_disks(&c, child);

@@ -52,6 +52,8 @@ struct qemu_child {
 	const char *parent_folder, *folder; /* of sockets, RAM files, logs */
 	struct qemu_disk *disks;
 	size_t ndisks;
+	const char *uuid; /* of the system, in place of the parent's; NULL: the parent's is kept */
+	bool has_uuid;	  /* set: the parent's command line gives one */
 	/* Another value for what a -netdev ID was; NULL: none. To be freed. */
 	char *(*netdev)(const char *id, void *arg);
 	void *netdev_arg;

@@ -209,3 +209,66 @@ TEST("a child's disks are its deltas, however the parent's are written; one not 
 	CHECK_EQ(strstr(why, "/d/delta") != NULL, true);
 	qemu_words_free(&w);
 }
+
+#define UUID_A "11111111-2222-3333-4444-555555555555"
+#define UUID_B "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+
+TEST("a child's system has a UUID of its own if its parent's has one, and its own generation")
+{
+	static const struct {
+		const char *option, *value, *has;
+		bool has_uuid;
+	} rows[] = {
+		{"-uuid", UUID_A, "-uuid " UUID_B, true},
+		{"-smbios", "type=1,serial=s,uuid=" UUID_A, "type=1,serial=s,uuid=" UUID_B, true},
+		{"-smbios", "type=1,serial=s", "-smbios type=1,serial=s", false},
+		{"-device", "vmgenid,id=g,guid=" UUID_A, "-device vmgenid,id=g,guid=auto", false},
+		{"-device", "{\"driver\":\"vmgenid\",\"guid\":\"" UUID_A "\"}",
+		 "-device vmgenid,guid=auto", false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct qemu_child c = {.name = "C",
+				       .parent_folder = "/run/p/vms/P",
+				       .folder = "/run/p/vms/C",
+				       .uuid = UUID_B};
+		char why[QEMU_WHY] = "";
+		struct qemu_words w;
+
+		REQUIRE_OK(qemu_words_copy(&w, WORDS(rows[i].option, rows[i].value)));
+		REQUIRE_OK(qemu_make_child(&w, &c, NULL, NULL, why));
+		has(&w, rows[i].has);
+		has_not(&w, UUID_A);
+		CHECK_EQ(c.has_uuid, rows[i].has_uuid);
+		qemu_words_free(&w);
+	}
+}
+
+TEST("a child's system keeps its parent's UUID where that is wanted; nobody is given one")
+{
+	struct qemu_child c = {
+		.name = "C", .parent_folder = "/run/p/vms/P", .folder = "/run/p/vms/C"};
+	char why[QEMU_WHY] = "";
+	struct qemu_words w;
+
+	REQUIRE_OK(qemu_words_copy(&w, WORDS("-uuid", UUID_A)));
+	REQUIRE_OK(qemu_make_child(&w, &c, NULL, NULL, why));
+	has(&w, "-uuid " UUID_A);
+	qemu_words_free(&w);
+	c.uuid = UUID_B;
+	REQUIRE_OK(qemu_words_copy(&w, WORDS("-m", "64")));
+	REQUIRE_OK(qemu_make_child(&w, &c, NULL, NULL, why));
+	has_not(&w, "uuid");
+	qemu_words_free(&w);
+}
+
+TEST("a generation counter in JSON is not added a second time")
+{
+	char why[QEMU_WHY] = "";
+	unsigned int rams;
+	struct qemu_words w;
+
+	REQUIRE_OK(forkable(&w, &rams, why, WORDS("-device", "{\"driver\":\"vmgenid\"}")));
+	has_not(&w, "pshare-genid");
+	qemu_words_free(&w);
+}
