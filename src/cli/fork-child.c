@@ -31,6 +31,8 @@
 #define BORN_MOST_MS 30000u
 #define LOAD_MOST_MS 60000u
 #define LOG_MAX (64u << 10)
+#define LINES 3u
+#define END_MS 2000u
 
 json_t *child_note(const struct child *c)
 {
@@ -89,7 +91,7 @@ static int make_words(struct fork *f, struct child *c)
 		.folder = c->folder,
 		.disks = disks,
 		.ndisks = f->ndisks,
-		.netdev = netdev,
+		.netdev = c->deltas ? netdev : NULL,
 		.netdev_arg = &asking,
 	};
 	char why[QEMU_WHY] = "";
@@ -102,7 +104,7 @@ static int make_words(struct fork *f, struct child *c)
 	for (size_t i = 0; i < f->ndisks; i++)
 		disks[i] = (struct qemu_disk){
 			.names = (const char *const *)f->disk[i].names,
-			.file = c->deltas[i],
+			.file = c->deltas ? c->deltas[i] : "delta",
 		};
 	r = qemu_words_copy(&c->words, words);
 	if (!r)
@@ -267,23 +269,43 @@ static int start(struct fork *f, struct child *c)
 
 /* ---- one step of each --------------------------------------------------------------------- */
 
-/* Why QEMU ended: the last line of its log. */
+const char *fork_one_line(char *text)
+{
+	char *lines[LINES] = {NULL}, *save = NULL;
+	static char one[LINES * 200];
+	size_t n = 0, at = 0;
+
+	for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+		if (!strstr(line, "warning: "))
+			lines[n++ % LINES] = line;
+	one[0] = '\0';
+	for (size_t i = n < LINES ? 0 : n - LINES; i < n; i++)
+		at += (size_t)snprintf(one + at, sizeof(one) - at, "%s%.190s", at ? "; " : "",
+				       lines[i % LINES]);
+	return one;
+}
+
+/* Why QEMU ended: the end of its log. */
 static int say_ended(const struct child *c)
 {
 	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX], *line;
-	size_t n;
+	char path[PATH_MAX];
+	const char *why = "";
 
 	snprintf(path, sizeof(path), "%.4000s/log", c->folder);
-	if (!sys_read_text(path, LOG_MAX, &text)) {
-		n = strlen(text);
-		while (n && text[n - 1] == '\n')
-			text[--n] = '\0';
-		line = strrchr(text, '\n');
-		return say_error(CLI_FAILED, "%s: its QEMU ended: %s", c->name,
-				 line ? line + 1 : text);
-	}
-	return say_error(CLI_FAILED, "%s: its QEMU ended", c->name);
+	if (!sys_read_text(path, LOG_MAX, &text))
+		why = fork_one_line(text);
+	return say_error(CLI_FAILED, "%s: its QEMU ended%s%s", c->name, *why ? ": " : "", why);
+}
+
+/* A monitor that broke off: does its QEMU end, and so has a reason in its log? */
+static int say_broken(const struct child *c, int r)
+{
+	for (unsigned int ms = 0; ms < END_MS && sys_process_lives(c->pid); ms++)
+		sys_sleep_ms(1);
+	if (!sys_process_lives(c->pid))
+		return say_ended(c);
+	return say_error(CLI_FAILED, "%s: QEMU: %s", c->name, strerror(-r));
 }
 
 static const char *birth_error(const char *error)
@@ -355,10 +377,8 @@ static int look_loaded(struct fork *f, struct child *c)
 	_cleanup_json_ json_t *status = NULL;
 	int r = qmp_command(c->qmp, "query-status", NULL, &status);
 
-	if (r && !sys_process_lives(c->pid))
-		return say_ended(c);
 	if (r)
-		return say_error(CLI_FAILED, "%s: QEMU: %s", c->name, strerror(-r));
+		return say_broken(c, r);
 	if (strcmp(ask_text(status, "status"), "inmigrate") != 0) {
 		c->loaded = sys_now();
 		return 0;

@@ -89,6 +89,47 @@ static int add_disk(struct fork *f, const char *device, const json_t *in)
 	return take_names(disk, image);
 }
 
+/* Its name, where it is plugged in. */
+static const char *disk_name(const json_t *block)
+{
+	const char *device = ask_text(block, "device");
+
+	return *device ? device : ask_text(block, "qdev");
+}
+
+/* Is a disk that is written to another disk as well? Each would go on in a delta of its own, and
+ * what one writes would not be the other's any more; or the other one would stay as it is now. */
+static int check_twice(const struct fork *f, const json_t *blocks)
+{
+	for (size_t i = 0; i < f->ndisks; i++) {
+		const struct fork_disk *disk = &f->disk[i];
+		const json_t *block;
+		size_t k;
+
+		json_array_foreach((json_t *)(uintptr_t)blocks, k, block)
+		{
+			const json_t *in = json_object_get(block, "inserted");
+			_cleanup_free_ char *path = NULL;
+
+			if (k == disk->block || !json_is_object(in))
+				continue;
+			path = whole_path(f, ask_text(json_object_get(in, "image"), "filename"));
+			if (!path)
+				return say_error(CLI_FAILED, "out of memory");
+			if (sys_same_file(path, disk->top) > 0)
+				return say_error(
+					CLI_FAILED,
+					"%s cannot be forked: %s is two disks, %s and %s: "
+					"after a fork neither would have what the other one "
+					"writes; give each a file of its own",
+					f->parent, disk->top,
+					disk_name(json_array_get(blocks, disk->block)),
+					disk_name(block));
+		}
+	}
+	return 0;
+}
+
 int fork_disks_find(struct fork *f)
 {
 	_cleanup_json_ json_t *blocks = NULL;
@@ -107,8 +148,9 @@ int fork_disks_find(struct fork *f)
 		r = add_disk(f, ask_text(block, "device"), in);
 		if (r)
 			return r;
+		f->disk[f->ndisks - 1].block = i;
 	}
-	return 0;
+	return check_twice(f, blocks);
 }
 
 /* ---- freeze ------------------------------------------------------------------------------- */

@@ -173,6 +173,53 @@ static int check_blockers(struct fork *f)
 	return 0;
 }
 
+/* Has the command line a device of that id? A file of options may have any. */
+static bool has_id(const json_t *argv, const char *id)
+{
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)argv, i, word)
+	{
+		const char *text = json_string_value(word), *at = text;
+		size_t n = strlen(id);
+
+		if (!strcmp(text, "-readconfig"))
+			return true;
+		for (; (at = strstr(at, id)); at += n)
+			if (at > text && strchr("=\"", at[-1]) && strchr(",\"", at[n]))
+				return true; /* strchr() finds the end, too */
+	}
+	return false;
+}
+
+/* A child is started by the parent's command line: what was plugged in since is not in it, and its
+ * state would find no device. */
+static int check_plugged(struct fork *f)
+{
+	_cleanup_json_ json_t *devices = NULL;
+	const json_t *argv = json_object_get(f->record, "argv"), *one;
+	size_t i;
+	int r = fork_qmp(f, f->qmp, f->parent, "qom-list",
+			 json_pack("{s:s}", "path", "/machine/peripheral"), -1, &devices);
+
+	if (r)
+		return r;
+	json_array_foreach(devices, i, one)
+	{
+		const char *id = ask_text(one, "name");
+
+		if (strncmp(ask_text(one, "type"), "child<", 6) != 0 || has_id(argv, id))
+			continue;
+		return say_error(
+			CLI_FAILED,
+			"%s cannot be forked: device %s was plugged in after it was "
+			"started, so a child would lack it; unplug it, or start %s with it",
+			f->parent, id, f->parent);
+	}
+	return 0;
+}
+
 /* A child with another salt has a copy of all that the parent has. */
 static uint64_t copy_needs(struct fork *f)
 {
@@ -185,15 +232,19 @@ static uint64_t copy_needs(struct fork *f)
 
 static int check_memory(struct fork *f)
 {
-	uint64_t wanted = HOST_SPARE + f->nchildren * (CHILD_NEEDS + copy_needs(f));
+	uint64_t each = CHILD_NEEDS + copy_needs(f), wanted = HOST_SPARE + f->nchildren * each;
 	struct sys_meminfo info;
 
 	if (sys_meminfo(&info) || info.available >= wanted)
 		return 0;
 	return say_error(CLI_FAILED,
 			 "%s cannot be forked: %" PRIu64 " MiB of memory are free, %" PRIu64
-			 " MiB are needed for %u more QEMU, besides what the guests will write",
-			 f->parent, info.available >> 20, wanted >> 20, f->nchildren);
+			 " MiB are needed for %u more QEMU, besides what the guests will write; "
+			 "there is room for %" PRIu64,
+			 f->parent, info.available >> 20, wanted >> 20, f->nchildren,
+			 info.available > HOST_SPARE ?
+				 (uint64_t)(info.available - HOST_SPARE) / each :
+				 (uint64_t)0);
 }
 
 static int look_at_status(struct fork *f)
@@ -267,8 +318,10 @@ int fork_open(struct fork *f, struct args *args)
 	if (!r)
 		r = check_blockers(f);
 	if (!r)
+		r = check_plugged(f);
+	if (!r)
 		r = fork_disks_find(f);
-	return r;
+	return r ? r : fork_check_words(f);
 }
 
 /* ---- publish ------------------------------------------------------------------------------ */
@@ -346,9 +399,29 @@ int fork_publish(struct fork *f)
 
 /* ---- the pause ---------------------------------------------------------------------------- */
 
+/* QEMU often has no reason in its answer, and prints it: what it printed since then. */
+static int say_unsaved(const struct fork *f, const json_t *status, bool known, uint64_t printed)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *why = ask_text(status, "error-desc");
+
+	if (!*why && known && !sys_process_errors(f->pid, printed, &text, &printed))
+		why = fork_one_line(text);
+	return say_error(
+		CLI_FAILED,
+		"%s cannot be forked: QEMU cannot save its device state: %s; a device that "
+		"cannot is to be unplugged, or left out of its command line",
+		f->parent,
+		*why  ? why :
+		known ? "it gives no reason" :
+			"it gives no reason but in what it prints");
+}
+
 static int save_state(struct fork *f)
 {
 	_cleanup_close_ int fd = -1;
+	uint64_t printed = 0;
+	bool known = !sys_process_errors(f->pid, 0, NULL, &printed);
 	uint64_t end = sys_now() + MIGRATE_MOST_MS * MS;
 	int r;
 
@@ -370,9 +443,7 @@ static int save_state(struct fork *f)
 		if (!strcmp(is, "completed"))
 			return 0;
 		if (!strcmp(is, "failed") || !strcmp(is, "cancelled"))
-			return say_error(CLI_FAILED, "%s: QEMU cannot save its device state: %s%s",
-					 f->parent, ask_text(status, "error-desc"),
-					 *ask_text(status, "error-desc") ? "" : is);
+			return say_unsaved(f, status, known, printed);
 		if (!r && sys_now() > end)
 			return say_error(CLI_FAILED,
 					 "%s: QEMU does not end saving its device "

@@ -29,6 +29,7 @@ struct fork_disk {
 	char *format;			 /* its format */
 	char *delta;			 /* what the parent writes to from then on */
 	bool frozen;			 /* that is so already */
+	size_t block;			 /* its place in what query-block tells */
 };
 
 struct child {
@@ -95,6 +96,9 @@ int fork_tell(struct fork *f, const char *what);
 void fork_progress(const struct fork *f, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Lines that a QEMU printed, as one: the last three of them that are no warnings. Changes text. */
+const char *fork_one_line(char *text);
+
 /* fork-undo.c */
 
 /* --undo. */
@@ -117,6 +121,8 @@ json_t *fork_disks_note(const struct fork *f);
 int fork_disks_recall(struct fork *f, const json_t *note);
 
 /* fork-child.c */
+/* Can a child's command line be made of the parent's? */
+int fork_check_words(struct fork *f);
 int fork_children(struct fork *f);
 /* Ends them, removes what they had. */
 void fork_undo_children(struct fork *f);

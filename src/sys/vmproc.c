@@ -20,6 +20,7 @@
 #include "sys/salt.h"
 
 #define ENVIRON_MAX (1u << 20)
+#define ERRORS_MAX 4096u
 
 long sys_process_environ(pid_t pid, char **text)
 {
@@ -48,6 +49,37 @@ long sys_process_environ(pid_t pid, char **text)
 	buf[length] = '\0';
 	*text = TAKE_PTR(buf);
 	return (long)length;
+}
+
+int sys_process_errors(pid_t pid, uint64_t from, char **text, uint64_t *end)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *buf = NULL;
+	struct stat st;
+	char path[32];
+	ssize_t n;
+
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/fd/2", (int)pid);
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode)) /* to read from a pipe would take it from who it is for */
+		return -ENOENT;
+	*end = (uint64_t)st.st_size;
+	if (!text)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	buf = malloc(ERRORS_MAX + 1);
+	if (!buf)
+		return -ENOMEM;
+	n = pread(fd, buf, ERRORS_MAX, (off_t)from);
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
+	*text = TAKE_PTR(buf);
+	return 0;
 }
 
 int sys_process_cwd(pid_t pid, char **path)
@@ -194,6 +226,16 @@ int sys_open_read(const char *path)
 int sys_file_exists(const char *path)
 {
 	return access(path, F_OK) < 0 ? -errno : 0;
+}
+
+int sys_same_file(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	SYS_INJECT();
+	if (stat(a, &one) < 0 || stat(b, &other) < 0)
+		return -errno;
+	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 int sys_folder_each(const char *path, void (*see)(const char *name, void *arg), void *arg)

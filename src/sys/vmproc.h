@@ -17,6 +17,11 @@ int sys_process_cwd(pid_t pid, char **path);
 /* The salt's memfd that a process holds, opened anew. -ENOENT: it holds none. */
 int sys_process_salt(pid_t pid);
 
+/* What a process wrote to its standard errors from an offset on, if they go to a regular file: at
+ * most 4 KiB of it, to be freed. *end: where they end now; text NULL: only that. -ENOENT: they do
+ * not. */
+int sys_process_errors(pid_t pid, uint64_t from, char **text, uint64_t *end);
+
 struct sys_vmm {
 	const char *path;
 	char *const *argv;
@@ -37,6 +42,8 @@ int sys_empty_file(const char *path);
 int sys_new_file(const char *path);
 int sys_open_read(const char *path);
 int sys_file_exists(const char *path);
+/* Do two paths lead to one file? 1 or 0. */
+int sys_same_file(const char *a, const char *b);
 /* Removes all files of a folder (no folder in it) and the folder. What is not there is fine. */
 int sys_folder_clear(const char *path);
 /* Bytes that are free to this user on the file system of a path. */
