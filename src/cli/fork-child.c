@@ -5,9 +5,10 @@
  *  1. prepare  a folder, RAM files, a delta for each disk; the parent's command line, changed.
  *  2. start    QEMU with -incoming defer, the agent preloaded, the number of the image in its
  *              environment, the parent's salt by a descriptor.
- *  3. born     the daemon says that the child's memory is the image.
- *  4. load     the device state, by a descriptor of its own (one file, many readers).
- *  5. cont     with what its guest is to become (fork-personality.c).
+ *  3. connect  its monitor is asked for what can be done before its memory is there.
+ *  4. born     the daemon says that the child's memory is the image.
+ *  5. load     the device state, by a descriptor of its own (one file, many readers).
+ *  6. cont     with what its guest is to become (fork-personality.c).
  *
  * Children are started WINDOW at a time, each driven by what it waits for, so that many are not one
  * after the other. The first that fails ends all of this command: nothing of them is left.
@@ -343,21 +344,26 @@ static int look_born(struct fork *f, struct child *c)
 	return 0;
 }
 
-static int load(struct fork *f, struct child *c)
+/* As soon as its monitor listens; it answers when QEMU has made its machine. The agent maps the
+ * image meanwhile, and to ask the daemon for that all the time would take the CPU from both. */
+static int connect_monitor(struct fork *f, struct child *c)
 {
-	_cleanup_close_ int fd = sys_open_read(f->state);
+	static const struct qmp_limits limits = {.deadline_ms = BORN_MOST_MS};
+	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
 	json_t *capability;
 	int r;
 
 	snprintf(path, sizeof(path), "%.4000s/qmp.sock", c->folder);
-	r = qmp_connect(path, NULL, &c->qmp);
-	if ((r == -ENOENT || r == -ECONNREFUSED) && sys_process_lives(c->pid))
-		return 0; /* not yet */
-	if (!sys_process_lives(c->pid))
-		return say_ended(c);
+	r = qmp_connect(path, &limits, &c->qmp);
+	if ((r == -ENOENT || r == -ECONNREFUSED) && sys_process_lives(c->pid)) {
+		if (sys_now() - c->began < BORN_MOST_MS * MS)
+			return 0; /* not yet */
+		return say_error(CLI_FAILED, "%s: its QEMU makes no monitor", c->name);
+	}
 	if (r)
-		return say_error(CLI_FAILED, "%s: its monitor: %s", c->name, strerror(-r));
+		return say_broken(c, r);
+	fd = sys_open_read(f->state);
 	if (fd < 0)
 		return say_error(CLI_FAILED, "%s: %s", f->state, strerror(-fd));
 	capability = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared",
@@ -366,10 +372,14 @@ static int load(struct fork *f, struct child *c)
 	if (!r)
 		r = fork_qmp(f, c->qmp, c->name, "getfd",
 			     json_pack("{s:s}", "fdname", "pshare-state"), fd, NULL);
-	if (!r)
-		r = fork_qmp(f, c->qmp, c->name, "migrate-incoming",
-			     json_pack("{s:s}", "uri", "fd:pshare-state"), -1, NULL);
 	return r;
+}
+
+static int load(struct fork *f, struct child *c)
+{
+	c->loading = true;
+	return fork_qmp(f, c->qmp, c->name, "migrate-incoming",
+			json_pack("{s:s}", "uri", "fd:pshare-state"), -1, NULL);
 }
 
 static int look_loaded(struct fork *f, struct child *c)
@@ -415,9 +425,11 @@ static int step(struct fork *f, struct child *c)
 {
 	if (!c->pid)
 		return start(f, c);
+	if (!c->qmp)
+		return connect_monitor(f, c);
 	if (!c->born)
 		return look_born(f, c);
-	if (!c->qmp)
+	if (!c->loading)
 		return load(f, c);
 	if (!c->loaded)
 		return look_loaded(f, c);

@@ -40,6 +40,7 @@ struct child {
 	char uuid[FORK_UUID_SIZE]; /* its system's, or "": its parent's, or none */
 	pid_t pid;		   /* 0: not started */
 	struct qmp *qmp;
+	bool loading;			       /* its device state */
 	json_t *changed;		       /* lines: what is not as the parent has it */
 	json_t *guest;			       /* what its guest could do, and what not */
 	uint64_t began, born, loaded, running; /* ns, of sys_now() */
