@@ -351,7 +351,6 @@ static int connect_monitor(struct fork *f, struct child *c)
 	static const struct qmp_limits limits = {.deadline_ms = BORN_MOST_MS};
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
-	json_t *capability;
 	int r;
 
 	snprintf(path, sizeof(path), "%.4000s/qmp.sock", c->folder);
@@ -366,9 +365,8 @@ static int connect_monitor(struct fork *f, struct child *c)
 	fd = sys_open_read(f->state);
 	if (fd < 0)
 		return say_error(CLI_FAILED, "%s: %s", f->state, strerror(-fd));
-	capability = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared",
-			       "state", 1);
-	r = fork_qmp(f, c->qmp, c->name, "migrate-set-capabilities", capability, -1, NULL);
+	r = fork_qmp(f, c->qmp, c->name, "migrate-set-capabilities", fork_capability(true), -1,
+		     NULL);
 	if (!r)
 		r = fork_qmp(f, c->qmp, c->name, "getfd",
 			     json_pack("{s:s}", "fdname", "pshare-state"), fd, NULL);
@@ -418,7 +416,9 @@ static int let_run(struct fork *f, struct child *c)
 		return r;
 	c->running = sys_now();
 	note_memory(f, c);
-	return 0;
+	/* for who migrates it later */
+	return fork_qmp(f, c->qmp, c->name, "migrate-set-capabilities", fork_capability(false), -1,
+			NULL);
 }
 
 static int step(struct fork *f, struct child *c)

@@ -141,12 +141,17 @@ static int find_vm(struct fork *f)
 
 /* ---- can it be forked --------------------------------------------------------------------- */
 
+json_t *fork_capability(bool on)
+{
+	return json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "x-ignore-shared",
+			 "state", (int)on);
+}
+
 static int set_capability(struct fork *f)
 {
-	json_t *args = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability",
-				 "x-ignore-shared", "state", 1);
-	int r = qmp_command(f->qmp, "migrate-set-capabilities", args, NULL);
+	int r = qmp_command(f->qmp, "migrate-set-capabilities", fork_capability(true), NULL);
 
+	f->capable = !r;
 	return r ? say_error(CLI_FAILED,
 			     "%s cannot be forked: this QEMU does not give device state without "
 			     "memory (x-ignore-shared: QEMU 4.0 or newer): %s",
@@ -635,8 +640,20 @@ int fork_close(struct fork *f)
 	return r ? r : vm_record_write(f->folder, f->record);
 }
 
+/* Whoever migrates it later, or saves it, would else do so without its memory. */
+static void clear_capability(struct fork *f)
+{
+	if (!f->capable || !f->qmp ||
+	    !qmp_command(f->qmp, "migrate-set-capabilities", fork_capability(false), NULL))
+		return;
+	f->qmp = qmp_free(f->qmp); /* it broke off: once more */
+	if (!connect_qmp(f))
+		(void)qmp_command(f->qmp, "migrate-set-capabilities", fork_capability(false), NULL);
+}
+
 void fork_free(struct fork *f)
 {
+	clear_capability(f);
 	fork_disks_free(f);
 	free(f->child);
 	free(f->environ);

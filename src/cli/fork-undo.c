@@ -222,6 +222,7 @@ int fork_undo(struct fork *f)
 		   ask_true(json_object_get(f->record, "template"), "was_running");
 	int r;
 
+	f->capable = true; /* what was interrupted may have left it so */
 	end_begun(json_object_get(json_object_get(f->record, "pending"), "children"));
 	r = check_children(f);
 	if (!r)

@@ -65,6 +65,7 @@ struct fork {
 	bool was_template;		  /* it has an image, and stands still */
 	bool has_helper;		  /* somebody in its guest has the port open */
 	bool stopped, publishing, frozen; /* what is to be undone */
+	bool capable;			  /* its QEMU leaves RAM out of its state: for us alone */
 	uint64_t image;
 	char state[PATH_MAX]; /* file of the device state */
 	uint64_t publish_ns, pause_ns;
@@ -91,6 +92,8 @@ void fork_free(struct fork *f);
 /* A QMP command; what QEMU says against it is said. */
 int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
 	     int fd, json_t **answer);
+/* QEMU leaves memory that it takes for a shared file out of its state, or does not. */
+json_t *fork_capability(bool on);
 /* {"value": what} to the daemon, for the parent. */
 int fork_tell(struct fork *f, const char *what);
 /* "how far": on a terminal, over the line before. NULL: the line is cleared. */
