@@ -77,6 +77,41 @@ class Forks(scene.Scene):
     def qmp(self, name):
         return scene.Qmp(self.run / "vms" / name / "qmp.sock")
 
+    def move(self, name):
+        """A child is migrated to a QEMU that knows nothing of forks, which then has its name with
+        "-moved" behind it. Its RAM is memory of its own there."""
+        there = f"{name}-moved"
+        here, folder = self.run / "vms" / name, self.run / "vms" / there
+        folder.mkdir()
+        words, given = [], iter(json.loads((here / "vm.json").read_text())["argv"])
+        for word in given:
+            if word in ("-incoming", "-chardev", "-mon"):
+                value = next(given)
+                if word != "-incoming" and "pshare-monitor" not in value:  # added each time
+                    words += [word, value.replace(f"{here}/", f"{folder}/")]
+            elif word.startswith("memory-backend-file,"):
+                parts = [part for part in word.split(",") if part.startswith(("id=", "size="))]
+                words.append(",".join(["memory-backend-ram", *parts]))
+            else:
+                words.append(word)
+        way = f"unix:{folder}/way"
+        with open(self.run / f"{there}.log", "wb") as log:
+            self.started.append(subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", str(self.pshare), "run", "--name", there,
+                 "--salt-file", str(self.run / "salt"), "--", *words, "-incoming", way],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=scene.ROOT))
+        within(scene.ANSWER_S, f"{there} listens", (folder / "way").exists)
+        source = self.qmp(name)
+        source.ask("migrate", uri=way)
+        within(scene.ANSWER_S, f"{name} is migrated",
+               lambda: source.ask("query-migrate")["status"] not in ("setup", "active", "device"))
+        status = source.ask("query-migrate")
+        if status["status"] != "completed":
+            raise Wrong(f"{name} is not migrated: {status}: "
+                        f"{(self.run / f'{there}.log').read_text(errors='replace')}")
+        source.ask("quit")
+        return there
+
     def helper_runs(self, name):
         monitor = self.qmp(name)
         ports = monitor.ask("query-chardev")
