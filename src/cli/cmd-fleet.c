@@ -134,6 +134,8 @@ int cmd_fleet(struct args *args)
 		if ((args->canary || (args->host && strcmp(verb, "audit"))) && strcmp(verb, "set"))
 			return say_usage(args->command,
 					 "--host and --canary are not for 'fleet %s'", verb);
+		if (args->lines && strcmp(verb, "history") != 0)
+			return say_usage(args->command, "--lines is for 'fleet history'");
 		if (args->dry_run && strcmp(verb, "drain") != 0)
 			return say_usage(args->command, "--dry-run is for 'fleet drain'");
 		r = fleet_open(&fleet, args);

@@ -249,7 +249,7 @@ const struct command commands[] = {
 			 "       pshare fleet set NAME VALUE [--host PATTERN] [--canary N] "
 			 "[--timeout SECONDS]\n"
 			 "                        [--json] [--config FILE]\n"
-			 "       pshare fleet history [NAME] [--json] [--config FILE]\n"
+			 "       pshare fleet history [NAME] [--lines N] [--json] [--config FILE]\n"
 			 "       pshare fleet audit [--host PATTERN] [--timeout SECONDS] [--json] "
 			 "[--config FILE]\n"
 			 "       pshare fleet drain HOST --dry-run [--json] [--config FILE]",
@@ -260,10 +260,11 @@ const struct command commands[] = {
 			"         or a rule of the fleet; without NAME what is desired at all\n"
 			"set      sets it on every host (or those that match); returns when every\n"
 			"         connected host has confirmed, and lists who has not (1 then)\n"
-			"history  each change: when, who, what, before and after\n"
+			"history  the last changes: when, who, what, before and after\n"
 			"audit    has every connected host audit itself, and gathers what it found\n"
 			"drain    where the VMs of a host would fit\n",
-		.options = {OPT_CONFIG, OPT_HOST, OPT_CANARY, OPT_TIMEOUT, OPT_DRY_RUN, OPT_JSON},
+		.options = {OPT_CONFIG, OPT_HOST, OPT_CANARY, OPT_TIMEOUT, OPT_DRY_RUN, OPT_LINES,
+			    OPT_JSON},
 		.min_operands = 1,
 		.max_operands = 3,
 		.run = cmd_fleet,

@@ -172,5 +172,7 @@ int fleet_change_write(struct fleet *fleet, struct fleet_change *change)
 		r = write_part(fleet, change, from, from + n);
 		from += n;
 	} while (!r && change->hosts && from < change->nhosts);
+	if (!r)
+		(void)fleet_history_prune(fleet); /* said; the change is made all the same */
 	return r;
 }

@@ -24,5 +24,7 @@ int fleet_change_begin(struct fleet *fleet, struct fleet_change *change);
 /* Writes it. If somebody else changed NAME since begin(), nothing is written, and it is said who.
  * */
 int fleet_change_write(struct fleet *fleet, struct fleet_change *change);
+/* Lets go of what is too old, or too much, of the history. 0 or an exit code, said. */
+int fleet_history_prune(struct fleet *fleet);
 
 #endif

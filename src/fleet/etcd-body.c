@@ -17,9 +17,8 @@
 
 /* ---- base64 -------------------------------------------------------------------------------- */
 
-static json_t *encoded(const char *text)
+static json_t *encoded_bytes(const char *text, size_t n)
 {
-	size_t n = strlen(text);
 	unsigned char *out = malloc(4 * ((n + 2) / 3) + 1);
 	json_t *string = NULL;
 
@@ -29,6 +28,17 @@ static json_t *encoded(const char *text)
 	}
 	free(out);
 	return string;
+}
+
+static json_t *encoded(const char *text)
+{
+	return encoded_bytes(text, strlen(text));
+}
+
+/* The least key that is behind this one. */
+static json_t *encoded_behind(const char *key)
+{
+	return encoded_bytes(key, strlen(key) + 1);
 }
 
 /* A string, to be freed; NULL: no base64, a NUL within, or no memory. */
@@ -77,6 +87,21 @@ json_t *etcd_range_body(const char *key)
 json_t *etcd_delete_body(const char *key)
 {
 	return key_body(key);
+}
+
+json_t *etcd_page_body(const char *prefix, const char *after, unsigned int n, bool keys)
+{
+	char end[FLEET_KEY_MAX];
+
+	fleet_range_end(end, prefix);
+	return json_pack("{s:o, s:o, s:i, s:b}", "key",
+			 after ? encoded_behind(after) : encoded(prefix), "range_end", encoded(end),
+			 "limit", (int)n, "keys_only", keys);
+}
+
+json_t *etcd_delete_to_body(const char *prefix, const char *key)
+{
+	return json_pack("{s:o, s:o}", "key", encoded(prefix), "range_end", encoded_behind(key));
 }
 
 json_t *etcd_put_body(const char *key, const json_t *value, int64_t lease)

@@ -78,6 +78,7 @@ struct node {
 	struct etcd_op *publish;
 	json_t *drifts; /* to be written: [{...}] */
 	struct etcd_op *drift;
+	struct etcd_op *drift_prune;
 
 	bool reporting;
 	unsigned int vms_seen; /* in the last report */

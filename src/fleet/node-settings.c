@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "fleet/node-internal.h"
+#include "fleet/prune.h"
 #include "sys/launch.h"
 #include "sys/proc.h"
 
@@ -174,22 +175,48 @@ static void note(struct node *node, enum setting_id id, const char *what, int64_
 					      "after", b, "when", (json_int_t)sys_wall_time()));
 }
 
+static void on_drift_pruned(void *arg, const struct etcd_answer *answer)
+{
+	struct node *node = arg;
+
+	(void)answer; /* the next one goes on where this one failed */
+	node->drift_prune = NULL;
+}
+
+/* What is old goes. range: the oldest of this host's, as they are now. */
+static void prune_drift(struct node *node, const json_t *range)
+{
+	char prefix[FLEET_KEY_MAX];
+	json_t *body;
+
+	node_key(node, prefix, FLEET_DRIFT, node->o.config->host, NULL);
+	body = node->drift_prune ? NULL :
+				   fleet_prune_body(prefix, range, &node->rules, FLEET_DRIFT_PART,
+						    sys_wall_time());
+	if (body)
+		(void)etcd_ask(node->o.etcd, "/v3/kv/deleterange", body, false, on_drift_pruned,
+			       node, &node->drift_prune);
+}
+
 static void on_drift_written(void *arg, const struct etcd_answer *answer)
 {
 	struct node *node = arg;
 
 	node->drift = NULL;
-	if (!answer->error)
+	if (!answer->error) {
 		(void)json_array_remove(node->drifts, 0);
-	else if (answer->error == -EACCES || answer->error == -EMSGSIZE)
+		prune_drift(node, etcd_response(answer->json, 1, "response_range"));
+	} else if (answer->error == -EACCES || answer->error == -EMSGSIZE) {
 		(void)json_array_remove(node->drifts, 0);
-	else
+	} else {
 		node_later(node);
+	}
 }
 
 static void write_drift(struct node *node, uint64_t now)
 {
-	char key[FLEET_KEY_MAX], change[FLEET_ID_MAX];
+	char key[FLEET_KEY_MAX], prefix[FLEET_KEY_MAX], change[FLEET_ID_MAX];
+	json_t *both;
 
 	if (node->drift || !json_array_size(node->drifts) || node->state != NODE_HERE ||
 	    now < node->due.write)
@@ -197,8 +224,11 @@ static void write_drift(struct node *node, uint64_t now)
 	if (fleet_new_id(change))
 		return;
 	node_key(node, key, FLEET_DRIFT, node->o.config->host, change);
-	(void)etcd_ask(node->o.etcd, "/v3/kv/put",
-		       etcd_put_body(key, json_array_get(node->drifts, 0), 0), false,
+	node_key(node, prefix, FLEET_DRIFT, node->o.config->host, NULL);
+	both = json_array();
+	(void)etcd_add_op(both, "put", etcd_put_body(key, json_array_get(node->drifts, 0), 0));
+	(void)etcd_add_op(both, "range", fleet_prune_look(prefix));
+	(void)etcd_ask(node->o.etcd, "/v3/kv/txn", etcd_txn_body(NULL, both, NULL), false,
 		       on_drift_written, node, &node->drift);
 }
 

@@ -78,6 +78,7 @@ static void disconnect(struct node *node)
 	cancel(&node->refresh);
 	cancel(&node->publish);
 	cancel(&node->drift);
+	cancel(&node->drift_prune);
 	cancel(&node->report_op);
 	cancel(&node->audit_op);
 	cancel(&node->likeness_op);

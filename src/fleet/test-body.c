@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fleet/etcd.h"
+#include "fleet/prune.h"
 #include "fleet/state.h"
 #include "harness/harness.h"
 
@@ -140,4 +141,78 @@ TEST("a VM that was admitted counts until the report has it, by its pid")
 	put(&state, "pending/a/77", NULL, 5, 0);
 	REQUIRE_OK(fleet_state_judge(&state, "a", 200, &verdict, why));
 	CHECK_EQ(verdict.used, 500u);
+}
+
+/* The answer to a look at `there` entries, of which these are the oldest. */
+static json_t *oldest(const char *const *ids, size_t n, int there)
+{
+	json_t *kvs = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		char key[FLEET_KEY_MAX], name[FLEET_KEY_MAX];
+		_cleanup_json_ json_t *put = NULL;
+
+		fleet_key(key, "f", FLEET_HISTORY, ids[i], NULL);
+		snprintf(name, sizeof(name), "%s", key);
+		put = etcd_put_body(name, kvs, 0);
+		(void)json_array_append_new(kvs,
+					    json_pack("{s:O}", "key", json_object_get(put, "key")));
+	}
+	return json_pack("{s:o, s:i}", "kvs", kvs, "count", there);
+}
+
+static bool deletes_to(const json_t *range, const struct fleetrules *rules, time_t now,
+		       const char *id)
+{
+	char prefix[FLEET_KEY_MAX], key[FLEET_KEY_MAX];
+	_cleanup_json_ json_t *body = NULL;
+	_cleanup_json_ json_t *wanted = NULL;
+
+	fleet_key(prefix, "f", FLEET_HISTORY, NULL, NULL);
+	fleet_key(key, "f", FLEET_HISTORY, id ? id : "", NULL);
+	body = fleet_prune_body(prefix, range, rules, 1, now);
+	wanted = id ? etcd_delete_to_body(prefix, key) : NULL;
+	return id ? json_equal(body, wanted) : !body;
+}
+
+TEST("of a history goes what is older than the rules say, or too many; the newest never")
+{
+	static const char *const ids[] = {
+		"2025-01-01T00:00:00Z-00000001",
+		"2025-06-01T00:00:00Z-00000002",
+		"2026-01-01T00:00:00Z-00000003",
+	};
+	static const time_t now = 1767312000; /* 2026-01-02T00:00:00Z */
+	_cleanup_json_ json_t *three = oldest(ids, 3, 3);
+	_cleanup_json_ json_t *many = oldest(ids, 3, 102);
+	_cleanup_json_ json_t *more = oldest(ids, 3, 500);
+	_cleanup_json_ json_t *none = json_pack("{}");
+	struct fleetrules rules;
+
+	fleetrules_defaults(&rules);
+	CHECK(deletes_to(three, &rules, now, NULL));
+	CHECK(deletes_to(none, &rules, now, NULL));
+	rules.value[FLEETRULE_HISTORY_DAYS] = 300;
+	CHECK(deletes_to(three, &rules, now, ids[0]));
+	rules.value[FLEETRULE_HISTORY_DAYS] = 1;
+	CHECK(deletes_to(three, &rules, now, ids[1]));
+	CHECK(deletes_to(three, &rules, now + 1000 * 86400, ids[1]));
+	CHECK(deletes_to(more, &rules, now + 1000 * 86400, ids[2]));
+	rules.value[FLEETRULE_HISTORY_DAYS] = 3650;
+	rules.value[FLEETRULE_HISTORY_MAX] = 100;
+	CHECK(deletes_to(many, &rules, now, ids[1]));
+	CHECK(deletes_to(more, &rules, now, ids[2]));
+	CHECK(deletes_to(three, &rules, now, NULL));
+}
+
+TEST("a page begins behind the last key of the one before, and ends with the prefix")
+{
+	_cleanup_json_ json_t *first = etcd_page_body("/a/", NULL, 5, false);
+	_cleanup_json_ json_t *next = etcd_page_body("/a/", "/a/b", 5, true);
+
+	CHECK_STR(json_string_value(json_object_get(first, "key")), "L2Ev");
+	CHECK_STR(json_string_value(json_object_get(next, "key")), "L2EvYgA="); /* /a/b and a NUL */
+	CHECK_STR(json_string_value(json_object_get(next, "range_end")), "L2Ew");
+	CHECK_EQ(json_integer_value(json_object_get(next, "limit")), 5);
+	CHECK(json_is_true(json_object_get(next, "keys_only")));
 }

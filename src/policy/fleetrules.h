@@ -14,6 +14,8 @@
 
 enum fleetrule {
 	FLEETRULE_DRIFT,	  /* Fleet.CorrectDrift */
+	FLEETRULE_HISTORY_DAYS,	  /* Fleet.HistoryDays */
+	FLEETRULE_HISTORY_MAX,	  /* Fleet.HistoryMax */
 	FLEETRULE_CONTROL,	  /* das.admissionControl */
 	FLEETRULE_POLICY,	  /* das.admissionControlPolicy */
 	FLEETRULE_FAILURES,	  /* das.failoverLevel */

@@ -41,6 +41,7 @@ SCENE("drift", "what is set by hand on a host is shown as drift, and set right i
 SCENE("daemon", "a daemon that starts anew is told what is wanted, and that is no drift")
 SCENE("looker", "who may only look changes nothing, and is told")
 SCENE("two", "of administrators at once none overwrites another unseen, and the history has each")
+SCENE("history", "of the history what is too old or too much goes, little by little; it is read page by page")
 SCENE("killed", "etcd is killed: hosts go on as they are; it comes back, and all is as desired")
 SCENE("compacted", "etcd is compacted and restarted while a host is away: it reads anew")
 SCENE("gateway", "a watch that is compacted, denied, or ended, and a dead lease are known for what they are")

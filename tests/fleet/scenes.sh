@@ -287,6 +287,67 @@ scene_two() {
 	within 10 is h1 Mem.ShareScanTime state "as desired"
 }
 
+# entries KIND WHEN N: N entries of a history from then, in one transaction each hundred
+entries() {
+	local i value='{\"schema\":1,\"name\":\"Mem.ShareScanTime\",\"what\":\"set\",\"when\":1}'
+	for ((i = 0; i < $3; i++)); do
+		[ $((i % 100)) != 0 ] || echo # no conditions
+		printf 'put /pshare/default/v1/%s/%s-%08x "%s"\n' "$1" "$2" $i "$value"
+		[ $((i % 100)) != 99 ] && [ $((i + 1)) != "$3" ] || { echo; echo; echo ---; }
+	done >"$lab/entries"
+	rm -f "$lab"/entries.[0-9]*
+	csplit -s -z -f "$lab/entries." "$lab/entries" '/^---$/+1' '{*}' 2>/dev/null
+	for i in "$lab"/entries.*; do
+		grep -v '^---$' "$i" | lab_root txn >/dev/null || fail "entries are written"
+	done
+}
+
+# keys_of KIND: how many keys there are of it.
+keys_of() {
+	lab_root get --prefix "/pshare/default/v1/$1/" --keys-only | grep -c .
+}
+
+# keys_are KIND N
+keys_are() {
+	[ "$(keys_of "$1")" = "$2" ]
+}
+
+scene_history() {
+	local now
+	now=$(date -u -d '-1 hour' +%Y-%m-%dT%H:%M:%SZ)
+	begin h1
+	entries history 2020-01-01T00:00:00Z 450
+	entries history "$now" 150
+	entries drift/h1 2020-01-01T00:00:00Z 60
+	must history
+	says "the last 20 of 660 changes: --lines N for more"
+	must history --lines 1000
+	[ "$(wc -l <<<"$out")" = 661 ] || fail "page by page all are shown"
+	must history --lines 1000 --json
+	[ "$(jq length <<<"$out")" = 660 ] || fail "in JSON too"
+	must set Mem.ShareScanTime 20
+	keys_are history 401 || fail "200 of 2020 went, one came: $(keys_of history)"
+	must set Mem.ShareScanTime 21
+	must set Mem.ShareScanTime 22
+	keys_are history 153 || fail "all of 2020 have gone, no other: $(keys_of history)"
+	must set Fleet.HistoryMax 100
+	must set Mem.ShareScanTime 23
+	keys_are history 100 || fail "100 are kept: $(keys_of history)"
+	must history --lines 4
+	[ "$(tail -n 3 <<<"$out" | head -n 1 | grep -c ' 23  *set *$')" = 1 ] ||
+		fail "the newest is kept"
+	keys_are drift/h1 60 || fail "what the host wrote is the host's to prune"
+	on h1 set Mem.ShareScanTime 99
+	within 10 keys_are drift/h1 1
+	must history --lines 1
+	says "(by hand)"
+	must_not history --lines 0
+	must_not get Mem.ShareScanTime --lines 3
+	says "--lines is for 'fleet history'"
+	must_not set Fleet.HistoryDays 0
+	says "a whole number from 1 to 3650 days"
+}
+
 # ---- etcd's troubles ----------------------------------------------------------------------------
 
 scene_killed() {
