@@ -219,6 +219,9 @@ static int bear(struct agent *a, struct region *r, const struct birth *birth)
 		err = bear_runs(&b);
 	}
 	map_free((void *)(uintptr_t)map, size);
+	if (!err)
+		r->born = r->end;
+	a->likeness.born |= !err;
 	for (uint32_t block = 0; !err && block < r->blocks; block++)
 		guarded_follow(a, r, block);
 	return err;

@@ -28,7 +28,8 @@
  * with one value, and a low one. The bound stops at BELOW_LEAST, which no memory brings it to, and
  * a sample that is full there takes nothing more: it is of no use then, and that is all.
  *
- * Clones of a fork have their parent's pages without ever having hashed them: those are not in it.
+ * Clones of a fork have their parent's pages without ever having hashed them; those are sampled
+ * after the birth, some at a time (likeness-born.c).
  */
 #include "agent/likeness.h"
 

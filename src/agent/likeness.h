@@ -17,8 +17,10 @@ struct agent;
 struct likeness {
 	uint64_t below; /* of LIKENESS_WHOLE: pages with a value below it are in; 0: not begun */
 	uint32_t n;
-	uint32_t look; /* slot that was looked at last */
-	uint64_t due;  /* ns: to be shown again */
+	uint32_t look;	   /* slot that was looked at last */
+	uint64_t due;	   /* ns: to be shown again */
+	bool born;	   /* frames that came with an image wait to be sampled: likeness-born.c */
+	uint64_t born_due; /* ns: the next part of them */
 	struct likeness_slot {
 		uint32_t page; /* in the VM, and 1; 0: free */
 		uint32_t value : 29, level : 3;
@@ -36,6 +38,9 @@ void likeness_note(struct likeness *l, uint32_t page, const void *content);
 void likeness_forget(struct likeness *l, uint32_t page);
 /* Drops what is in a slot; what was behind it may be in its place now. */
 void likeness_drop(struct likeness *l, uint32_t at);
+/* Samples frames that came with an image, a part of them. Returns ns until the next part;
+ * UINT64_MAX: there are none. Worker, no lock held. */
+uint64_t likeness_step_born(struct agent *a, uint64_t now);
 /* Shows the sample to the daemon, if it is time. Returns ns until it is. Worker, no lock held. */
 uint64_t likeness_step(struct agent *a, uint64_t now);
 

@@ -100,6 +100,7 @@ struct region {
 	char *shadow;		/* counterpart of page 0 in the holding area; see stage.c */
 	char *nursery_park;	/* a page of the same kind, for one page's moment out */
 	uint32_t quarantined;	/* pages of it that are in quarantine */
+	uint32_t born; /* pages before this one came with an image: not sampled (likeness) yet */
 	size_t table_bytes;
 	size_t table_used; /* of them in memory, when it was last looked */
 };

@@ -382,6 +382,7 @@ void *worker_main(void *arg)
 		wait = least(wait, reclaim_step(a, now));
 		wait = least(wait, census_step(a, now));
 		wait = least(wait, picture_step(a, now));
+		wait = least(wait, likeness_step_born(a, now));
 		wait = least(wait, likeness_step(a, now));
 		figures_serve(a, now, &next_figures);
 		serve_tables(a, now, &tidy);
