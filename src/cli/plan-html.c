@@ -19,7 +19,10 @@
 
 #define WIDTH 720.0
 #define LABEL 190.0 /* left of the bars */
-#define VALUE 110.0 /* right of them */
+#define VALUE 150.0 /* right of them */
+#define FIGURE 55.0 /* a number beside a bar */
+#define LABEL_MAX 24
+#define ERROR_TEXT_MAX 32u
 #define BAR 18.0
 #define STEP 26.0
 #define HOSTS_SHOWN 60u
@@ -35,13 +38,16 @@ static const char head[] =
 	"  --line: #30363d; --soft: #9198a1; --a: #58a6ff; --b: #3fb950; --c: #d29922;\n"
 	"  --d: #6e7681; } }\n"
 	"body { font: 15px/1.5 system-ui, sans-serif; color: var(--text);\n"
-	"  background: var(--page); max-width: 60em; margin: 2em auto; padding: 0 1em; }\n"
+	"  background: var(--page); max-width: 74em; margin: 2em auto; padding: 0 1em; }\n"
 	"h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }\n"
 	"table { border-collapse: collapse; font-variant-numeric: tabular-nums }\n"
 	"th, td { padding: .2em .7em; border-bottom: 1px solid var(--line); text-align: right }\n"
-	"th:first-child, td:first-child { text-align: left }\n"
-	".wide { overflow-x: auto } svg { max-width: 100%; height: auto }\n"
+	"th:first-child, td:first-child { text-align: left } td + td { white-space: nowrap }\n"
+	"td:first-child { min-width: 9em }\n"
+	"th { vertical-align: bottom } .wide { overflow-x: auto }\n"
+	"svg { max-width: 100%; min-width: 36em; height: auto }\n"
 	"svg text { fill: var(--text); font: 13px system-ui, sans-serif }\n"
+	"svg .there { fill: var(--soft) }\n"
 	".a { fill: var(--a) } .b { fill: var(--b) } .c { fill: var(--c) } .d { fill: var(--d) }\n"
 	".have { stroke: var(--text); stroke-width: 2; fill: none }\n"
 	".key span { margin-right: 1.2em; color: var(--soft) }\n"
@@ -53,6 +59,15 @@ static const char head[] =
 static double gib(double pages)
 {
 	return pages * PLAN_PAGE / (1 << 30);
+}
+
+/* Nothing, where nothing is estimated. */
+static const char *error_text(char out[ERROR_TEXT_MAX], double pages)
+{
+	out[0] = '\0';
+	if (pages > 0)
+		snprintf(out, ERROR_TEXT_MAX, "%.3f", gib(pages));
+	return out;
 }
 
 static void escape(FILE *out, const char *text)
@@ -90,6 +105,7 @@ struct plot {
 	const char *keys[PARTS_MAX + 1]; /* of the parts; NULL at the end */
 	struct bar *bars;
 	unsigned int n;
+	bool first; /* the figure at a bar is that of its first part; else of all */
 };
 
 static double longest(const struct plot *plot)
@@ -106,9 +122,29 @@ static double longest(const struct plot *plot)
 	return most;
 }
 
-static void draw_bar(FILE *out, const struct bar *bar, double y, double scale)
+/* A name, cut where it is too long for its place. */
+static void label(struct bar *bar, const char *name)
 {
-	double x = LABEL, sum = 0;
+	snprintf(bar->label, sizeof(bar->label), "%.*s%s", LABEL_MAX, name,
+		 strlen(name) > LABEL_MAX ? "\xe2\x80\xa6" : "");
+}
+
+/* The figure stands behind the bar, and behind the mark too where that is so near. */
+static void draw_figures(FILE *out, double value, double have, double end, double mark, double y)
+{
+	double x = have > 0 && mark > end - 6 && mark < end + FIGURE ? mark : end;
+
+	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\">%.2f</text>\n", x + 6, y, gib(value));
+	if (have <= 0)
+		return;
+	x = mark > x ? mark : x + FIGURE;
+	fprintf(out, "<text class=\"there\" x=\"%.1f\" y=\"%.1f\">of %.2f</text>\n", x + 6, y,
+		gib(have));
+}
+
+static void draw_bar(FILE *out, const struct bar *bar, double y, double scale, bool first)
+{
+	double x = LABEL, sum = 0, mark = LABEL + bar->have * scale;
 
 	fprintf(out, "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">", LABEL - 8, y + BAR - 4);
 	escape(out, bar->label);
@@ -125,10 +161,9 @@ static void draw_bar(FILE *out, const struct bar *bar, double y, double scale)
 		sum += part;
 	}
 	if (bar->have > 0)
-		fprintf(out, "<path class=\"have\" d=\"M%.1f %.1fv%.0f\"/>\n",
-			LABEL + bar->have * scale, y - 2, BAR + 4);
-	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\">%.2f</text>\n",
-		fmax(x, bar->have > 0 ? LABEL + bar->have * scale : 0) + 6, y + BAR - 4, gib(sum));
+		fprintf(out, "<path class=\"have\" d=\"M%.1f %.1fv%.0f\"/>\n", mark, y - 2,
+			BAR + 4);
+	draw_figures(out, first ? bar->part[0] : sum, bar->have, x, mark, y + BAR - 4);
 }
 
 static void draw(FILE *out, const struct plot *plot)
@@ -140,12 +175,12 @@ static void draw(FILE *out, const struct plot *plot)
 	for (unsigned int k = 0; plot->keys[k]; k++)
 		fprintf(out, "<span><i class=\"%c\"></i>%s</span>", 'a' + (char)k, plot->keys[k]);
 	fprintf(out,
-		"</p>\n<svg viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\" "
+		"</p>\n<div class=\"wide\"><svg viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\" "
 		"aria-label=\"%s\">\n<title>%s</title>\n",
 		WIDTH, height, WIDTH, height, plot->title, plot->title);
 	for (unsigned int i = 0; i < plot->n; i++)
-		draw_bar(out, &plot->bars[i], 5 + i * STEP, scale);
-	fprintf(out, "</svg>\n");
+		draw_bar(out, &plot->bars[i], 5 + i * STEP, scale, plot->first);
+	fprintf(out, "</svg></div>\n");
 }
 
 /* ---- sections ------------------------------------------------------------------------------ */
@@ -172,12 +207,14 @@ static void section_settings(FILE *out, const struct planned *p)
 	static const char *const names[] = {"0: all share", "1: those without a salt too",
 					    "2: within one salt"};
 	const struct plan_saving *all = &p->outcome.all;
+	char error[ERROR_TEXT_MAX];
 	struct bar bars[PLAN_MODES + 1] = {
 		{.label = "no sharing between VMs", .part = {all->self}}};
 	struct plot plot = {"Saved under each setting of Mem.ShareForceSalting, GiB",
 			    {"inside VMs", "inside salts", "across salts"},
 			    bars,
-			    PLAN_MODES + 1};
+			    PLAN_MODES + 1,
+			    false};
 
 	fprintf(out, "<h2>What each setting of Mem.ShareForceSalting saves</h2>\n");
 	for (unsigned int mode = 0; mode < PLAN_MODES; mode++) {
@@ -189,27 +226,31 @@ static void section_settings(FILE *out, const struct planned *p)
 		bar->part[2] = all->between[mode] - all->between[2];
 	}
 	draw(out, &plot);
-	fprintf(out, "<table>\n<tr><th>setting</th><th>saves/GiB</th><th>against today</th>"
-		     "<th>&plusmn;</th></tr>\n");
+	fprintf(out,
+		"<div class=\"wide\"><table>\n<tr><th>setting</th><th>saves/GiB</th><th>against today</th>"
+		"<th>&plusmn;</th></tr>\n");
 	for (unsigned int mode = 0; mode < PLAN_MODES; mode++)
-		row(out, names[mode], "<td>%.3f</td><td>%+.3f</td><td>%.3f</td>",
+		row(out, names[mode], "<td>%.3f</td><td>%+.3f</td><td>%s</td>",
 		    gib(all->self + all->between[mode]), gib(all->between[mode] - all->now),
-		    gib(all->error[mode]));
-	row(out, "no sharing between VMs", "<td>%.3f</td><td>%+.3f</td><td>0.000</td>",
-	    gib(all->self), gib(-all->now));
-	fprintf(out, "</table>\n");
+		    error_text(error, all->error[mode]));
+	row(out, "no sharing between VMs", "<td>%.3f</td><td>%+.3f</td><td></td>", gib(all->self),
+	    gib(-all->now));
+	fprintf(out, "</table></div>\n");
+	if (all->error[0] > 0)
+		fprintf(out, "<p>&plusmn; is the standard error of what is estimated from sketches "
+			     "of the VMs' pages: two times in three it is less.</p>\n");
 }
 
 static void fits_cell(FILE *out, const struct plan_need *need, int basis)
 {
 	fprintf(out, "<td>%.2f, ", gib(need->used[basis]));
 	if (need->homeless[basis])
-		fprintf(out, "<b>%llu VMs have no place</b>",
-			(unsigned long long)need->homeless[basis]);
+		fprintf(out, "<b>%llu out</b>", (unsigned long long)need->homeless[basis]);
 	else
 		fputs("fits", out);
 	if (need->needed[basis] != UINT32_MAX)
-		fprintf(out, "; %u hosts", need->needed[basis]);
+		fprintf(out, "; %u host%s", need->needed[basis],
+			need->needed[basis] == 1 ? "" : "s");
 	fputs("</td>", out);
 }
 
@@ -219,14 +260,17 @@ static void section_cases(FILE *out, const struct planned *p)
 	struct plot plot = {"Memory needed in each case, GiB",
 			    {"needed with sharing", "more without sharing"},
 			    bars,
-			    p->outcome.ncases};
+			    p->outcome.ncases,
+			    true};
 	const struct plan_need *last = &p->outcome.cases[p->outcome.ncases - 1].need;
 
-	fprintf(out, "<h2>Does the memory suffice?</h2>\n<p>The mark is what there is.</p>\n");
+	fprintf(out, "<h2>Does the memory suffice?</h2>\n<p>The figure is what is needed "
+		     "with sharing; the mark, what there is. "
+		     "Out: VMs that find no place.</p>\n");
 	for (uint32_t i = 0; i < p->outcome.ncases; i++) {
 		const struct plan_need *need = &p->outcome.cases[i].need;
 
-		snprintf(bars[i].label, sizeof(bars[i].label), "%.26s", p->outcome.cases[i].name);
+		label(&bars[i], p->outcome.cases[i].name);
 		bars[i].part[0] = need->used[PLAN_WITH];
 		bars[i].part[1] = need->used[PLAN_WITHOUT] - need->used[PLAN_WITH];
 		bars[i].have = need->capacity;
@@ -264,16 +308,17 @@ static int section_hosts(FILE *out, const struct planned *p)
 	struct plot plot = {"Memory of each host, GiB",
 			    {"in use", "saved inside VMs", "saved between VMs"},
 			    bars,
-			    n};
+			    n,
+			    true};
 
 	if (!bars)
 		return -1;
-	fprintf(out, "<h2>Hosts</h2>\n");
+	fprintf(out, "<h2>Hosts</h2>\n<p>The figure is what is in use; the mark, what there is for "
+		     "VMs.</p>\n");
 	for (uint32_t h = 0; h < n; h++) {
 		const struct plan_saving *saving = &p->outcome.each[h];
 
-		snprintf(bars[h].label, sizeof(bars[h].label), "%.26s",
-			 plan_host_name(&p->plan, h));
+		label(&bars[h], plan_host_name(&p->plan, h));
 		bars[h].part[0] = saving->touched - saving->self - saving->now;
 		bars[h].part[1] = saving->self;
 		bars[h].part[2] = saving->now;
@@ -310,7 +355,8 @@ static void section_placement(FILE *out, const struct planned *p)
 	struct plot plot = {"Memory that placements take, GiB",
 			    {"taken", "shared between VMs"},
 			    bars,
-			    PLAN_WAYS + 1};
+			    PLAN_WAYS + 1,
+			    true};
 
 	fprintf(out, "<h2>Where VMs live</h2>\n");
 	for (int way = 0; way < PLAN_WAYS; way++) {
@@ -321,8 +367,9 @@ static void section_placement(FILE *out, const struct planned *p)
 		bars[way + 1].part[1] = placed->saved;
 	}
 	draw(out, &plot);
-	fprintf(out, "<table>\n<tr><th>placement</th><th>takes/GiB</th><th>shared between "
-		     "VMs</th><th>hosts</th><th>no place</th></tr>\n");
+	fprintf(out,
+		"<div class=\"wide\"><table>\n<tr><th>placement</th><th>takes/GiB</th><th>shared between "
+		"VMs</th><th>hosts</th><th>no place</th></tr>\n");
 	for (int way = -1; way < PLAN_WAYS; way++) {
 		const struct plan_result *placed = way < 0 ? &p->outcome.today :
 							     &p->outcome.placed[way];
@@ -331,11 +378,11 @@ static void section_placement(FILE *out, const struct planned *p)
 		    gib(placed->used), gib(placed->saved), placed->hosts,
 		    (unsigned long long)placed->homeless);
 	}
-	fprintf(out, "</table>\n");
+	fprintf(out, "</table></div>\n");
 	if (!p->outcome.nmoves)
 		return;
 	fprintf(out,
-		"<p>Moves, in this order: %.3f GiB more saved.</p>\n<table>\n"
+		"<p>Moves, in this order: %.3f GiB more saved.</p>\n<div class=\"wide\"><table>\n"
 		"<tr><th>VM</th><th>from</th><th>to</th><th>gain/GiB</th></tr>\n",
 		gib(p->outcome.gain));
 	for (uint32_t i = 0; i < p->outcome.nmoves; i++) {
@@ -349,21 +396,23 @@ static void section_placement(FILE *out, const struct planned *p)
 		escape(out, plan_host_name(&p->plan, move->to));
 		fprintf(out, "</td><td>%.3f</td></tr>\n", gib(move->gain));
 	}
-	fprintf(out, "</table>\n");
+	fprintf(out, "</table></div>\n");
 }
 
 static int write_page(FILE *out, const struct planned *p)
 {
 	const struct plan_saving *all = &p->outcome.all;
+	char error[ERROR_TEXT_MAX];
 
 	fputs(head, out);
 	fputs("<h1>pshare plan: ", out);
 	escape(out, p->from);
 	fprintf(out,
 		"</h1>\n<p>%u VMs on %u hosts have %.2f GiB%s. Sharing saves %.2f GiB today: %.2f "
-		"inside VMs, %.2f &plusmn; %.2f between VMs of one salt, %.2f across salts.</p>\n",
+		"inside VMs, %.2f%s%s between VMs of one salt, %.2f across salts.</p>\n",
 		all->vms, p->plan.nhosts, gib(all->touched), p->plan.generated ? " (made up)" : "",
-		gib(all->self + all->now), gib(all->self), gib(all->between[2]), gib(all->error[2]),
+		gib(all->self + all->now), gib(all->self), gib(all->between[2]),
+		all->error[2] > 0 ? " &plusmn; " : "", error_text(error, all->error[2]),
 		gib(all->now - all->between[2]));
 	section_settings(out, p);
 	section_cases(out, p);
