@@ -14,47 +14,11 @@
 #include "cli/plan-load.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/sketch.h"
-
-#define WEIGHT_MAX 1e6
-
-/* Bytes of a text in base64, SKETCH_BYTES at most; -EINVAL. */
-static int from_base64(const char *text, uint8_t out[SKETCH_BYTES])
-{
-	unsigned char room[SKETCH_BYTES + 3];
-	size_t length = strlen(text);
-	int n;
-
-	if (!length || length % 4 || length / 4 * 3 > sizeof(room))
-		return -EINVAL;
-	n = EVP_DecodeBlock(room, (const unsigned char *)text, (int)length);
-	if (n < 0)
-		return -EINVAL;
-	n -= (text[length - 1] == '=') + (text[length - 2] == '='); /* it counts these as bytes */
-	if (n > (int)SKETCH_BYTES)
-		return -EINVAL;
-	memcpy(out, room, (size_t)n);
-	return n;
-}
-
-static int read_sketch(const json_t *likeness, struct sketch *sketch)
-{
-	uint8_t bytes[SKETCH_BYTES];
-	uint64_t n = ask_number(likeness, "tokens");
-	int length = from_base64(ask_text(likeness, "sketch"), bytes);
-
-	sketch->weight = ask_real(likeness, "weight");
-	sketch->pages = (uint32_t)ask_number(likeness, "pages");
-	if (length < 0 || n > SKETCH_MAX || sketch->pages < n ||
-	    !(sketch->weight >= 1 && sketch->weight <= WEIGHT_MAX))
-		return -EINVAL;
-	return sketch_decode(sketch, (uint32_t)n, bytes, (size_t)length);
-}
+#include "fleet/sketch.h"
 
 static int take_sketch(struct plan *plan, struct plan_vm *vm, const struct sketch *sketch)
 {
@@ -131,7 +95,7 @@ int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, cons
 		r = number_of(&plan->users, "", ask_text(likeness, "user"), &vm->user);
 	if (!r)
 		r = number_of(&plan->salts, key, ask_text(likeness, "salt"), &vm->salt);
-	if (r || read_sketch(likeness, &sketch))
+	if (r || fleet_sketch_read(likeness, &sketch))
 		return r;
 	return take_sketch(plan, vm, &sketch);
 }

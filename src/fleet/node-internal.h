@@ -93,6 +93,8 @@ struct node {
 	json_t *likeness; /* {VM: sketch}, while it is gathered; else NULL */
 	size_t likeness_next, likeness_bytes;
 	struct etcd_op *likeness_op;
+	json_t *likeness_names;			 /* of the VMs whose sketches were written last */
+	uint64_t likeness_again, likeness_apart; /* ns: written again then; and then after */
 };
 
 /* node.c */

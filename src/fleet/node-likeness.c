@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * likeness/HOST: sketches of the VMs of the last report, for 'pshare plan' (policy/sketch.h). The
- * daemon makes them, with the fleet's key; they pass through here as they are. The daemon is asked
- * for one VM after the other, so that none of its turns is long.
+ * daemon makes them, with the fleet's key; they pass through here, made smaller. The daemon is
+ * asked for one VM after the other, so that none of its turns is long.
  *
- * A sketch takes some 5 KB as text, so this is written seldom: every WRITES_APART reports' time.
- * Where a host has so many VMs that they would not fit a request of etcd's, the rest are left out:
- * a plan then knows their memory, and nothing of what they have in common.
+ * Etcd holds a few GiB, and each time that a key is written costs its size until etcd is compacted.
+ * So a host has TEXT_ALL for its sketches: those of nine VMs go there whole, of more VMs each has
+ * fewer tokens, which makes what a plan says of two of them less exact, and hardly what it says of
+ * all. And they are written seldom: when VMs have come or gone, within WRITES_APART reports' time;
+ * then after twice that time, and twice that, until it is four hours.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,12 +16,17 @@
 #include <string.h>
 
 #include "fleet/node-internal.h"
+#include "fleet/sketch.h"
 #include "sys/launch.h"
 #include "sys/proc.h"
 
 #define WRITES_APART 30u
 #define FIRST_AFTER 5u
-#define BYTES_MAX (1u << 20) /* etcd takes 1.5 MiB */
+#define APART_MAX (4 * 3600 * SECOND)
+#define TEXT_ALL (48u << 10)	       /* base64 */
+#define TOKENS_MIN 32u		       /* of a VM, however many there are */
+#define TEXT_MAX (512u << 10)	       /* of so many VMs; the rest are left out */
+#define TEXT_OF_TOKENS(n) ((n)*17 / 6) /* 17 bits each */
 #define PATH_MAX_HERE 128u
 
 static void ask_next(struct node *node);
@@ -29,6 +36,8 @@ static void on_written(void *arg, const struct etcd_answer *answer)
 	struct node *node = arg;
 
 	node->likeness_op = NULL;
+	if (answer->error)
+		node->likeness_again = 0;
 	if (answer->error == -EMSGSIZE || answer->error == -EACCES)
 		node_say(node, NODE_WARN, "likeness cannot be sent: %s", answer->why);
 	else if (answer->error)
@@ -42,13 +51,26 @@ static void send_sketches(struct node *node)
 	char key[FLEET_KEY_MAX];
 
 	node->likeness = NULL;
-	if (node->state != NODE_HERE || node->likeness_op)
+	if (node->state != NODE_HERE || node->likeness_op) {
+		node->likeness_again = 0;
 		return;
+	}
 	record = json_pack("{s:i, s:s, s:I, s:O}", "schema", FLEET_SCHEMA, "host",
 			   node->o.config->host, "at", (json_int_t)sys_wall_time(), "vms", vms);
 	node_key(node, key, FLEET_LIKENESS, node->o.config->host, NULL);
 	(void)etcd_ask(node->o.etcd, "/v3/kv/put", etcd_put_body(key, record, 0), false, on_written,
 		       node, &node->likeness_op);
+}
+
+/* So many tokens each VM may have. */
+static uint32_t tokens_each(const struct node *node)
+{
+	size_t vms = json_array_size(json_object_get(node->last_report, "vms"));
+	uint32_t n = SKETCH_MAX;
+
+	while (n > TOKENS_MIN && TEXT_OF_TOKENS(n) * vms > TEXT_ALL)
+		n -= n / 8;
+	return n > TOKENS_MIN ? n : TOKENS_MIN;
 }
 
 /* What a plan needs of the daemon's answer. */
@@ -57,15 +79,19 @@ static void add(struct node *node, const json_t *said)
 	static const char *const members[] = {"key",   "user",	 "salt",  "weight",
 					      "pages", "tokens", "sketch"};
 	const char *name = json_string_value(json_object_get(said, "name"));
-	const char *sketch = json_string_value(json_object_get(said, "sketch"));
-	json_t *one;
+	json_t *one = json_object();
+	size_t length;
 
-	if (!name || !sketch || node->likeness_bytes + strlen(sketch) > BYTES_MAX)
-		return;
-	one = json_object();
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		(void)json_object_set(one, members[i], json_object_get(said, members[i]));
-	node->likeness_bytes += strlen(sketch);
+	length = json_string_length(json_object_get(one, "sketch"));
+	if (!fleet_sketch_thin(one, tokens_each(node)))
+		length = json_string_length(json_object_get(one, "sketch"));
+	if (!name || !length || node->likeness_bytes + length > TEXT_MAX) {
+		json_decref(one);
+		return;
+	}
+	node->likeness_bytes += length;
 	(void)json_object_set_new(node->likeness, name, one);
 }
 
@@ -95,6 +121,28 @@ static void ask_next(struct node *node)
 	send_sketches(node);
 }
 
+/* Is it time? Then it is not for a while. */
+static bool is_due(struct node *node, uint64_t now, uint64_t period)
+{
+	json_t *names = json_array();
+	const json_t *vm;
+	size_t i;
+	bool same;
+
+	json_array_foreach(json_object_get(node->last_report, "vms"), i, vm)(void)
+		json_array_append(names, json_object_get(vm, "name"));
+	same = json_equal(names, node->likeness_names);
+	json_decref(node->likeness_names);
+	node->likeness_names = names;
+	if (same && now < node->likeness_again)
+		return false;
+	node->likeness_apart = !same				    ? period :
+			       node->likeness_apart * 2 < APART_MAX ? node->likeness_apart * 2 :
+								      APART_MAX;
+	node->likeness_again = now + node->likeness_apart / 2 + fleet_jitter(node->likeness_apart);
+	return true;
+}
+
 void node_likeness_work(struct node *node, uint64_t now)
 {
 	uint64_t period = node->o.config->report_s * SECOND;
@@ -107,6 +155,8 @@ void node_likeness_work(struct node *node, uint64_t now)
 		return;
 	period *= WRITES_APART;
 	node->due.likeness = now + period / 2 + fleet_jitter(period);
+	if (!is_due(node, now, period))
+		return;
 	node->likeness = json_object();
 	node->likeness_next = 0;
 	node->likeness_bytes = 0;
@@ -117,4 +167,5 @@ void node_likeness_work(struct node *node, uint64_t now)
 void node_likeness_free(struct node *node)
 {
 	json_decref(node->likeness);
+	json_decref(node->likeness_names);
 }

@@ -81,6 +81,8 @@ static void disconnect(struct node *node)
 	cancel(&node->drift_prune);
 	cancel(&node->report_op);
 	cancel(&node->audit_op);
+	if (node->likeness_op)
+		node->likeness_again = 0; /* whether it was written is not known */
 	cancel(&node->likeness_op);
 	etcd_watch_cancel(node->watch);
 	node->watch = NULL;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keys, and the gateway's JSON: made, read, and read when it is not what it should be. */
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fleet/etcd.h"
 #include "fleet/prune.h"
+#include "fleet/sketch.h"
 #include "fleet/state.h"
 #include "harness/harness.h"
 
@@ -215,4 +217,35 @@ TEST("a page begins behind the last key of the one before, and ends with the pre
 	CHECK_STR(json_string_value(json_object_get(next, "range_end")), "L2Ew");
 	CHECK_EQ(json_integer_value(json_object_get(next, "limit")), 5);
 	CHECK(json_is_true(json_object_get(next, "keys_only")));
+}
+
+TEST("a sketch that is made smaller is the lower tokens of what it was, and stands for as much")
+{
+	static struct sketch sketch, thinned;
+	static uint8_t bytes[SKETCH_BYTES];
+	static char text[SKETCH_BYTES * 2];
+	_cleanup_json_ json_t *json = NULL;
+	_cleanup_json_ json_t *bad = json_pack("{s:s, s:i}", "sketch", "*", "tokens", 3);
+	_cleanup_json_ json_t *same = json_copy(bad);
+	double before, after;
+
+	sketch = (struct sketch){.weight = 10, .pages = 1200, .n = 1000};
+	for (uint32_t i = 0; i < sketch.n; i++)
+		sketch.token[i] = (i + 1) * 67000;
+	EVP_EncodeBlock((unsigned char *)text, bytes, (int)sketch_encode(&sketch, bytes));
+	json = json_pack("{s:f, s:i, s:i, s:s}", "weight", 10.0, "pages", 1200, "tokens", 1000,
+			 "sketch", text);
+	REQUIRE_OK(fleet_sketch_thin(json, 2000));
+	CHECK_STR(json_string_value(json_object_get(json, "sketch")), text);
+	REQUIRE_OK(fleet_sketch_thin(json, 100));
+	REQUIRE_OK(fleet_sketch_read(json, &thinned));
+	CHECK_EQ(thinned.n, 100);
+	CHECK_EQ(thinned.pages, 120);
+	CHECK_EQ(memcmp(thinned.token, sketch.token, 100 * sizeof(sketch.token[0])), 0);
+	before = sketch.weight * sketch.n;
+	after = thinned.weight * thinned.n;
+	CHECK(after > before * 0.95 && after < before * 1.05);
+	CHECK_LT(strlen(json_string_value(json_object_get(json, "sketch"))), 100 * 19 / 6 + 8);
+	CHECK_OK(fleet_sketch_thin(bad, 1));
+	CHECK(json_equal(bad, same));
 }
