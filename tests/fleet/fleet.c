@@ -42,6 +42,7 @@ SCENE("daemon", "a daemon that starts anew is told what is wanted, and that is n
 SCENE("looker", "who may only look changes nothing, and is told")
 SCENE("two", "of administrators at once none overwrites another unseen, and the history has each")
 SCENE("history", "of the history what is too old or too much goes, little by little; it is read page by page")
+SCENE("pages", "a fleet that is larger than a page is read whole, as of one moment")
 SCENE("killed", "etcd is killed: hosts go on as they are; it comes back, and all is as desired")
 SCENE("compacted", "etcd is compacted and restarted while a host is away: it reads anew")
 SCENE("gateway", "a watch that is compacted, denied, or ended, and a dead lease are known for what they are")

@@ -348,6 +348,19 @@ scene_history() {
 	says "a whole number from 1 to 3650 days"
 }
 
+scene_pages() {
+	begin h1
+	entries report fake 600
+	entries settings fake 600
+	entries likeness fake 70
+	must hosts --json
+	[ "$(jq '[.hosts[] | select(.report)] | length' <<<"$out")" = 601 ] || fail "601 hosts report"
+	must get Mem.ShareScanTime --json
+	[ "$(jq '.hosts | length' <<<"$out")" = 601 ] || fail "of 601 hosts the value is shown"
+	out=$("$pshare" plan --fleet --json --config "$lab/adm.conf" 2>&1) || fail "a plan is made"
+	[ "$(jq '.hosts | length' <<<"$out")" = 601 ] || fail "the plan has all hosts"
+}
+
 # ---- etcd's troubles ----------------------------------------------------------------------------
 
 scene_killed() {
