@@ -15,6 +15,7 @@
 
 #define DEFAULT_TIMEOUT_S 120.0
 #define LOOK_MS 300u
+#define FOUND_SHOWN 20u /* of a host */
 
 static const struct column columns[] = {{"HOST", false},
 					{"WHEN", false},
@@ -94,20 +95,34 @@ static long violations_of(const json_t *audit)
 	return json_is_integer(list) ? (long)json_integer_value(list) : -1;
 }
 
-/* The first violation; or whether all was looked at. */
 static const char *result_of(const json_t *audit, long violations)
 {
-	const json_t *finding;
+	if (violations)
+		return json_is_array(json_object_get(audit, "findings")) ? "see below" :
+									   "see --json";
+	return ask_true(audit, "complete") ? "ok" : "no violation, but not all could be looked at";
+}
+
+/* What a host found, whole: a table would cut it. */
+static void print_found(const struct wish *wish, const struct fleet_host *host)
+{
+	const json_t *audit = json_object_get(host->audit, "audit"), *finding;
+	unsigned int n = 0;
 	size_t i;
 
 	json_array_foreach(json_object_get(audit, "findings"), i, finding)
 	{
-		if (violations && strcmp(ask_text(finding, "state"), "violation") == 0)
-			return ask_text(finding, "found");
+		if (!has_answered(wish, host) ||
+		    strcmp(ask_text(finding, "state"), "violation") != 0)
+			continue;
+		if (!n++)
+			printf("\n%s\n", host->name);
+		if (n <= FOUND_SHOWN)
+			printf("  %s: %s\n", ask_text(finding, "check"),
+			       ask_text(finding, "found"));
 	}
-	if (violations)
-		return "violations: see --json";
-	return ask_true(audit, "complete") ? "ok" : "no violation, but not all could be looked at";
+	if (n > FOUND_SHOWN)
+		printf("  and %u more: --json has them\n", n - FOUND_SHOWN);
 }
 
 /* True: all is well with it. */
@@ -169,9 +184,11 @@ int fleet_audit(struct fleet *fleet)
 		if (fleet_matches(fleet, host->name))
 			all_well &= add_host(&wish, host, table, list);
 	}
-	if (!fleet->args->json)
-		table_print(table, stdout);
-	else if (print_json(list))
-		return CLI_FAILED;
+	if (fleet->args->json)
+		return print_json(list) || !all_well ? CLI_FAILED : CLI_OK;
+	table_print(table, stdout);
+	for (size_t i = 0; i < fleet->state.nhosts; i++)
+		if (fleet_matches(fleet, fleet->state.hosts[order[i]].name))
+			print_found(&wish, &fleet->state.hosts[order[i]]);
 	return all_well ? CLI_OK : CLI_FAILED;
 }
