@@ -19,11 +19,6 @@
 #include "sys/process.h"
 #include "sys/self.h"
 
-/* Keys in a page. Of a host with many VMs a report takes 100 KB, an audit or sketches 1 MiB at
- * most: an answer takes 64 MiB (fleet/http.h), a third of that for base64. */
-#define PAGE 250u
-#define PAGE_LARGE_VALUES 32u
-
 int fleet_open(struct fleet *fleet, const struct args *args)
 {
 	char err[FLEET_ERROR_MAX];
@@ -60,76 +55,18 @@ int fleet_call(struct fleet *fleet, const char *path, json_t *body, bool once, j
 	return 0;
 }
 
-/* A fleet may be larger than an answer: what hosts write is read so many keys at a time, all of it
- * as of one revision. The first page of each kind comes in one transaction: of a small fleet that
- * is all. */
-static unsigned int page_of(enum fleet_key kind)
-{
-	return kind == FLEET_LIKENESS || kind == FLEET_AUDIT ? PAGE_LARGE_VALUES : PAGE;
-}
-
-static json_t *first_pages(const struct fleet *fleet, const enum fleet_key *kinds, size_t n)
-{
-	json_t *list = json_array();
-	char prefix[FLEET_KEY_MAX];
-	int r = 0;
-
-	for (size_t i = 0; i < n; i++)
-		r |= etcd_add_op(
-			list, "range",
-			etcd_page_body(fleet_key(prefix, fleet->config.fleet, kinds[i], NULL, NULL),
-				       NULL, page_of(kinds[i]), false));
-	if (!r)
-		return etcd_txn_body(NULL, list, NULL);
-	json_decref(list);
-	return NULL;
-}
-
-/* The body of the page behind this answer's; NULL: that was the last. */
-static json_t *next_page(const struct fleet *fleet, enum fleet_key kind, const json_t *range)
-{
-	_cleanup_kv_ struct etcd_kv last = {0};
-	const json_t *kvs = etcd_kvs(range);
-	char prefix[FLEET_KEY_MAX], revision[24];
-	json_t *body;
-
-	if (!json_is_true(json_object_get(range, "more")) || !json_array_size(kvs) ||
-	    etcd_kv(json_array_get(kvs, json_array_size(kvs) - 1), &last))
-		return NULL;
-	fleet_key(prefix, fleet->config.fleet, kind, NULL, NULL);
-	snprintf(revision, sizeof(revision), "%lld", (long long)fleet->state.revision);
-	body = etcd_page_body(prefix, last.key, page_of(kind), false);
-	(void)json_object_set_new(body, "revision", json_string(revision));
-	return body;
-}
-
-static int take_page(struct fleet *fleet, const json_t *range)
-{
-	const json_t *list = etcd_kvs(range), *one;
-	size_t i;
-
-	json_array_foreach((json_t *)(uintptr_t)list, i, one)
-	{
-		_cleanup_kv_ struct etcd_kv kv = {0};
-
-		if (!etcd_kv(one, &kv) && fleet_state_take_kv(&fleet->state, &kv))
-			return say_error(CLI_FAILED, "out of memory");
-	}
-	return 0;
-}
-
 static int read_rest(struct fleet *fleet, enum fleet_key kind, const json_t *first)
 {
-	json_t *body = next_page(fleet, kind, first);
+	json_t *body = fleet_state_next(&fleet->state, kind, first);
 	int r = 0;
 
 	while (!r && body) {
 		_cleanup_json_ json_t *answer = NULL;
 
 		r = fleet_call(fleet, "/v3/kv/range", body, false, &answer);
-		if (!r)
-			r = take_page(fleet, answer);
-		body = r ? NULL : next_page(fleet, kind, answer);
+		if (!r && fleet_state_take_page(&fleet->state, answer))
+			r = say_error(CLI_FAILED, "out of memory");
+		body = r ? NULL : fleet_state_next(&fleet->state, kind, answer);
 	}
 	return r;
 }
@@ -137,7 +74,8 @@ static int read_rest(struct fleet *fleet, enum fleet_key kind, const json_t *fir
 int fleet_read(struct fleet *fleet, const enum fleet_key *kinds, size_t n)
 {
 	_cleanup_json_ json_t *answer = NULL;
-	int r = fleet_call(fleet, "/v3/kv/txn", first_pages(fleet, kinds, n), false, &answer);
+	int r = fleet_call(fleet, "/v3/kv/txn", fleet_state_body(fleet->config.fleet, kinds, n),
+			   false, &answer);
 
 	if (r)
 		return r;

@@ -65,12 +65,19 @@ struct admit {
 	struct asker askers[MAX_ASKING];
 	struct asker *busy; /* whose question etcd is being asked */
 	struct etcd_op *op;
+	struct fleet_state state; /* while it is read */
+	json_t *first;		  /* pages of each kind */
+	size_t kind;		  /* of kinds: that is read */
 	unsigned int rounds;
 	int64_t seen; /* revision of the key "admission" */
 	int64_t lease;
 	char why[FLEET_ERROR_MAX];
 	bool answer; /* once it is written */
 };
+
+static const enum fleet_key kinds[] = {FLEET_ALL_RULE, FLEET_REPORT, FLEET_ALIVE, FLEET_PENDING,
+				       FLEET_ADMISSION};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static void forget(struct asker *asker)
 {
@@ -228,31 +235,71 @@ static void judge(struct admit *admit, const struct fleet_state *state)
 	ask(admit, "/v3/lease/grant", json_pack("{s:s}", "TTL", PENDING_TTL), on_lease);
 }
 
-static void on_fleet(void *arg, const struct etcd_answer *answer)
+static void reading_end(struct admit *admit)
+{
+	fleet_state_free(&admit->state);
+	json_decref(admit->first);
+	admit->first = NULL;
+}
+
+static void on_page(void *arg, const struct etcd_answer *answer);
+
+/* Goes on behind this page of kinds[kind]; judges when all of them have been read. */
+static void read_on(struct admit *admit, const json_t *range)
+{
+	for (;;) {
+		json_t *body = fleet_state_next(&admit->state, kinds[admit->kind], range);
+
+		if (body) {
+			ask(admit, "/v3/kv/range", body, on_page);
+			return;
+		}
+		if (++admit->kind == KINDS)
+			break;
+		range = etcd_response(admit->first, admit->kind, "response_range");
+	}
+	judge(admit, &admit->state);
+	reading_end(admit);
+}
+
+static void on_page(void *arg, const struct etcd_answer *answer)
 {
 	struct admit *admit = arg;
-	_cleanup_state_ struct fleet_state state = {0};
 
 	admit->op = NULL;
 	if (!admit->busy)
 		return;
 	if (answer->error)
 		unchecked(admit, answer->why);
-	else if (fleet_state_init(&state, admit->o.config->fleet) ||
-		 fleet_state_take(&state, answer->json))
+	else if (fleet_state_take_page(&admit->state, answer->json))
 		unchecked(admit, "out of memory");
 	else
-		judge(admit, &state);
+		read_on(admit, answer->json);
+}
+
+static void on_fleet(void *arg, const struct etcd_answer *answer)
+{
+	struct admit *admit = arg;
+
+	admit->op = NULL;
+	if (!admit->busy)
+		return;
+	reading_end(admit);
+	admit->kind = 0;
+	if (answer->error) {
+		unchecked(admit, answer->why);
+	} else if (fleet_state_init(&admit->state, admit->o.config->fleet) ||
+		   fleet_state_take(&admit->state, answer->json)) {
+		unchecked(admit, "out of memory");
+	} else {
+		admit->first = json_incref(answer->json);
+		read_on(admit, etcd_response(admit->first, 0, "response_range"));
+	}
 }
 
 static void read_fleet(struct admit *admit)
 {
-	static const enum fleet_key kinds[] = {FLEET_ALL_RULE, FLEET_REPORT, FLEET_ALIVE,
-					       FLEET_PENDING, FLEET_ADMISSION};
-
-	ask(admit, "/v3/kv/txn",
-	    fleet_state_body(admit->o.config->fleet, kinds, sizeof(kinds) / sizeof(kinds[0])),
-	    on_fleet);
+	ask(admit, "/v3/kv/txn", fleet_state_body(admit->o.config->fleet, kinds, KINDS), on_fleet);
 }
 
 static void begin(struct admit *admit, struct asker *asker)
@@ -393,6 +440,7 @@ struct admit *admit_free(struct admit *admit)
 	if (!admit)
 		return NULL;
 	etcd_cancel(admit->op);
+	reading_end(admit);
 	for (unsigned int i = 0; i < MAX_ASKING; i++)
 		close_fd(&admit->askers[i].fd);
 	if (admit->listener >= 0) {

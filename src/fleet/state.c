@@ -7,11 +7,17 @@
 #include "fleet/state.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "wire/wire.h"
+
+/* Keys in a page. Of a host with many VMs a report takes 100 KB, an audit or sketches 1 MiB at
+ * most: an answer takes 64 MiB (fleet/http.h), a third of that for base64. */
+#define PAGE 250u
+#define PAGE_LARGE 32u
 
 int fleet_state_init(struct fleet_state *state, const char *fleet)
 {
@@ -223,15 +229,29 @@ int fleet_state_take_kv(struct fleet_state *state, const struct etcd_kv *kv)
 	return 0;
 }
 
+/* ---- pages --------------------------------------------------------------------------------- */
+
+static unsigned int page_of(enum fleet_key kind)
+{
+	return kind == FLEET_LIKENESS || kind == FLEET_AUDIT ? PAGE_LARGE : PAGE;
+}
+
+static json_t *first_page(const char *fleet, enum fleet_key kind)
+{
+	char key[FLEET_KEY_MAX];
+
+	fleet_key(key, fleet, kind, NULL, NULL);
+	return key[strlen(key) - 1] == '/' ? etcd_page_body(key, NULL, page_of(kind), false) :
+					     etcd_range_body(key);
+}
+
 json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t n)
 {
 	json_t *list = json_array();
-	char key[FLEET_KEY_MAX];
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++)
-		r |= etcd_add_op(list, "range",
-				 etcd_range_body(fleet_key(key, fleet, kinds[i], NULL, NULL)));
+		r |= etcd_add_op(list, "range", first_page(fleet, kinds[i]));
 	if (r) {
 		json_decref(list);
 		return NULL;
@@ -239,25 +259,50 @@ json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t 
 	return etcd_txn_body(NULL, list, NULL);
 }
 
+json_t *fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range)
+{
+	_cleanup_kv_ struct etcd_kv last = {0};
+	const json_t *kvs = etcd_kvs(range);
+	char prefix[FLEET_KEY_MAX], revision[24];
+	json_t *body;
+
+	if (!json_is_true(json_object_get(range, "more")) || !json_array_size(kvs) ||
+	    etcd_kv(json_array_get(kvs, json_array_size(kvs) - 1), &last))
+		return NULL;
+	fleet_key(prefix, state->fleet, kind, NULL, NULL);
+	body = etcd_page_body(prefix, last.key, page_of(kind), false);
+	snprintf(revision, sizeof(revision), "%" PRId64, state->revision);
+	(void)json_object_set_new(body, "revision", json_string(revision));
+	return body;
+}
+
+int fleet_state_take_page(struct fleet_state *state, const json_t *range)
+{
+	const json_t *list = etcd_kvs(range), *item;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)list, i, item)
+	{
+		_cleanup_kv_ struct etcd_kv kv = {0};
+
+		if (!etcd_kv(item, &kv) && fleet_state_take_kv(state, &kv))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int fleet_state_take(struct fleet_state *state, const json_t *answer)
 {
 	const json_t *responses = json_object_get(answer, "responses"), *one;
-	size_t i, k;
+	size_t i;
+	int r = 0;
 
 	state->revision = etcd_int(json_object_get(answer, "header"), "revision");
 	json_array_foreach((json_t *)(uintptr_t)responses, i, one)
 	{
-		const json_t *list = etcd_kvs(json_object_get(one, "response_range")), *item;
-
-		json_array_foreach((json_t *)(uintptr_t)list, k, item)
-		{
-			_cleanup_kv_ struct etcd_kv kv = {0};
-
-			if (!etcd_kv(item, &kv) && fleet_state_take_kv(state, &kv))
-				return -ENOMEM;
-		}
+		r = r ? r : fleet_state_take_page(state, json_object_get(one, "response_range"));
 	}
-	return 0;
+	return r;
 }
 
 json_t *fleet_state_want(const struct fleet_state *state, const struct fleet_host *host,

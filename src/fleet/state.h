@@ -37,10 +37,17 @@ int fleet_state_init(struct fleet_state *state, const char *fleet);
 void fleet_state_free(struct fleet_state *state);
 #define _cleanup_state_ _cleanup_(fleet_state_free)
 
-/* The body of a transaction that reads these kinds of keys, whole. */
+/* A fleet may be larger than an answer may be, so it is read in pages, all as of one revision. */
+
+/* The body of a transaction that reads these kinds of keys, the first page of each: of a small
+ * fleet that is all. */
 json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t n);
 /* Takes its answer in. 0 or -ENOMEM. */
 int fleet_state_take(struct fleet_state *state, const json_t *answer);
+/* The body of the range behind this one, which is of the transaction's or the last page's answer;
+ * NULL: it was the last. */
+json_t *fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range);
+int fleet_state_take_page(struct fleet_state *state, const json_t *range);
 /* One key, as a watch tells it. */
 int fleet_state_take_kv(struct fleet_state *state, const struct etcd_kv *kv);
 

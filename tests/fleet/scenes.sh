@@ -348,17 +348,29 @@ scene_history() {
 	says "a whole number from 1 to 3650 days"
 }
 
+admits() {
+	out=$(on "$1" run --name small --memory 64M -- true 2>&1) && [[ $out != *warning* ]]
+}
+
 scene_pages() {
 	begin h1
 	entries report fake 600
 	entries settings fake 600
 	entries likeness fake 70
 	must hosts --json
-	[ "$(jq '[.hosts[] | select(.report)] | length' <<<"$out")" = 601 ] || fail "601 hosts report"
+	[ "$(jq '[.hosts[] | select(.report)] | length' <<<"$out")" = 601 ] || fail "all report"
 	must get Mem.ShareScanTime --json
-	[ "$(jq '.hosts | length' <<<"$out")" = 601 ] || fail "of 601 hosts the value is shown"
+	[ "$(jq '.hosts | length' <<<"$out")" = 601 ] || fail "each has a value"
 	out=$("$pshare" plan --fleet --json --config "$lab/adm.conf" 2>&1) || fail "a plan is made"
 	[ "$(jq '.hosts | length' <<<"$out")" = 601 ] || fail "the plan has all hosts"
+	# the rules come first, what is pending last: both hold
+	must set das.admissionControl refuse
+	must set das.failoverLevel 0
+	within 10 admits h1
+	lab_root put /pshare/default/v1/pending/h1/1 \
+		'{"schema":1,"name":"x","pid":1,"size":4611686018427387904}' >/dev/null
+	out=$(on h1 run --name small --memory 64M -- true 2>&1) && fail "what is pending counts"
+	says "does not admit"
 }
 
 # ---- etcd's troubles ----------------------------------------------------------------------------
