@@ -17,7 +17,7 @@ static unsigned int mode_of(const struct fleet_host *host)
 	return *value >= '0' && *value <= '2' && !value[1] ? (unsigned int)(*value - '0') : 2;
 }
 
-static int add_host(struct planned *p, const struct fleet_host *host)
+static int add_host(struct planned *p, const struct fleet_host *host, uint32_t tokens)
 {
 	const json_t *memory = json_object_get(host->report, "memory"), *vm;
 	const json_t *sketches = json_object_get(host->likeness, "vms");
@@ -33,7 +33,7 @@ static int add_host(struct planned *p, const struct fleet_host *host)
 		const json_t *sketch = json_object_get(sketches, ask_text(vm, "name"));
 
 		p->unsketched += host->connected && !ask_number(sketch, "tokens");
-		if (plan_load_vm(&p->plan, &p->keys, (uint32_t)number, vm, sketch))
+		if (plan_load_vm(&p->plan, &p->keys, (uint32_t)number, vm, sketch, tokens))
 			return -ENOMEM;
 	}
 	if (host->connected)
@@ -46,6 +46,7 @@ int plan_of_fleet(struct planned *p)
 	static const enum fleet_key kinds[] = {FLEET_ALL_RULE, FLEET_REPORT, FLEET_ALIVE,
 					       FLEET_SETTINGS, FLEET_LIKENESS};
 	_cleanup_fleet_ struct fleet fleet = {0};
+	size_t nvms = 0;
 	int r = fleet_open(&fleet, p->args);
 
 	if (!r)
@@ -55,7 +56,10 @@ int plan_of_fleet(struct planned *p)
 	snprintf(p->from, sizeof(p->from), "fleet %s", fleet.config.fleet);
 	p->plan.rules = fleet.state.rules;
 	for (size_t i = 0; i < fleet.state.nhosts; i++)
-		if (fleet.state.hosts[i].report && add_host(p, &fleet.state.hosts[i]))
+		nvms += json_array_size(json_object_get(fleet.state.hosts[i].report, "vms"));
+	for (size_t i = 0; i < fleet.state.nhosts; i++)
+		if (fleet.state.hosts[i].report &&
+		    add_host(p, &fleet.state.hosts[i], plan_load_tokens(nvms, fleet.state.nhosts)))
 			return say_error(CLI_FAILED, "out of memory");
 	if (!p->plan.nhosts)
 		return say_error(CLI_FAILED, "no host of fleet %s has reported",

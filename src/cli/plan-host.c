@@ -8,6 +8,7 @@
 
 static int add_vms(struct planned *p, struct client *client, uint32_t host, const json_t *list)
 {
+	uint32_t tokens = plan_load_tokens(json_array_size(list), 1);
 	const json_t *vm;
 	size_t i;
 
@@ -21,7 +22,7 @@ static int add_vms(struct planned *p, struct client *client, uint32_t host, cons
 		if (r)
 			return r;
 		p->unsketched += !ask_number(likeness, "tokens");
-		if (plan_load_vm(&p->plan, &p->keys, host, vm, likeness))
+		if (plan_load_vm(&p->plan, &p->keys, host, vm, likeness, tokens))
 			return say_error(CLI_FAILED, "out of memory");
 	}
 	if (plan_load_measured(p, host, p->plan.measured))

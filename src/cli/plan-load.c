@@ -20,6 +20,14 @@
 
 #include "fleet/sketch.h"
 
+/* Of all sketches together; each is some 60 bytes where VMs are placed. Of a fleet of 100,000 VMs
+ * each sketch has 160 tokens then: two VMs are compared less exactly, the sum is hardly. */
+#define PARTS_MAX (16u << 20)
+#define TOKENS_MIN 64u
+/* In a fleet of few hosts each VM is compared with each of them, token by token. */
+#define SCANNED_HOSTS 1024u
+#define LOOKS_MAX 400000000u
+
 static int take_sketch(struct plan *plan, struct plan_vm *vm, const struct sketch *sketch)
 {
 	double own = vm->touched - vm->self, weight = sketch->weight;
@@ -69,8 +77,18 @@ static int number_of(struct plan_names *names, const char *prefix, const char *t
 	return 0;
 }
 
+uint32_t plan_load_tokens(size_t nvms, size_t nhosts)
+{
+	size_t each = nvms ? PARTS_MAX / nvms : SKETCH_MAX;
+	size_t looks = nhosts <= SCANNED_HOSTS && nvms ? LOOKS_MAX / nvms / nhosts : each;
+
+	each = looks < each ? looks : each;
+
+	return each < TOKENS_MIN ? TOKENS_MIN : each < SKETCH_MAX ? (uint32_t)each : SKETCH_MAX;
+}
+
 int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, const json_t *record,
-		 const json_t *likeness)
+		 const json_t *likeness, uint32_t tokens)
 {
 	const char *key = ask_text(likeness, "key"), *name = ask_text(record, "name");
 	int64_t number = plan_add_vm(plan, *name ? name : NULL, host);
@@ -97,6 +115,7 @@ int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, cons
 		r = number_of(&plan->salts, key, ask_text(likeness, "salt"), &vm->salt);
 	if (r || fleet_sketch_read(likeness, &sketch))
 		return r;
+	sketch_thin(&sketch, tokens);
 	return take_sketch(plan, vm, &sketch);
 }
 

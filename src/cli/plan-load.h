@@ -11,10 +11,12 @@ int64_t plan_load_host(struct plan *plan, const char *name, uint64_t memory,
 /*
  * A VM: its record has size, GRANT and ZERO in bytes; its likeness (or NULL) is as the daemon's API
  * has it, and what cannot be understood of that is as if it were not there. *keys: the names of
- * likeness keys met so far. 0 or -ENOMEM.
+ * likeness keys met so far. tokens: of a sketch, that many at most. 0 or -ENOMEM.
  */
 int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, const json_t *vm,
-		 const json_t *likeness);
+		 const json_t *likeness, uint32_t tokens);
+/* Of each of so many VMs: so that all sketches together fit into memory and time. */
+uint32_t plan_load_tokens(size_t nvms, size_t nhosts);
 
 /* What sharing saves on the host by its daemon's own count: what is more than zero pages and what
  * its VMs have in common is their doubles. 0 or -ENOMEM. */
