@@ -23,6 +23,9 @@ static const char *last_line(void)
 	return line ? line + 1 : out;
 }
 
+/* Small guests, for which there is room beside the others. */
+#define TEST_PINS(sentence) TEST_WITH(sentence, .seconds = SECONDS, .needs = "guest-pins")
+
 /* What a script printed is shown if the test fails, and its last line is why it was skipped. */
 static void judge(int status)
 {
@@ -64,17 +67,17 @@ static void pins(const char *way)
 	judge(TEST_RUN(out, sizeof(out), test_source("tests/guest/pins"), test_built("."), way));
 }
 
-TEST_SECONDS("QEMU in its sandbox, with nothing that pins, shares without a fork", SECONDS)
+TEST_PINS("QEMU in its sandbox, with nothing that pins, shares without a fork")
 {
 	pins("descriptors");
 }
 
-TEST_SECONDS("QEMU in its sandbox, with disks past the cache, keeps its frames guarded", SECONDS)
+TEST_PINS("QEMU in its sandbox, with disks past the cache, keeps its frames guarded")
 {
 	pins("guarded");
 }
 
-TEST_SECONDS("QEMU without a sandbox has pins told by a fork", SECONDS)
+TEST_PINS("QEMU without a sandbox has pins told by a fork")
 {
 	pins("fork");
 }

@@ -157,6 +157,7 @@ static void store_path(char path[64], unsigned int n)
 TEST_SECONDS("where VMs of two salts and two users share as they may, nothing is found", 90)
 {
 	struct fakevmm v[4];
+	double shared;
 	json_t *whole;
 	pid_t pids[4];
 
@@ -177,8 +178,15 @@ TEST_SECONDS("where VMs of two salts and two users share as they may, nothing is
 	      t_audit_found(whole, "stores", "violation", 0, NULL) != NULL);
 	json_decref(whole);
 	/* written on, brought back, shared anew: still nothing */
+	shared = t_api_number(&d, "/v1/status", "pshare/shared");
 	fv_do(&v[0], FV_PATCH, 0, 0, PAGES / 2, 1, 0);
+	/* references are given back when the quarantine is over */
+	REQUIRE_WITHIN(20000, t_api_number(&d, "/v1/status", "pshare/shared") <=
+				      shared - PAGES / 4 * T_PAGE);
 	must_be_clean(pids, 4);
+	whole = t_audit(&d);
+	CHECK(t_audit_found(whole, "books", "ok", 0, NULL) != NULL);
+	json_decref(whole);
 	for (int i = 0; i < 4; i++)
 		fv_end(&v[i]);
 	t_daemon_free(&d);

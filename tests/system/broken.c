@@ -389,7 +389,7 @@ static void late_write(uint32_t key_before)
 	uint32_t first = 100;
 
 	t_daemon_fresh(&d);
-	t_setting_put(&d, "Mem.ShareQuarantineMs", "4000");
+	t_setting_put(&d, "Mem.ShareQuarantineMs", "12000"); /* a busy device is in time */
 	pair(&a, &b, NOHUGE);
 	hold(&a, first);
 	if (key_before)
