@@ -94,33 +94,30 @@ static void add(struct newest *newest, const struct etcd_kv *kv)
 static int read_kind(struct fleet *fleet, enum fleet_key kind, const char *name,
 		     struct newest *newest)
 {
-	char prefix[FLEET_KEY_MAX], after[FLEET_KEY_MAX] = "";
-	bool more = true;
+	char prefix[FLEET_KEY_MAX];
+	json_t *body;
 
 	fleet_key(prefix, fleet->config.fleet, kind, NULL, NULL);
-	while (more) {
+	body = etcd_page_body(prefix, NULL, PAGE, false);
+	while (body) {
 		_cleanup_json_ json_t *answer = NULL;
-		int r = fleet_call(fleet, "/v3/kv/range",
-				   etcd_page_body(prefix, *after ? after : NULL, PAGE, false),
-				   false, &answer);
+		int r = fleet_call(fleet, "/v3/kv/range", body, false, &answer);
 		const json_t *list, *one;
 		size_t i;
 
 		if (r)
 			return r;
 		list = etcd_kvs(answer);
-		more = false;
 		json_array_foreach((json_t *)(uintptr_t)list, i, one)
 		{
 			_cleanup_kv_ struct etcd_kv kv = {0};
 
 			if (etcd_kv(one, &kv))
 				continue;
-			memcpy(after, kv.key, sizeof(after));
-			more = json_is_true(json_object_get(answer, "more"));
 			if (kv.value && (!name || strcmp(ask_text(kv.value, "name"), name) == 0))
 				add(newest, &kv);
 		}
+		body = etcd_page_body(prefix, answer, PAGE, false);
 	}
 	return 0;
 }

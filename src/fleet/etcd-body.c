@@ -41,8 +41,8 @@ static json_t *encoded_behind(const char *key)
 	return encoded_bytes(key, strlen(key) + 1);
 }
 
-/* A string, to be freed; NULL: no base64, a NUL within, or no memory. */
-static char *decoded(const char *text, size_t max, size_t *length)
+/* Bytes, and a NUL behind them, to be freed; NULL: no base64, too many, or no memory. */
+static char *decoded_bytes(const char *text, size_t max, size_t *length)
 {
 	size_t n = strlen(text), whole = n / 4 * 3;
 	unsigned char *out;
@@ -58,11 +58,31 @@ static char *decoded(const char *text, size_t max, size_t *length)
 		whole--;
 	out[whole] = '\0';
 	*length = whole;
-	if (memchr(out, 0, whole)) {
+	return (char *)out;
+}
+
+/* A string, to be freed; NULL: as above, or a NUL is within. */
+static char *decoded(const char *text, size_t max, size_t *length)
+{
+	char *out = decoded_bytes(text, max, length);
+
+	if (out && memchr(out, 0, *length)) {
 		free(out);
 		return NULL;
 	}
-	return (char *)out;
+	return out;
+}
+
+/* Behind the last key of an answer, whatever it is. */
+static json_t *encoded_behind_last(const json_t *range)
+{
+	const json_t *kvs = etcd_kvs(range);
+	size_t n = json_array_size(kvs), length = 0;
+	const json_t *last = n ? json_array_get(kvs, n - 1) : NULL;
+	const char *base64 = json_string_value(json_object_get(last, "key"));
+	_cleanup_free_ char *key = base64 ? decoded_bytes(base64, VALUE_MAX, &length) : NULL;
+
+	return key ? encoded_bytes(key, length + 1) : NULL;
 }
 
 /* ---- bodies -------------------------------------------------------------------------------- */
@@ -89,14 +109,18 @@ json_t *etcd_delete_body(const char *key)
 	return key_body(key);
 }
 
-json_t *etcd_page_body(const char *prefix, const char *after, unsigned int n, bool keys)
+json_t *etcd_page_body(const char *prefix, const json_t *before, unsigned int n, bool keys)
 {
+	json_t *key = before ? encoded_behind_last(before) : encoded(prefix);
 	char end[FLEET_KEY_MAX];
 
+	if (before && (!key || !json_is_true(json_object_get(before, "more")))) {
+		json_decref(key);
+		return NULL;
+	}
 	fleet_range_end(end, prefix);
-	return json_pack("{s:o, s:o, s:i, s:b}", "key",
-			 after ? encoded_behind(after) : encoded(prefix), "range_end", encoded(end),
-			 "limit", (int)n, "keys_only", keys);
+	return json_pack("{s:o, s:o, s:i, s:b}", "key", key, "range_end", encoded(end), "limit",
+			 (int)n, "keys_only", keys);
 }
 
 json_t *etcd_delete_to_body(const char *prefix, const char *key)

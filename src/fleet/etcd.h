@@ -64,9 +64,10 @@ int etcd_call(struct etcd *etcd, const char *path, json_t *body, bool once, json
 json_t *etcd_range_body(const char *key);
 json_t *etcd_put_body(const char *key, const json_t *value, int64_t lease);
 json_t *etcd_delete_body(const char *key);
-/* Of the keys that begin with prefix (it ends with '/') the first n by name; after: of those behind
- * this one (NULL: from the first on). keys: without values. */
-json_t *etcd_page_body(const char *prefix, const char *after, unsigned int n, bool keys);
+/* Of the keys that begin with prefix (it ends with '/') the first n by name; before: the answer to
+ * the last such request (NULL: there was none). keys: without values. NULL: that was the last page.
+ * What is no key of ours is passed over like any other, or it would hide those behind it. */
+json_t *etcd_page_body(const char *prefix, const json_t *before, unsigned int n, bool keys);
 /* Deletes all keys from the first that begins with prefix to key, key too. */
 json_t *etcd_delete_to_body(const char *prefix, const char *key);
 /* Of a transaction: each list takes what it is given; op is "range", "put" or "delete_range". */

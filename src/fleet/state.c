@@ -261,16 +261,13 @@ json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t 
 
 json_t *fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range)
 {
-	_cleanup_kv_ struct etcd_kv last = {0};
-	const json_t *kvs = etcd_kvs(range);
 	char prefix[FLEET_KEY_MAX], revision[24];
 	json_t *body;
 
-	if (!json_is_true(json_object_get(range, "more")) || !json_array_size(kvs) ||
-	    etcd_kv(json_array_get(kvs, json_array_size(kvs) - 1), &last))
-		return NULL;
 	fleet_key(prefix, state->fleet, kind, NULL, NULL);
-	body = etcd_page_body(prefix, last.key, page_of(kind), false);
+	body = range ? etcd_page_body(prefix, range, page_of(kind), false) : NULL;
+	if (!body)
+		return NULL;
 	snprintf(revision, sizeof(revision), "%" PRId64, state->revision);
 	(void)json_object_set_new(body, "revision", json_string(revision));
 	return body;

@@ -210,13 +210,21 @@ TEST("of a history goes what is older than the rules say, or too many; the newes
 TEST("a page begins behind the last key of the one before, and ends with the prefix")
 {
 	_cleanup_json_ json_t *first = etcd_page_body("/a/", NULL, 5, false);
-	_cleanup_json_ json_t *next = etcd_page_body("/a/", "/a/b", 5, true);
+	_cleanup_json_ json_t *page = json_pack("{s:b, s:[{s:s}, {s:s}]}", "more", 1, "kvs", "key",
+						"L2EvYQ==", "key", "L2EvYg==");
+	_cleanup_json_ json_t *odd = json_pack("{s:b, s:[{s:s}]}", "more", 1, "kvs", "key",
+					       "L2EvAf8A"); /* no key of ours */
+	_cleanup_json_ json_t *end = json_pack("{s:[{s:s}]}", "kvs", "key", "L2EvYg==");
+	_cleanup_json_ json_t *next = etcd_page_body("/a/", page, 5, true);
+	_cleanup_json_ json_t *behind = etcd_page_body("/a/", odd, 5, true);
 
 	CHECK_STR(json_string_value(json_object_get(first, "key")), "L2Ev");
 	CHECK_STR(json_string_value(json_object_get(next, "key")), "L2EvYgA="); /* /a/b and a NUL */
 	CHECK_STR(json_string_value(json_object_get(next, "range_end")), "L2Ew");
 	CHECK_EQ(json_integer_value(json_object_get(next, "limit")), 5);
 	CHECK(json_is_true(json_object_get(next, "keys_only")));
+	CHECK_STR(json_string_value(json_object_get(behind, "key")), "L2EvAf8AAA==");
+	CHECK(!etcd_page_body("/a/", end, 5, true));
 }
 
 TEST("a sketch that is made smaller is the lower tokens of what it was, and stands for as much")
