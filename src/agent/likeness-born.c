@@ -28,15 +28,30 @@ static struct region *find_born(struct agent *a)
 	return NULL;
 }
 
+/* Where frames are guarded the settler may unshare the page this moment. Its reference is given
+ * back by this thread alone, so the frame stays what it is. */
+static uint32_t frame_of(struct agent *a, const struct region *r, uint32_t page)
+{
+	uint32_t frame = PS_FRAME_NONE;
+
+	pthread_mutex_lock(&a->settle);
+	if (page_state(&r->state[page]) == PAGE_SHARED)
+		frame = r->frame[page];
+	pthread_mutex_unlock(&a->settle);
+	return frame;
+}
+
 /* From the end down, so that 0 is what a region begins with. Under act. */
 static void sample_part(struct agent *a, struct region *r, const struct store *s)
 {
 	uint32_t at = r->born, end = at > PART_PAGES ? at - PART_PAGES : 0;
 
-	for (; at > end && at > r->first; at--)
-		if (page_state(&r->state[at - 1]) == PAGE_SHARED)
-			likeness_note(&a->likeness, r->base + at - 1,
-				      store_frame(s, r->frame[at - 1]));
+	for (; at > end && at > r->first; at--) {
+		uint32_t frame = frame_of(a, r, at - 1);
+
+		if (frame != PS_FRAME_NONE)
+			likeness_note(&a->likeness, r->base + at - 1, store_frame(s, frame));
+	}
 	r->born = at > r->first ? at : 0;
 }
 
