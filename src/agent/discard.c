@@ -34,17 +34,6 @@ struct discarding {
 	uint8_t was[PS_BLOCK_PAGES];
 };
 
-static void claim(struct agent *a, struct discarding *d)
-{
-	pthread_mutex_lock(&a->settle);
-	for (uint32_t i = 0; i < d->n; i++) {
-		d->was[i] = (uint8_t)page_state(&d->r->state[d->page + i]);
-		if (page_in_store(d->was[i]))
-			page_set(&d->r->state[d->page + i], PAGE_OUT);
-	}
-	pthread_mutex_unlock(&a->settle);
-}
-
 static void zero_in_place(struct agent *a, struct discarding *d)
 {
 	for (uint32_t i = 0; i < d->n; i++)
@@ -77,7 +66,7 @@ static void discard_run(struct agent *a, struct region *r, uint32_t page, uint32
 	struct discarding d = {.r = r, .page = page, .n = n};
 	int err = -ENOMEM;
 
-	claim(a, &d);
+	guard_claim(a, r, page, n, d.was);
 	if (r->nursery && page >= r->nursery_first)
 		err = place_pages(a, region_page(r, page), nursery_page(r, page),
 				  (size_t)n * PS_PAGE_SIZE);

@@ -42,6 +42,17 @@ void guard_wake(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 	uffd_wake(a->guard, region_page(r, page), (size_t)n * PS_PAGE_SIZE);
 }
 
+void guard_claim(struct agent *a, struct region *r, uint32_t page, uint32_t n, uint8_t *was)
+{
+	pthread_mutex_lock(&a->settle);
+	for (uint32_t i = 0; i < n; i++) {
+		was[i] = (uint8_t)page_state(&r->state[page + i]);
+		if (page_in_store(was[i]))
+			page_set(&r->state[page + i], PAGE_OUT);
+	}
+	pthread_mutex_unlock(&a->settle);
+}
+
 int guard_close(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	char *addr = region_page(r, page);

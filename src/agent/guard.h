@@ -10,6 +10,10 @@
 
 #include "agent/region.h"
 
+/* Takes over those of n pages (a block's at most) that lie in a store's mapping: they are OUT, and
+ * the settler leaves them alone. was: the states of all n, to be put back. Under act, not
+ * settle. */
+void guard_claim(struct agent *a, struct region *r, uint32_t page, uint32_t n, uint8_t *was);
 /* Pages page..page+n-1 all lie in mappings of a store. After it returns 0 nobody changes them but
  * through a reference that he has already. -errno: nothing changed. Under act. */
 int guard_close(struct agent *a, struct region *r, uint32_t page, uint32_t n);

@@ -137,33 +137,21 @@ bool guarded_fault(struct agent *a, struct region *r, uint32_t page)
 	return true;
 }
 
-/* Takes the frames among n pages over until it is known which of them were written. */
-static void claim(struct agent *a, struct region *r, uint32_t page, uint32_t n, uint8_t *was)
-{
-	pthread_mutex_lock(&a->settle);
-	for (uint32_t i = 0; i < n; i++) {
-		was[i] = (uint8_t)page_state(&r->state[page + i]);
-		if (page_has_frame(was[i]))
-			page_set(&r->state[page + i], PAGE_OUT);
-	}
-	pthread_mutex_unlock(&a->settle);
-}
-
 void guarded_protect(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
 	uint64_t entry[PS_BLOCK_PAGES];
 	uint8_t was[PS_BLOCK_PAGES];
 	int err;
 
-	claim(a, r, page, n, was);
+	guard_claim(a, r, page, n, was);
 	err = guard_close(a, r, page, n);
 	if (!err)
 		err = pagemap_read_whole(a->pagemap, (uintptr_t)region_page(r, page), entry, n);
 	pthread_mutex_lock(&a->settle);
 	for (uint32_t i = 0; i < n; i++) {
-		if (!page_has_frame(was[i]))
+		if (!page_in_store(was[i]))
 			continue;
-		if (!err && pagemap_is_copied(entry[i]))
+		if (!err && page_has_frame(was[i]) && pagemap_is_copied(entry[i]))
 			note_broken(a, r, page + i, was[i]);
 		else
 			page_set(&r->state[page + i], was[i]);
