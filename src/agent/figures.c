@@ -18,6 +18,7 @@
 #include "sys/cgroup.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
+#include "sys/proc.h"
 #include "sys/thread.h"
 #include "sys/vmas.h"
 
@@ -230,6 +231,7 @@ void figures_begin(struct agent *a)
 {
 	long limit = vmas_limit(), count = vmas_count();
 
+	a->budget.next = sys_now() + COUNT_MAPPINGS_NS;
 	pthread_mutex_lock(&a->act);
 	count_mappings(a, limit, count);
 	pthread_mutex_unlock(&a->act);
