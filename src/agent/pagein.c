@@ -195,6 +195,8 @@ static bool is_held(struct agent *a, const struct region *r, uint32_t page, uint
 	uint32_t age = quarantine_age(at, (uint32_t)(now / 1000000));
 
 	*since = *since ? *since : now;
+	if (ps_without(DEFENCE_HELD_COPIED))
+		return false;
 	return now - *since >= rest || (now - *since >= PAGEIN_HELD_NS && age * 1000000ull >= rest);
 }
 

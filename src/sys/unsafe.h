@@ -82,6 +82,8 @@
 	  "LEFT is said while a page comes in from a frame of the domain that is left") \
 	X(DEFENCE_OUTDATE, "old-note", "1", "agent", \
 	  "a page that was compressed anew is taken for the one that is being written") \
+	X(DEFENCE_HELD_COPIED, "wait-held", "-", "agent", \
+	  "a staged huge page that cannot be split is waited for, however long") \
 	X(DEFENCE_STOP_DAMAGED, "show-damaged", "-", "agent", \
 	  "what cannot be read back is shown to the guest as it is") \
 	X(DEFENCE_DISK_APART, "one-reader", "14", "agent", \

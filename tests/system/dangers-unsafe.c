@@ -107,6 +107,7 @@ WITHOUT_IN(COLD, "show-damaged", "a flipped bit in the swap file", "wrong")
 WITHOUT_IN(COLD, "slow-disk,one-reader", "14 nobody waits for another page's disk", "waited")
 WITHOUT_IN(COLD, "slow-twin,leave-early", "5 a twin that is coming in", "wrong")
 WITHOUT_IN(COLD, "slow-write,old-note", "1 a page that is compressed anew", "wrong")
+WITHOUT_IN(COLD, "wait-held", "a huge page that cannot be split", "hangs")
 WITHOUT_IN(COLD, "reader-asks", "14 nobody waits for a daemon that has stopped", "hangs")
 
 WITHOUT_IN("tests/test-pins", "fork-anyway", "is asked by its descriptors", "FAIL VM a")
