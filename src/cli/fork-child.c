@@ -13,6 +13,7 @@
  * Children are started WINDOW at a time, each driven by what it waits for, so that many are not one
  * after the other. The first that fails ends all of this command: nothing of them is left.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,9 +281,13 @@ const char *fork_one_line(char *text)
 		if (!strstr(line, "warning: "))
 			lines[n++ % LINES] = line;
 	one[0] = '\0';
+	/* what a VMM prints comes to a terminal: no byte of it may steer that */
 	for (size_t i = n < LINES ? 0 : n - LINES; i < n; i++)
 		at += (size_t)snprintf(one + at, sizeof(one) - at, "%s%.190s", at ? "; " : "",
 				       lines[i % LINES]);
+	for (char *c = one; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
 	return one;
 }
 

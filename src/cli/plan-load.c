@@ -83,7 +83,6 @@ uint32_t plan_load_tokens(size_t nvms, size_t nhosts)
 	size_t looks = nhosts <= SCANNED_HOSTS && nvms ? LOOKS_MAX / nvms / nhosts : each;
 
 	each = looks < each ? looks : each;
-
 	return each < TOKENS_MIN ? TOKENS_MIN : each < SKETCH_MAX ? (uint32_t)each : SKETCH_MAX;
 }
 

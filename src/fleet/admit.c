@@ -267,14 +267,17 @@ static void on_page(void *arg, const struct etcd_answer *answer)
 	struct admit *admit = arg;
 
 	admit->op = NULL;
-	if (!admit->busy)
-		return;
-	if (answer->error)
+	if (!admit->busy) {
+		reading_end(admit);
+	} else if (answer->error) {
 		unchecked(admit, answer->why);
-	else if (fleet_state_take_page(&admit->state, answer->json))
+		reading_end(admit);
+	} else if (fleet_state_take_page(&admit->state, answer->json)) {
 		unchecked(admit, "out of memory");
-	else
+		reading_end(admit);
+	} else {
 		read_on(admit, answer->json);
+	}
 }
 
 static void on_fleet(void *arg, const struct etcd_answer *answer)

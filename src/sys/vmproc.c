@@ -68,7 +68,7 @@ int sys_process_errors(pid_t pid, uint64_t from, char **text, uint64_t *end)
 	*end = (uint64_t)st.st_size;
 	if (!text)
 		return 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* by now it may be another */
 	if (fd < 0)
 		return -errno;
 	buf = malloc(ERRORS_MAX + 1);
