@@ -24,52 +24,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium/crypto_shorthash_siphash24.h>
+
 #define TOKENS (1u << SKETCH_BITS)
 #define RICE_MAX SKETCH_BITS
 #define QUOTIENT_MAX 512u /* in one code: more is no sketch */
 
-static uint64_t rotl(uint64_t x, unsigned int n)
-{
-	return x << n | x >> (64 - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-static void sip_block(uint64_t v[4], uint64_t block)
-{
-	v[3] ^= block;
-	sip_round(v);
-	sip_round(v);
-	v[0] ^= block;
-}
-
 uint64_t sketch_keyed(const uint8_t key[SKETCH_KEY_SIZE], uint64_t value)
 {
-	uint64_t k[2], v[4];
+	uint8_t bytes[sizeof(value)];
+	uint64_t out;
 
-	memcpy(k, key, sizeof(k));
-	v[0] = k[0] ^ 0x736f6d6570736575ull;
-	v[1] = k[1] ^ 0x646f72616e646f6dull;
-	v[2] = k[0] ^ 0x6c7967656e657261ull;
-	v[3] = k[1] ^ 0x7465646279746573ull;
-	sip_block(v, value);
-	sip_block(v, 8ull << 56); /* the length */
-	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+	_Static_assert(crypto_shorthash_siphash24_KEYBYTES == SKETCH_KEY_SIZE, "its key");
+	_Static_assert(crypto_shorthash_siphash24_BYTES == sizeof(out), "what it gives");
+	memcpy(bytes, &value, sizeof(bytes));
+	crypto_shorthash_siphash24((uint8_t *)&out, bytes, sizeof(bytes), key);
+	return out;
 }
 
 static int by_value(const void *a, const void *b)
