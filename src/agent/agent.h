@@ -119,6 +119,7 @@ struct agent {
 	struct sys_cgroup cgroup;	      /* of the process, if has_cgroup */
 	bool has_cgroup;
 	uint64_t limit_next; /* ns: when to ask again for its limit */
+	uint64_t pass_told;  /* looks, of those that the daemon knows of */
 	uint64_t fork_ns;    /* how long the last fork that told pins took */
 	uint64_t pins_next;  /* ns: when to ask again how pins are told */
 	struct probe probe;

@@ -241,10 +241,13 @@ void figures_serve(struct agent *a, uint64_t now, uint64_t *next)
 {
 	struct sys_cgroup_memory memory;
 	bool ask = a->stats.quarantined || now >= a->limit_next;
+	/* whoever forks it waits for just that */
+	bool hurry = a->link.config.flags & PS_CONFIG_HURRY && a->stats.pass != a->pass_told;
 	long limit = 0, count = 0;
 
-	if (now < *next)
+	if (now < *next && !hurry)
 		return;
+	a->pass_told = a->stats.pass;
 	*next = now + FIGURES_NS;
 	if (now >= a->budget.next) { /* long: no lock is held meanwhile */
 		a->budget.next = now + COUNT_MAPPINGS_NS;

@@ -214,6 +214,8 @@ static int take_config(struct agent *a, const struct ps_msg_config *m)
 		walk_restart(a);
 		pthread_mutex_unlock(&a->act);
 	}
+	if (changed & m->flags & PS_CONFIG_HURRY)
+		a->walk.started = 0; /* the next look is now */
 	l->configured = true;
 	atomic_store(&a->cold.rest_ms, l->config.quarantine_ms);
 	return 0;

@@ -33,11 +33,12 @@
 
 #define MS 1000000ull
 #define PUBLISH_MOST_MS 60000u
-#define PUBLISH_LEFT (2ull << 20) /* bytes that are not frames: copied in the pause */
-#define PUBLISH_STALL_MS 1500u	  /* no progress for so long: the rest changes all the time */
-#define PUBLISH_LOOKS 5u	  /* whole looks of the agent before that counts */
-#define QUARANTINE_LEFT (4ull << 20)
+#define PUBLISH_LEFT (16ull << 20) /* bytes that are not frames: copied in the pause */
+#define PUBLISH_STALL_MS 1500u	   /* no progress for so long: the rest changes all the time */
+#define PUBLISH_LOOKS 5u	   /* whole looks of the agent before that counts */
+#define QUARANTINE_LEFT (16ull << 20)
 #define PUBLISH_LEAST 256u /* KiB of progress that count */
+#define PUBLISH_POLL_MS 5u
 #define POLL_MS 1u
 #define FREEZE_MOST_MS 30000u
 #define MIGRATE_MOST_MS 60000u
@@ -396,7 +397,7 @@ int fork_publish(struct fork *f)
 		waits = !f->args->template && ask_number(fork, "quarantined") > QUARANTINE_LEFT;
 		if (is_published(&p, fork, now) && !waits)
 			break;
-		sys_sleep_ms(20);
+		sys_sleep_ms(PUBLISH_POLL_MS);
 	} while (now - p.began < PUBLISH_MOST_MS * MS);
 	f->publish_ns = sys_now() - p.began;
 	return 0;
