@@ -21,6 +21,7 @@
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "sys/proc.h"
+#include "sys/thread.h"
 #include "sys/uffd.h"
 #include "sys/unsafe.h"
 #include "sys/wait.h"
@@ -79,6 +80,7 @@ void *settler_main(void *arg)
 	unsigned int none;
 
 	agent_note_stack(a, AGENT_SETTLER, __builtin_frame_address(0));
+	sys_thread_hasten();
 	for (;;) {
 		int n = uffd_read(a->guard, msg, FAULTS_PER_READ);
 		uint64_t since = sys_now();
