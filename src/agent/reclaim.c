@@ -5,7 +5,8 @@
  * A target says how many pages are to be out (TARGET, wire.h). A hand goes round all blocks and
  * stages what looks cold, until as many are staged or out as are to be out. In its first round it
  * takes pages that were hinted and not written since; if it finds too few, in the next what was not
- * written since the last look, then anything but what is written all the time. A block whose staged
+ * written since the last look, then anything but what is written all the time; what was out before
+ * and was touched there comes last, too. A block whose staged
  * pages come back is passed over for a while. So what is staged is a guess, and costs the guest one
  * move where it was wrong.
  *
@@ -242,12 +243,18 @@ static void serve_zip(struct agent *a)
 
 /* ---- staging --------------------------------------------------------------------------------- */
 
-/* How recently was it written? 0: not since it was hinted ... 3: all the time. */
-static uint32_t heat(uint8_t byte, uint64_t categories)
+/* How recently was it written? 0: not since it was hinted ... 3: all the time. One that was out and
+ * was touched there is left until nothing colder is found: what is only read shows in no other
+ * way. */
+static uint32_t heat(const struct region *r, uint32_t page, uint64_t categories)
 {
-	if (!(categories & PAGE_IS_WRITTEN))
-		return (byte & PAGE_STATE) == PAGE_HINTED ? 0 : 1;
-	return (byte & PAGE_VOLATILE) == PAGE_VOLATILE ? 3 : 2;
+	uint8_t byte = __atomic_load_n(&r->state[page], __ATOMIC_ACQUIRE);
+
+	if (categories & PAGE_IS_WRITTEN)
+		return (byte & PAGE_VOLATILE) == PAGE_VOLATILE ? 3 : 2;
+	if (region_asked(r, page))
+		return 2;
+	return (byte & PAGE_STATE) == PAGE_HINTED ? 0 : 1;
 }
 
 static void add_range(struct agent *a, const struct region *r, const struct page_region *range,
@@ -267,9 +274,7 @@ static void add_range(struct agent *a, const struct region *r, const struct page
 		return;
 	}
 	for (uint32_t page = from; page < to; page++) {
-		uint8_t byte = __atomic_load_n(&r->state[page], __ATOMIC_ACQUIRE);
-
-		if (!stage_may(r, page) || heat(byte, range->categories) > greed)
+		if (!stage_may(r, page) || heat(r, page, range->categories) > greed)
 			continue;
 		map[page % PS_BLOCK_PAGES / 64] |= 1ull << (page % 64);
 		++*n;

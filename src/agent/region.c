@@ -146,12 +146,13 @@ static bool make_tables(struct region *r)
 	size_t state = r->end;
 	size_t frame = (size_t)r->end * sizeof(uint32_t);
 	size_t block = (size_t)r->blocks * sizeof(struct block);
-	size_t bytes;
+	size_t asked = ((size_t)r->end + 63) / 64 * sizeof(uint64_t), bytes;
 	char *at;
 
 	state = (state + 63) & ~(size_t)63;
 	frame = (frame + 63) & ~(size_t)63;
-	bytes = state + frame + block;
+	block = (block + 63) & ~(size_t)63;
+	bytes = state + frame + block + asked;
 	at = map_anon(NULL, bytes);
 	if (!at)
 		return false;
@@ -159,6 +160,7 @@ static bool make_tables(struct region *r)
 	r->state = (uint8_t *)at;
 	r->frame = (uint32_t *)(at + state);
 	r->block = (struct block *)(at + state + frame);
+	r->asked = (uint64_t *)(at + state + frame + block);
 	r->table_bytes = bytes;
 	return true;
 }
@@ -169,6 +171,7 @@ static void drop_tables(struct region *r)
 	r->state = NULL;
 	r->frame = NULL;
 	r->block = NULL;
+	r->asked = NULL;
 	r->table_bytes = 0;
 }
 

@@ -94,6 +94,7 @@ struct region {
 	uint8_t *state;	     /* [end] */
 	uint32_t *frame;     /* [end], of pages that have one */
 	struct block *block; /* [blocks] */
+	uint64_t *asked; /* bits: it was out, somebody touched it, and it was not put out since */
 	uint32_t blocks;
 	char *nursery;		/* counterpart of page 0: see nursery.c; NULL until first needed */
 	uint32_t nursery_first; /* it begins with this page: those before it cannot be shared */
@@ -108,6 +109,21 @@ struct region {
 static inline char *region_page(const struct region *r, uint32_t page)
 {
 	return (char *)r->origin + (size_t)page * PS_PAGE_SIZE;
+}
+
+static inline bool region_asked(const struct region *r, uint32_t page)
+{
+	return __atomic_load_n(&r->asked[page / 64], __ATOMIC_RELAXED) >> page % 64 & 1;
+}
+
+static inline void region_set_asked(struct region *r, uint32_t page, bool asked)
+{
+	uint64_t bit = 1ull << page % 64;
+
+	if (asked)
+		__atomic_fetch_or(&r->asked[page / 64], bit, __ATOMIC_RELAXED);
+	else if (region_asked(r, page))
+		__atomic_fetch_and(&r->asked[page / 64], ~bit, __ATOMIC_RELAXED);
 }
 
 static inline struct block *region_block(const struct region *r, uint32_t page)

@@ -110,6 +110,7 @@ static void note_staged(struct agent *a, struct region *r, uint32_t page, uint32
 	__atomic_store_n(&b->stage_at, (uint32_t)(sys_now() / 1000000), __ATOMIC_RELAXED);
 	for (uint32_t i = page; i < page + n; i++) {
 		r->frame[i] = PS_FRAME_NONE;
+		region_set_asked(r, i, false);
 		page_clear(&r->state[i], PAGE_VOLATILE);
 		page_force(&r->state[i], PAGE_STAGED);
 	}
