@@ -3,13 +3,15 @@
  * pace: the time from one look to the next, and the rate of hashing, from what the daemon says and
  * from whether the first pass is under way (policy/firstpass.h).
  *
- * The look period is a 60th of Mem.ShareScanTime, within a second and a minute; FIRST_PASS_LOOK_MS
- * at most in a first pass; a quarter of all that where much of the memory is new, which cannot be
- * shared before the next look.
+ * The look period is a 60th of Mem.ShareScanTime, within a second and a minute. In a first pass it
+ * is FIRST_PASS_LOOK_MS at most, and WALK_LOOK_SHORT_NS if the host is short of memory: a VM that
+ * has just come takes more than it will have to. A quarter of all that where much of the memory is
+ * new, which cannot be shared before the next look.
  */
 #include "agent/pace.h"
 
 #include "agent/agent.h"
+#include "policy/memstate.h"
 #include "sys/proc.h"
 
 bool pace_is_first(const struct agent *a)
@@ -29,6 +31,8 @@ uint64_t pace_look(const struct agent *a)
 	ns = ns > WALK_LOOK_MAX_NS ? WALK_LOOK_MAX_NS : ns;
 	if (pace_is_first(a) && ns > WALK_LOOK_FIRST_NS)
 		ns = WALK_LOOK_FIRST_NS;
+	if (pace_is_first(a) && a->link.target.state > MEMSTATE_HIGH && ns > WALK_LOOK_SHORT_NS)
+		ns = WALK_LOOK_SHORT_NS;
 	return a->walk.soon ? ns / 4 : ns;
 }
 

@@ -201,20 +201,25 @@ static void ungate(struct batch *b, uint32_t page, uint32_t n)
 	}
 }
 
-/* Still the guest's own pages: as new, and to be tried more seldom. */
+/* Still the guest's own pages: as new, and to be tried more seldom, unless it was for want of room
+ * that they stayed. */
 static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t n,
 		       enum ps_cause cause)
 {
+	bool seldom = cause != PS_CAUSE_QUARANTINE;
+
 	for (uint32_t i = page; i < page + n; i++) {
 		enum page_state state = page_state(&b->r->state[i]);
 
 		if (state == PAGE_HINTED || state == PAGE_OUT || !b->s) {
-			page_found_written(&b->r->state[i]);
+			if (seldom)
+				page_found_written(&b->r->state[i]);
 			page_set(&b->r->state[i], PAGE_NEW);
 		} else if (state == PAGE_OLD_HINTED) {
 			page_claim(&b->r->state[i], PAGE_OLD_HINTED, PAGE_OLD);
 		} else if (state == PAGE_BROKEN_HINTED) {
-			page_found_written(&b->r->state[i]);
+			if (seldom)
+				page_found_written(&b->r->state[i]);
 			page_set(&b->r->state[i], PAGE_BROKEN);
 		}
 	}

@@ -16,6 +16,7 @@
 #define WALK_LOOK_MAX_NS 60000000000ull
 #define WALK_LOOK_FIRST_NS \
 	(FIRST_PASS_LOOK_MS * 1000000ull) /* the most, while the first pass is under way */
+#define WALK_LOOK_SHORT_NS 500000000ull	  /* the same, and the host is short of memory */
 #define WALK_LOOK_HURRY_NS 200000000ull	  /* while the VM is about to be forked */
 #define WALK_NEW_PART 4u /* so much of it armed in one look: most of the memory is new */
 #define WALK_OLD_MIN_NS \

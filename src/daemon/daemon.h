@@ -121,6 +121,7 @@ struct daemon {
 	uint64_t vm_bytes;	       /* that VMs take of the host, frames once */
 	uint64_t pressure_at;	       /* all of it is looked at again then */
 	uint64_t balance_at;	       /* targets are reckoned anew then */
+	uint64_t balanced_at;	       /* and were last */
 	uint64_t state_since;
 	uint64_t held_at; /* a VM was held back last */
 	uint32_t nheld;
@@ -128,7 +129,10 @@ struct daemon {
 		uint64_t began;	  /* 0: not under way */
 		uint64_t moved;	  /* it got on last */
 		uint64_t worth;	  /* pages that breaking would have given then */
-		uint64_t ordered; /* blocks were ordered broken last */
+		uint64_t ordered; /* the second of these times began */
+		/* pages that blocks will give which were ordered broken in the last two times
+		 * that this takes */
+		uint64_t coming[2];
 	} share;
 	struct list admissions;	 /* reservations of VMs that are about to start */
 	bool memory_short;	 /* no new frames until there is memory again ... */

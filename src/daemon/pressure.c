@@ -12,8 +12,9 @@
  * (Mem.ManagedMB). The worse one counts. Targets are reckoned for whichever leaves less.
  *
  * Order of preference. Below high, blocks are ordered broken where most is to be had. What they
- * give is there when they have been shared and their quarantine is over; so in clear the next are
- * ordered after that time, and the worth of all is taken at once below clear. While that gets on
+ * give is there when they have been shared and their quarantine is over: until then it counts as if
+ * it had come. So in clear no more are ordered than are missing to high; below, all that are worth
+ * it. What waits in quarantine is not taken out of VMs once more. While sharing gets on
  * nobody's balloon grows and nothing is taken out (share_first), but no longer than SHARE_MOST: a
  * host that is filling up cannot wait for ever.
  *
@@ -42,6 +43,7 @@
 #define TURN_SHORT (250 * MSEC)
 #define TURN_VM (SEC / 2000) /* of each VM: reading all of them is not to take a core */
 #define RATES_NS (2 * SEC)
+#define BALANCE_HARD (1 * SEC)
 #define SHARE_PATIENCE (3 * SEC) /* without getting on, over the time of a quarantine */
 #define PATIENCE(d) \
 	((uint64_t)(d)->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC + SHARE_PATIENCE)
@@ -138,7 +140,7 @@ static struct entitle_vm entitlement(struct vm *vm)
 	uint64_t size = vm->pages + memory->overhead;
 	uint64_t known = least(vm->pages, memory->peak);
 	struct entitle_vm in = {
-		.has = memory->has,
+		.has = memory->settled,
 		.active = memory->active,
 		.min = pages_of_mb(vm_setting(vm, SETTING_MEM_MIN)) + memory->overhead,
 		.max = least(limit_of(vm), size > memory->has ? size : memory->has),
@@ -162,6 +164,7 @@ static void balance(struct daemon *d)
 	};
 	uint32_t n = 0, i = 0;
 
+	d->balanced_at = d->now;
 	d->balance_at = d->now + (uint64_t)d->settings.value[SETTING_BALANCE_PERIOD] * SEC;
 	if (!all)
 		return; /* the targets of the last time are good enough */
@@ -261,6 +264,19 @@ static uint64_t breaks_left(const struct vm *vm, const struct ps_agent_stats *st
 	return less(vm->memory.break_order, done);
 }
 
+/* Its large blocks, less those that are to be broken already. */
+static struct ladder_large large_unordered(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	struct ladder_large large = large_of(vm, stats);
+	uint64_t left = less(large.blocks, breaks_left(vm, stats));
+
+	if (left < large.blocks)
+		large.worth = large.worth / large.blocks * left;
+	large.blocks = left;
+	return large;
+}
+
+/* In clear so many that, with what was ordered a moment ago, the state gets to high. */
 static void order_breaks(struct daemon *d)
 {
 	uint64_t wait = (uint64_t)d->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC + SEC;
@@ -270,10 +286,16 @@ static void order_breaks(struct daemon *d)
 
 	if (d->memstate == MEMSTATE_HIGH)
 		return;
+	if (d->now - d->share.ordered >= wait) {
+		d->share.coming[0] = d->share.coming[1];
+		d->share.coming[1] = 0;
+		d->share.ordered = d->now;
+	}
 	if (d->memstate == MEMSTATE_CLEAR) {
-		if (d->share.ordered && d->now - d->share.ordered < wait)
+		pages = less(missing(d, MEMSTATE_HIGH) / PS_PAGE_SIZE,
+			     d->share.coming[0] + d->share.coming[1]);
+		if (!pages)
 			return;
-		pages = missing(d, MEMSTATE_HIGH) / PS_PAGE_SIZE;
 	}
 	all = calloc(d->nvms + 1, sizeof(*all));
 	if (!all)
@@ -283,7 +305,7 @@ static void order_breaks(struct daemon *d)
 
 		vm_stats(vm, &stats);
 		if (n < d->nvms)
-			all[n++] = large_of(vm, &stats);
+			all[n++] = large_unordered(vm, &stats);
 	}
 	ladder_break(all, n, pages, BREAK_MOST);
 	list_for_each(vm, &d->vms, struct vm, link) {
@@ -292,9 +314,9 @@ static void order_breaks(struct daemon *d)
 		if (i >= n || !all[i++].breaks)
 			continue;
 		vm_stats(vm, &stats);
-		vm->memory.break_order = all[i - 1].breaks;
+		d->share.coming[1] += all[i - 1].worth / all[i - 1].blocks * all[i - 1].breaks;
+		vm->memory.break_order = breaks_left(vm, &stats) + all[i - 1].breaks;
 		vm->memory.breaks_then = stats.breaks;
-		d->share.ordered = d->now;
 	}
 }
 
@@ -312,7 +334,7 @@ static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *st
 	const char *why;
 
 	return (struct ladder_vm){
-		.has = vm->memory.has,
+		.has = vm->memory.settled,
 		.target = vm->memory.target,
 		.limit = limit_of(vm),
 		.guest = vm->memory.guest,
@@ -496,6 +518,12 @@ static void let_go(struct daemon *d)
 	}
 }
 
+/* Then nobody's turn is waited for: a control group that is full ends a VM. */
+static bool nothing_left(const struct daemon *d)
+{
+	return !usage_source(d)->free;
+}
+
 static void hold_back(struct daemon *d)
 {
 	_cleanup_free_ struct ladder_held *all = NULL;
@@ -510,7 +538,8 @@ static void hold_back(struct daemon *d)
 	list_for_each(vm, &d->vms, struct vm, link)
 		if (n < d->nvms)
 			all[n++] = held_of(vm);
-	who = ladder_hold(all, n, d->held_at ? (d->now - d->held_at) / MSEC : UINT64_MAX);
+	who = ladder_hold(
+		all, n, d->held_at && !nothing_left(d) ? (d->now - d->held_at) / MSEC : UINT64_MAX);
 	list_for_each(vm, &d->vms, struct vm, link)
 		if (who != HOLD_NONE && who-- == 0)
 			set_held(vm, true);
@@ -545,6 +574,13 @@ static void count_rates(struct vm *vm)
 	rates->wait_ns = stats.wait_ns;
 }
 
+/* In hard and low who has come since the last time takes what the others' targets leave him none
+ * of: they are not to wait for the end of the period. */
+static bool balances_now(const struct daemon *d)
+{
+	return d->memstate >= MEMSTATE_HARD && d->now - d->balanced_at >= BALANCE_HARD;
+}
+
 static void turn(struct daemon *d)
 {
 	bool shares, changed;
@@ -553,7 +589,7 @@ static void turn(struct daemon *d)
 	changed = step_state(d);
 	if (host_maps_changed(d) || changed)
 		sessions_configure_soon(d);
-	if (changed || d->balance_at <= d->now)
+	if (changed || d->balance_at <= d->now || balances_now(d))
 		balance(d);
 	let_go(d);
 	shares = share_first(d);

@@ -19,10 +19,12 @@
 
 #include "daemon/grant.h"
 #include "daemon/member.h"
+#include "policy/headroom.h"
 #include "sys/cgroup.h"
 #include "sys/proc.h"
 
 #define GROUP_NS (2 * SEC)
+#define GROUP_NEAR 3u
 /* What a VMM has beside its guest is at most that: more is an agent that makes its guest small. */
 #define OVERHEAD_MIN (256ull << (20 - PS_PAGE_SHIFT))
 #define OVERHEAD_PART 8u
@@ -64,8 +66,8 @@ static uint64_t all_frames_of(struct vm *vm)
 	return pages;
 }
 
-/* How far it has to come down so that its control group has room again: that of the VMM, with a
- * limit of its own that the host's memory says nothing of. */
+/* How far its control group has to come down to have room again: the VMM's, with a limit that the
+ * host's memory says nothing of. */
 static void read_group(struct vm *vm)
 {
 	struct daemon *d = vm->daemon;
@@ -73,20 +75,46 @@ static void read_group(struct vm *vm)
 	uint64_t left, goal;
 	struct sys_cgroup group;
 
-	if (vm->memory.group_at && d->now - vm->memory.group_at < GROUP_NS)
+	if (vm->memory.group_at && d->now - vm->memory.group_at < vm->memory.group_every)
 		return;
 	vm->memory.group_at = d->now;
-	vm->memory.group_limit = UINT64_MAX;
+	vm->memory.group_every = GROUP_NS;
+	vm->memory.group_lacks = 0;
 	if (sys_cgroup_of(vm->pid, &group) < 0 || sys_cgroup_memory(&group, &memory) < 0 ||
 	    memory.limit == UINT64_MAX)
 		return;
 	left = memory.limit > memory.used ? memory.limit - memory.used : 0;
 	goal = memstate_min_free(memory.limit,
 				 (uint32_t)d->settings.value[SETTING_MEM_MIN_FREE_PCT]);
+	if (left < goal * GROUP_NEAR)
+		vm->memory.group_every = 0; /* each turn: a VM that comes fills it in a second */
 	if (left >= goal)
 		return;
-	goal = (goal - left) / PS_PAGE_SIZE;
-	vm->memory.group_limit = vm->memory.has > goal ? vm->memory.has - goal : 0;
+	vm->memory.group = memory.id;
+	vm->memory.group_lacks = (goal - left) / PS_PAGE_SIZE;
+}
+
+/* Many VMs may be in one group, or below it (machine.slice): each gives its part of what is
+ * missing, not all of it. What waits in quarantine is on its way already. */
+static void limit_by_group(struct daemon *d, struct vm *vm)
+{
+	struct vm_memory *memory = &vm->memory;
+	uint64_t lacks = 0, has = 0, coming = 0, gives;
+
+	memory->group_limit = UINT64_MAX;
+	if (!memory->group_lacks)
+		return;
+	list_for_each(other, &d->vms, struct vm, link) {
+		if (!other->memory.group_lacks || other->memory.group != memory->group)
+			continue;
+		has += other->memory.settled;
+		coming += other->memory.has - other->memory.settled;
+		if (other->memory.group_lacks > lacks)
+			lacks = other->memory.group_lacks;
+	}
+	gives = headroom_part(lacks > coming ? lacks - coming : 0, memory->settled, has);
+	if (gives)
+		memory->group_limit = memory->settled - gives;
 }
 
 /* The agent learns a look later than the kernel that the guest has grown, so what is not the
@@ -102,6 +130,24 @@ static uint64_t overhead_of(struct vm_memory *memory, uint64_t now, uint64_t mos
 	return overhead;
 }
 
+/* What the kernel has for its mappings, and its page tables: by the agent's word, as far as there
+ * may be so many. */
+static uint64_t kernel_of(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	uint64_t bytes = least(stats->mappings, vm->daemon->host.max_map_count) * VM_MAPPING_BYTES;
+
+	return (bytes + vm->pages * sizeof(uint64_t)) / PS_PAGE_SIZE;
+}
+
+/* Only what was shared can be in quarantine for it, or was zeros: an agent that claims more, to
+ * seem small, gains no more than that. */
+static uint64_t quarantine_of(const struct vm *vm, const struct ps_agent_stats *stats)
+{
+	uint64_t most = vm->member ? vmmap_mapped(vm->member->map) : 0;
+
+	return vm->session ? least(stats->quarantined, most + least(stats->zero, vm->pages)) : 0;
+}
+
 static void read_vm(struct vm *vm)
 {
 	struct vm_memory *memory = &vm->memory;
@@ -110,12 +156,17 @@ static void read_vm(struct vm *vm)
 
 	vm_stats(vm, &stats);
 	memory->anonymous = anonymous_of(vm, &stats);
-	memory->has = memory->anonymous + all_frames_of(vm);
+	memory->kernel = kernel_of(vm, &stats);
+	memory->has = memory->anonymous + all_frames_of(vm) + memory->kernel;
+	memory->settled = memory->has;
+	if (vm->daemon->memstate < MEMSTATE_LOW) /* there, what is not free yet is of no use */
+		memory->settled -= least(quarantine_of(vm, &stats), memory->anonymous);
 	given = stats.shared + stats.zero;
 	claimed = stats.grant > given ? stats.grant - given : 0;
 	memory->guest = least(least(claimed, vm->pages), memory->anonymous);
 	memory->overhead = overhead_of(memory, memory->anonymous - memory->guest,
-				       OVERHEAD_MIN + vm->pages / OVERHEAD_PART);
+				       OVERHEAD_MIN + vm->pages / OVERHEAD_PART) +
+			   memory->kernel;
 	/* one that does not sample counts as in use all through */
 	memory->active = stats.sampled ? least(stats.active, memory->has) : memory->has;
 	if (memory->has > memory->peak)
@@ -150,8 +201,10 @@ void usage_read(struct daemon *d)
 
 	list_for_each(vm, &d->vms, struct vm, link) {
 		read_vm(vm);
-		pages += vm->memory.anonymous;
+		pages += vm->memory.anonymous + vm->memory.kernel;
 	}
+	list_for_each(vm, &d->vms, struct vm, link)
+		limit_by_group(d, vm);
 	d->vm_bytes = pages * PS_PAGE_SIZE;
 	read_budget(d);
 }

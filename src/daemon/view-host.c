@@ -60,7 +60,7 @@ static void add_vms(struct daemon *daemon, struct view_host *out)
 		out->shared += view_mapped_pages(vm) * PS_PAGE_SIZE + view_claim(vm, stats.zero);
 		out->zero += view_claim(vm, stats.zero);
 		out->metadata += stats.agent_bytes +
-				 view_bytes_of(stats.mappings, VIEW_MAPPING_BYTES) + sizeof(*vm) +
+				 view_bytes_of(stats.mappings, VM_MAPPING_BYTES) + sizeof(*vm) +
 				 ring_bytes(vm);
 		counts_add(&out->cpu_agents_ns, stats.cpu_ns);
 		counts_add(&out->scanned, stats.scanned);

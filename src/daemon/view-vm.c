@@ -81,7 +81,7 @@ static void fill_counts(const struct ps_agent_stats *stats, const struct vm *vm,
 	out->cpu_ns = stats->cpu_ns;
 	memcpy(out->timed, vm->seen.timed, sizeof(out->timed));
 	out->overhead_agent = stats->agent_bytes;
-	out->overhead_kernel = view_bytes_of(stats->mappings, VIEW_MAPPING_BYTES);
+	out->overhead_kernel = view_bytes_of(stats->mappings, VM_MAPPING_BYTES);
 }
 
 static void fill_sizes(const struct ps_agent_stats *stats, struct vm *vm, struct view_vm *out)

@@ -9,10 +9,6 @@
 #include "daemon/vm.h"
 #include "wire/wire.h"
 
-/* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
- * (vm_area_struct, anon_vma_chain, its part of a maple node). */
-#define VIEW_MAPPING_BYTES 262u
-
 /* Pages that it maps from frames, of this session and earlier ones. */
 uint64_t view_mapped_pages(const struct vm *vm);
 /* Frames of an earlier daemon's store, mapped still: on nobody's books but the agent's. */

@@ -45,6 +45,10 @@ struct vm_rates {
 
 #define VM_READINGS 4u
 
+/* What a mapping costs the kernel: an isolated run of one page makes two, and 510 to 540 bytes
+ * (vm_area_struct, anon_vma_chain, its part of a maple node). */
+#define VM_MAPPING_BYTES 262u
+
 /* Blocks broken since then, by the agent's count. */
 struct vm_breaks {
 	uint64_t since; /* ns */
@@ -55,14 +59,18 @@ struct vm_breaks {
 struct vm_memory {
 	uint64_t anonymous; /* of its process, its part of it: the kernel's word */
 	uint64_t has;	    /* with its part of the frames that it maps */
+	uint64_t kernel;    /* of that, for its mappings and page tables */
+	uint64_t settled;   /* of that, what it will have when its quarantine is over */
 	uint64_t guest;	    /* of anonymous, the guest's: the agent's word, bounded */
 	uint64_t overhead;  /* of anonymous, the rest, bounded: the least of the last readings */
 	uint64_t beside[VM_READINGS]; /* of anonymous, the rest, at the last readings */
 	uint64_t readings;
-	uint64_t active;      /* ACTV: the agent's word, bounded */
-	uint64_t peak;	      /* the most that it had */
-	uint64_t group_limit; /* what its control group leaves it; UINT64_MAX: enough */
-	uint64_t group_at;
+	uint64_t active;		/* ACTV: the agent's word, bounded */
+	uint64_t peak;			/* the most that it had */
+	uint64_t group_limit;		/* what its control group leaves it; UINT64_MAX: enough */
+	uint64_t group;			/* which one that is, if it is short ... */
+	uint64_t group_lacks;		/* ... of so much, to be given by all VMs in it */
+	uint64_t group_at, group_every; /* ns: when it was read, and the time until the next */
 	uint64_t shares, target;
 	struct ladder_plan plan;
 	uint64_t break_order, breaks_then; /* blocks ordered broken, and how many had been before */

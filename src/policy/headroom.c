@@ -33,3 +33,11 @@ uint32_t headroom_quarantine(const struct headroom *h)
 	pages = free < growth ? free / PART_OVERCOMMITTED : (free - growth) / PART;
 	return pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
 }
+
+uint64_t headroom_part(uint64_t lacks, uint64_t has, uint64_t all)
+{
+	double part = all ? (double)has / (double)all * (double)lacks : 0;
+	uint64_t pages = part < (double)has ? (uint64_t)part : has;
+
+	return pages < has && (double)pages < part ? pages + 1 : pages;
+}

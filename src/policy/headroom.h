@@ -18,4 +18,8 @@ struct headroom {
  * it has room for. */
 uint32_t headroom_quarantine(const struct headroom *h);
 
+/* Pages that a VM is to give of what its control group lacks, all VMs in which have `all` pages,
+ * this one `has` of them: its part, rounded up, has at most. */
+uint64_t headroom_part(uint64_t lacks, uint64_t has, uint64_t all);
+
 #endif

@@ -54,3 +54,22 @@ TEST("where the limit is below the guest's size, a sixteenth of what is free")
 	h.used = 300 * MIB;
 	CHECK_EQ(headroom_quarantine(&h), 0);
 }
+
+TEST("of what a group of several VMs lacks each gives its part, and all of it comes together")
+{
+	CHECK_EQ(headroom_part(1000, 100, 100), 100);
+	CHECK_EQ(headroom_part(40, 100, 100), 40);
+	CHECK_EQ(headroom_part(40, 100, 400), 10);
+	CHECK_EQ(headroom_part(41, 100, 400), 11);
+	CHECK_EQ(headroom_part(0, 100, 400), 0);
+	CHECK_EQ(headroom_part(40, 0, 400), 0);
+	CHECK_EQ(headroom_part(40, 0, 0), 0);
+	for (uint64_t lacks = 1; lacks < 5000; lacks += 37) {
+		uint64_t has[] = {7, 1000, 333, 2048}, sum = 0;
+
+		for (size_t i = 0; i < 4; i++)
+			sum += headroom_part(lacks, has[i], 3388);
+		CHECK_GE(sum, lacks < 3388 ? lacks : 3388);
+		CHECK_LE(sum, lacks + 4);
+	}
+}

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
@@ -244,6 +245,14 @@ static int read_group(bool v2, const char *dir, struct sys_cgroup_memory *memory
 	return 0;
 }
 
+/* Tells one group from another. */
+static uint64_t inode_of(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) < 0 ? 0 : st.st_ino;
+}
+
 static uint64_t left(const struct sys_cgroup_memory *memory)
 {
 	return memory->limit > memory->used ? memory->limit - memory->used : 0;
@@ -263,8 +272,10 @@ int sys_cgroup_memory(const struct sys_cgroup *cgroup, struct sys_cgroup_memory 
 
 		if (r < 0)
 			return r;
-		if (left(&group) < left(&least))
+		if (left(&group) < left(&least)) {
 			least = group;
+			least.id = inode_of(dir);
+		}
 		slash = strrchr(dir, '/');
 		if (!slash || (size_t)(slash - dir) < top)
 			break;

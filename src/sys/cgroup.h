@@ -18,6 +18,7 @@ struct sys_cgroup {
 struct sys_cgroup_memory {
 	uint64_t limit; /* bytes; UINT64_MAX: none of the groups has one */
 	uint64_t used;	/* bytes that the kernel cannot take back by itself; 0 without a limit */
+	uint64_t id;	/* of the group that has it: its folder's inode; 0 without a limit */
 };
 
 /* Where the memory controller's group of this process is. -ENOENT: there is none. */

@@ -373,6 +373,36 @@ TEST("a VM whose control group is nearly full gives what that lacks, on a host t
 	rmdir(dir);
 }
 
+TEST("VMs in one control group that is nearly full give together what it lacks, not each")
+{
+	struct paper_vm vm[4];
+	uint64_t out = 0;
+	char dir[256];
+
+	if (!t_cgroup_make(dir, sizeof(dir), "134217728"))
+		SKIP("no memory cgroup can be made here");
+	start();
+	for (size_t i = 0; i < 4; i++) {
+		paper_vm_start(&vm[i], &d, (const char *[]){"a", "b", "c", "d"}[i],
+			       VM_MB * PAGES_PER_MB, 1);
+		REQUIRE(t_cgroup_enter(dir, vm[i].pid));
+	}
+	for (size_t i = 0; i < 4; i++)
+		vm[i].board->use = 30 * PAGES_PER_MB + PAGES_PER_MB / 2;
+	REQUIRE_WITHIN(MS, vm[0].board->out && vm[1].board->out && vm[2].board->out &&
+				   vm[3].board->out);
+	test_sleep_ms(4000);
+	for (size_t i = 0; i < 4; i++)
+		out += vm[i].board->out;
+	CHECK_GE(out, PAGES_PER_MB);
+	CHECK_LE(out, 12 * PAGES_PER_MB); /* it lacks some 5; four times that it was before */
+	CHECK(state_is("high"));
+	for (size_t i = 0; i < 4; i++)
+		paper_vm_end(&vm[i]);
+	t_daemon_free(&d);
+	rmdir(dir);
+}
+
 TEST("in low the VM furthest above its target is held back, this is said, and it is let go")
 {
 	struct paper_vm a, b;
