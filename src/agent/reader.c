@@ -259,29 +259,6 @@ static bool is_in_hand(struct agent *a, struct region *r, uint32_t page, enum pa
 	return page_state(&r->state[page]) == state;
 }
 
-static bool is_put_away(enum page_state state)
-{
-	return state == PAGE_ZIPPED || state == PAGE_COLD_TWIN;
-}
-
-/* Who touches a second page of a window is likely to touch the others: they come along, while he
- * goes on with the one that he waited for. (Those of the swap file come in one read: pagein.c.) */
-static void bring_along(struct agent *a, uint32_t who, struct region *r, uint32_t page)
-{
-	uint32_t first = page / PAGEIN_WINDOW * PAGEIN_WINDOW, end = first + PAGEIN_WINDOW;
-	struct pagein_report report;
-	bool second = false;
-
-	first = first < r->first ? r->first : first;
-	end = end > r->end ? r->end : end;
-	for (uint32_t i = first; i < end; i++)
-		second |= i != page && region_asked(r, i) && !page_is_out(page_state(&r->state[i]));
-	for (uint32_t i = first; second && i < end; i++)
-		if (is_put_away(page_state(&r->state[i])) &&
-		    pagein_page(a, r, i, a->readers.room[who], &report) == PAGEIN_DONE)
-			count_event(a, report.was, report.n);
-}
-
 static void serve_page(struct agent *a, uint32_t who, struct region *r, uint32_t page,
 		       uint64_t since)
 {
@@ -306,8 +283,6 @@ static void serve_page(struct agent *a, uint32_t who, struct region *r, uint32_t
 		switch (pagein_page(a, r, page, a->readers.room[who], &report)) {
 		case PAGEIN_DONE:
 			account(a, r, page, &report, since);
-			if (report.n == 1 && is_put_away(report.was))
-				bring_along(a, who, r, page);
 			return;
 		case PAGEIN_GONE:
 			return;

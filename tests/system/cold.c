@@ -587,6 +587,28 @@ TEST_SECONDS("huge pages that are staged as samples go out by the page when page
 	finish();
 }
 
+/* Here and there, so that nobody seems to read all of it. */
+TEST_SECONDS("what was touched while it was out goes out last", 60)
+{
+	uint32_t there = 0;
+
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	write_thin(1);
+	zip_all();
+	for (uint32_t i = 0; i < FEW; i++)
+		fv_do(&v, FV_READ, 0, i * (PAGES / FEW), 1, 0, 0);
+	paper_target(&p, PS_TARGET_RESUME, 0, MEMSTATE_HIGH);
+	PAPER_WAIT(&p, OUT_MS, s.staged + s.zipped == 0);
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES / 2, MEMSTATE_SOFT);
+	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES / 2 - 8);
+	for (uint32_t i = 0; i < FEW; i++)
+		there +=
+			pm_count(v.pagemap, v.base[0] + i * (PAGES / FEW) * PS_PAGE_SIZE, 1).present;
+	CHECK_GE(there, FEW - 4);
+	all_back();
+	finish();
+}
+
 TEST("what is compressed goes on to the swap file when too little else is found")
 {
 	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
