@@ -16,6 +16,15 @@ bool mapbudget_is_worth(const struct agent *a, const struct run *run)
 	return runs_worth(run, ps_without(DEFENCE_MAP_LIMIT) ? 1 : shortest_run(a));
 }
 
+void mapbudget_spend(struct agent *a, struct region *r, const struct run *run)
+{
+	struct block *b = region_block(r, run->page);
+	int borders = b->borders + run->cost;
+
+	a->stats.mappings = (uint64_t)((int64_t)a->stats.mappings + run->cost);
+	b->borders = (uint16_t)(borders > 0 ? borders : 0);
+}
+
 bool mapbudget_crowded(const struct agent *a, bool was)
 {
 	return runs_crowded(was, a->budget.baseline + a->stats.mappings, a->budget.limit,

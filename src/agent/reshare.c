@@ -239,7 +239,7 @@ static bool is_worth(struct batch *b, const struct closed *c, uint32_t frame, ui
 				      runs_side_after(&run, last, after));
 	if (!mapbudget_is_worth(b->a, &run))
 		return false;
-	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run.cost);
+	mapbudget_spend(b->a, c->r, &run);
 	return true;
 }
 

@@ -365,7 +365,7 @@ static void share_run(struct batch *b, const struct run *run)
 		refuse_all(b, run->page, run->frame, run->len, PS_CAUSE_MAPPINGS);
 		return;
 	}
-	b->a->stats.mappings = (uint64_t)((int64_t)b->a->stats.mappings + run->cost);
+	mapbudget_spend(b->a, b->r, run);
 	while (i < run->len) {
 		enum page_state state = page_state(&b->r->state[run->page + i]);
 		uint32_t k = same_state(b->r, run->page + i, run->len - i);

@@ -422,7 +422,7 @@ TEST_SECONDS("18 sharing stops short of the limit of mappings", 240)
 	}
 	t_note("%ld mappings at most of %ld, %u pages shared", most, max, fv_shared(&a, 0));
 	CHECK_GT(most, max / 4);
-	CHECK_LT(most, max * 85 / 100);
+	CHECK_LT(most, max / 2); /* lone pages, as these are, have half of what may be used */
 	t_note("the daemon says that %.0f are because of sharing",
 	       t_api_number(&d, "/v1/vms/a", "mappings"));
 	CHECK_GT(t_api_number(&d, "/v1/vms/a", "mappings"), 0.9 * (double)(now - first));
