@@ -601,9 +601,11 @@ TEST_SECONDS("what was touched while it was out goes out last", 60)
 	PAPER_WAIT(&p, OUT_MS, s.staged + s.zipped == 0);
 	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, PAGES / 2, MEMSTATE_SOFT);
 	PAPER_WAIT(&p, OUT_MS, s.zipped >= PAGES / 2 - 8);
-	for (uint32_t i = 0; i < FEW; i++)
-		there +=
-			pm_count(v.pagemap, v.base[0] + i * (PAGES / FEW) * PS_PAGE_SIZE, 1).present;
+	for (uint32_t i = 0; i < FEW; i++) {
+		uint64_t at = v.base[0] + (uint64_t)i * (PAGES / FEW) * PS_PAGE_SIZE;
+
+		there += pm_count(v.pagemap, at, 1).present;
+	}
 	CHECK_GE(there, FEW - 4);
 	all_back();
 	finish();
