@@ -33,41 +33,38 @@
  */
 #include "agent/likeness.h"
 
-#include <string.h>
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define WORDS 16u
 #define STRIDE (PS_PAGE_SIZE / sizeof(uint64_t) / WORDS)
 #define FEW_WORDS 4u
-#define CHAINS 4u
 #define BELOW_LEAST 8192u /* 16 million pages, the most that a VM has, bring it to 50,000 */
 #define VALUE_SEED 0x70736861726576ull
 #define HASH_SEED 0x7073686172656cull
 
-/* Four chains, so that the multiplications overlap. */
+/* Two chains, so that the multiplications overlap. */
 uint32_t likeness_value(const void *page)
 {
 	const uint64_t *word = page;
-	uint64_t chain[CHAINS] = {VALUE_SEED, ~VALUE_SEED, VALUE_SEED << 8, ~VALUE_SEED << 8};
+	uint64_t a = VALUE_SEED, b = ~VALUE_SEED;
 	unsigned int any = 0;
 
-	for (unsigned int i = 0; i < WORDS; i++) {
+	for (unsigned int i = 0; i < WORDS; i += 2) {
 		/* not at one place of each stride: heads of records are alike */
-		uint64_t x = word[i * STRIDE + i * 7 % STRIDE], *c = &chain[i % CHAINS];
+		uint64_t x = word[i * STRIDE + i * 7 % STRIDE];
+		uint64_t y = word[(i + 1) * STRIDE + (i + 1) * 7 % STRIDE];
 
-		any += x != 0;
-		*c = (*c ^ x) * 0x9e3779b97f4a7c15ull;
-		*c ^= *c >> 29;
+		any += (x != 0) + (y != 0);
+		a = (a ^ x) * 0x9e3779b97f4a7c15ull;
+		a ^= a >> 29;
+		b = (b ^ y) * 0xd6e8feb86659fd93ull;
+		b ^= b >> 32;
 	}
 	if (any < FEW_WORDS)
 		return XXH3_64bits_withSeed(page, PS_PAGE_SIZE, VALUE_SEED) & (LIKENESS_WHOLE - 1);
-	for (unsigned int i = 1; i < CHAINS; i++) {
-		chain[0] = (chain[0] ^ (chain[i] << 17 | chain[i] >> 47)) * 0x94d049bb133111ebull;
-		chain[0] ^= chain[0] >> 31;
-	}
-	return chain[0] >> 16 & (LIKENESS_WHOLE - 1);
+	a = (a ^ (b << 17 | b >> 47)) * 0x94d049bb133111ebull;
+	return (a ^ a >> 31) >> 16 & (LIKENESS_WHOLE - 1);
 }
 
 /* ---- the table: by page, open addresses ---------------------------------------------------- */
@@ -91,18 +88,6 @@ static bool is_chosen(uint32_t page, unsigned int level)
 static uint32_t home_of(uint32_t page)
 {
 	return page * 2654435761u >> 16 & (LIKENESS_SLOTS - 1);
-}
-
-/* Nearly no page that is hashed is in: a bit says so, in memory that stays in the first cache. It
- * may be set for a page that is not. */
-static void note_seen(struct likeness *l, uint32_t page)
-{
-	l->seen[page / 64 % LIKENESS_SEEN] |= 1ull << page % 64;
-}
-
-static bool may_be_in(const struct likeness *l, uint32_t page)
-{
-	return l->seen[page / 64 % LIKENESS_SEEN] >> page % 64 & 1;
 }
 
 /* Where it is, or would be. */
@@ -152,37 +137,30 @@ static bool lower(struct likeness *l)
 		else
 			at++;
 	}
-	memset(l->seen, 0, sizeof(l->seen));
-	for (uint32_t at = 0; at < LIKENESS_SLOTS; at++)
-		if (l->slot[at].page)
-			note_seen(l, l->slot[at].page - 1);
 	return true;
 }
 
 void likeness_forget(struct likeness *l, uint32_t page)
 {
-	uint32_t at;
+	uint32_t at = find(l, page);
 
-	if (!may_be_in(l, page))
-		return;
-	at = find(l, page);
 	if (l->slot[at].page)
 		likeness_drop(l, at);
 }
 
 void likeness_note(struct likeness *l, uint32_t page, const void *content)
 {
-	uint32_t value = likeness_value(content), at;
+	uint32_t value = likeness_value(content), at = find(l, page);
 	unsigned int level;
 	uint64_t hash;
 
 	if (!l->below)
 		l->below = LIKENESS_WHOLE;
 	if (value >= l->below) {
-		likeness_forget(l, page);
+		if (l->slot[at].page)
+			likeness_drop(l, at);
 		return;
 	}
-	at = find(l, page);
 	hash = XXH3_64bits_withSeed(content, PS_PAGE_SIZE, HASH_SEED);
 	if (l->slot[at].page && l->slot[at].hash == hash)
 		return;
@@ -197,7 +175,6 @@ void likeness_note(struct likeness *l, uint32_t page, const void *content)
 	if (value >= l->below)
 		return;
 	l->slot[find(l, page)] = (struct likeness_slot){page + 1, value, level, hash};
-	note_seen(l, page);
 	++*doubles_of(l, hash);
 	l->n++;
 }

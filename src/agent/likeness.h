@@ -9,7 +9,6 @@
 #include "wire/wire.h"
 
 #define LIKENESS_SLOTS 4096u	  /* a power of two, more than twice PS_LIKENESS_MAX */
-#define LIKENESS_SEEN 512u	  /* words of bits: 4 KiB */
 #define LIKENESS_WHOLE (1u << 29) /* no value is that high */
 #define LIKENESS_NS 10000000000ull
 
@@ -28,7 +27,6 @@ struct likeness {
 		uint64_t hash;
 	} slot[LIKENESS_SLOTS];
 	uint8_t doubles[LIKENESS_SLOTS]; /* slots by the low bits of their hash */
-	uint64_t seen[LIKENESS_SEEN];	 /* by page: 0: it is in no slot */
 };
 
 /* By what a page is sampled: the same for equal pages, of any VM. */
