@@ -24,7 +24,8 @@
 #include "sys/proc.h"
 
 #define GROUP_NS (2 * SEC)
-#define GROUP_NEAR 3u
+#define GROUP_NEAR 3u	      /* times what is to be left: read more often */
+#define GROUP_EACH (5 * MSEC) /* of each VM: it takes some 0.1 ms */
 /* What a VMM has beside its guest is at most that: more is an agent that makes its guest small. */
 #define OVERHEAD_MIN (256ull << (20 - PS_PAGE_SHIFT))
 #define OVERHEAD_PART 8u
@@ -86,8 +87,8 @@ static void read_group(struct vm *vm)
 	left = memory.limit > memory.used ? memory.limit - memory.used : 0;
 	goal = memstate_min_free(memory.limit,
 				 (uint32_t)d->settings.value[SETTING_MEM_MIN_FREE_PCT]);
-	if (left < goal * GROUP_NEAR)
-		vm->memory.group_every = 0; /* each turn: a VM that comes fills it in a second */
+	if (left < goal * GROUP_NEAR) /* a VM that comes fills it in a second */
+		vm->memory.group_every = least(GROUP_NS, d->nvms * GROUP_EACH);
 	if (left >= goal)
 		return;
 	vm->memory.group = memory.id;
@@ -112,7 +113,9 @@ static void limit_by_group(struct daemon *d, struct vm *vm)
 		if (other->memory.group_lacks > lacks)
 			lacks = other->memory.group_lacks;
 	}
-	gives = headroom_part(lacks > coming ? lacks - coming : 0, memory->settled, has);
+	/* what is on its way is the agents' word: half of it comes from elsewhere in any case */
+	coming = least(coming, lacks / 2);
+	gives = headroom_part(lacks - coming, memory->settled, has);
 	if (gives)
 		memory->group_limit = memory->settled - gives;
 }
@@ -130,22 +133,31 @@ static uint64_t overhead_of(struct vm_memory *memory, uint64_t now, uint64_t mos
 	return overhead;
 }
 
-/* What the kernel has for its mappings, and its page tables: by the agent's word, as far as there
- * may be so many. */
-static uint64_t kernel_of(const struct vm *vm, const struct ps_agent_stats *stats)
+/* Pages that it maps from frames, by the books. */
+static uint64_t mapped_of(struct vm *vm)
 {
-	uint64_t bytes = least(stats->mappings, vm->daemon->host.max_map_count) * VM_MAPPING_BYTES;
+	uint64_t pages = vm->member ? vmmap_mapped(vm->member->map) : 0;
 
-	return (bytes + vm->pages * sizeof(uint64_t)) / PS_PAGE_SIZE;
+	list_for_each(m, &vm->old, struct member, link)
+		pages += vmmap_mapped(m->map);
+	return pages;
 }
 
-/* Only what was shared can be in quarantine for it, or was zeros: an agent that claims more, to
- * seem small, gains no more than that. */
-static uint64_t quarantine_of(const struct vm *vm, const struct ps_agent_stats *stats)
+/* What the kernel has for its mappings, and page tables. It counts in the budget of all, so no
+ * claim is believed beyond the books: a frame alone is two mappings, and there are page tables for
+ * what is there. */
+static uint64_t kernel_of(struct vm *vm, const struct ps_agent_stats *stats)
 {
-	uint64_t most = vm->member ? vmmap_mapped(vm->member->map) : 0;
+	uint64_t mapped = mapped_of(vm), mappings = least(stats->mappings, 2 * mapped);
+	uint64_t tables = (vm->memory.anonymous + mapped) * sizeof(uint64_t);
 
-	return vm->session ? least(stats->quarantined, most + least(stats->zero, vm->pages)) : 0;
+	return (mappings * VM_MAPPING_BYTES + tables) / PS_PAGE_SIZE;
+}
+
+/* As far as the books bear it out: what was shared. (Zeros are nobody's word but the agent's.) */
+static uint64_t quarantine_of(struct vm *vm, const struct ps_agent_stats *stats)
+{
+	return vm->session ? least(stats->quarantined, mapped_of(vm)) : 0;
 }
 
 static void read_vm(struct vm *vm)

@@ -113,6 +113,11 @@ static void say(struct guest *g, struct paper_vm_board *b)
 	s->moving_total = b->target.flags & PS_TARGET_SUSPEND ? b->use : 0;
 	s->moving_todo = b->target.flags & PS_TARGET_SUSPEND ? b->use - b->out : 0;
 	s->swap_error = b->refuse ? 28 : 0;
+	if (b->boasts) {
+		s->mappings = UINT32_MAX;
+		s->zero = s->quarantined = g->pages;
+		s->grant += g->pages;
+	}
 }
 
 static void live(struct guest *g, struct paper_vm_board *b)

@@ -22,6 +22,7 @@ struct paper_vm_board {
 	bool breaks;	 /* it breaks blocks when told: then they have given what they could */
 	bool whole;	 /* its blocks share nothing, and only pages of broken ones can go out */
 	bool refuse;	 /* it says that its swap file fails */
+	bool boasts;	 /* it claims mappings, zeros and a quarantine that it has not */
 	bool end;
 	/* by the agent */
 	bool ready;

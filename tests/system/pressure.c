@@ -403,6 +403,28 @@ TEST("VMs in one control group that is nearly full give together what it lacks, 
 	rmdir(dir);
 }
 
+TEST("claims of mappings, zeros and a quarantine cost nobody else, and save nobody from giving")
+{
+	struct paper_vm a, b;
+	double before;
+
+	start();
+	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 20 * PAGES_PER_MB);
+	paper_vm_start(&b, &d, "b", VM_MB * PAGES_PER_MB, 20 * PAGES_PER_MB);
+	test_sleep_ms(1500);
+	before = t_api_number(&d, "/v1/status", "memory/consumed") / 1048576;
+	a.board->boasts = true;
+	test_sleep_ms(2500);
+	CHECK_LE(t_api_number(&d, "/v1/status", "memory/consumed") / 1048576, before + 1);
+	a.board->use = b.board->use = 140 * PAGES_PER_MB; /* more than the budget */
+	REQUIRE_WITHIN(MS, a.board->out > 10 * PAGES_PER_MB && b.board->out > 10 * PAGES_PER_MB);
+	t_note("out: %u MiB of who boasts, %u of the other one", a.board->out / PAGES_PER_MB,
+	       b.board->out / PAGES_PER_MB);
+	paper_vm_end(&a);
+	paper_vm_end(&b);
+	t_daemon_free(&d);
+}
+
 TEST("in low the VM furthest above its target is held back, this is said, and it is let go")
 {
 	struct paper_vm a, b;
@@ -427,6 +449,36 @@ TEST("in low the VM furthest above its target is held back, this is said, and it
 	CHECK_EQ(t_api_number(&d, "/v1/status", "memory/held"), 0);
 	paper_vm_end(&a);
 	paper_vm_end(&b);
+	t_daemon_free(&d);
+}
+
+TEST("when nothing is left one more VM is held back each turn, and who comes takes of the others")
+{
+	const char *const rarely[] = {"--set", "Mem.BalancePeriod=120", NULL};
+	struct paper_vm vm[5];
+	double before;
+
+	start_with(rarely);
+	for (size_t i = 0; i < 4; i++) {
+		paper_vm_start(&vm[i], &d, (const char *[]){"a", "b", "c", "d"}[i],
+			       VM_MB * PAGES_PER_MB, 10 * PAGES_PER_MB);
+		vm[i].board->speed = 0;
+	}
+	test_sleep_ms(1500);
+	for (size_t i = 0; i < 4; i++)
+		vm[i].board->use = 80 * PAGES_PER_MB;
+	REQUIRE_WITHIN(MS, state_is("low"));
+	REQUIRE_WITHIN(2000, t_api_number(&d, "/v1/status", "memory/held") == 3);
+	test_sleep_ms(1500);
+	before = vm_number("a", "memory/SZTGT");
+	paper_vm_start(&vm[4], &d, "e", VM_MB * PAGES_PER_MB, 1);
+	vm[4].board->speed = 0;
+	test_sleep_ms(1000); /* that it came has been dealt with */
+	vm[4].board->use = 60 * PAGES_PER_MB;
+	REQUIRE_WITHIN(4000, vm_number("a", "memory/SZTGT") < before - 5);
+	CHECK(state_is("low"));
+	for (size_t i = 0; i < 5; i++)
+		paper_vm_end(&vm[i]);
 	t_daemon_free(&d);
 }
 
