@@ -5,10 +5,9 @@
  * A target says how many pages are to be out (TARGET, wire.h). A hand goes round all blocks and
  * stages what looks cold, until as many are staged or out as are to be out. In its first round it
  * takes pages that were hinted and not written since; if it finds too few, in the next what was not
- * written since the last look, then anything but what is written all the time; what was out before
- * and was touched there comes last, too. A block whose staged
- * pages come back is passed over for a while. So what is staged is a guess, and costs the guest one
- * move where it was wrong.
+ * written since the last look, then anything but what is written all the time, what was out before
+ * and was touched there among it. A block whose staged pages come back is passed over for a while.
+ * So what is staged is a guess, and costs the guest one move where it was wrong.
  *
  * What has been staged for the time that the configuration says, or up to half as long again, goes
  * on (tier.c): a block's staged pages are found older once in half of that time. When the host is
