@@ -166,8 +166,8 @@ static void op_peek_counter(struct hthread *t)
 		uint64_t count = got - content_word(key, i * 64);
 
 		if (count > t->h->nthreads)
-			t_fail("counter page %u, counter %u: %016lx is %ld visitors of %u", page, i,
-			       got, (long)count, t->h->nthreads);
+			t_fail("counter page %u is wrong: counter %u: %016lx is %ld visitors of %u",
+			       page, i, got, (long)count, t->h->nthreads);
 	}
 }
 
