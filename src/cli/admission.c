@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * admission: 'pshare run' on a host of a fleet asks before a VM starts (fleet/admit.h). Who started
- * pshare-fleet beside the daemon wants it asked; where its socket is not there, nobody is.
+ * pshare-fleet beside the daemon wants it asked.
  *
- * A fleet that does not answer refuses nothing: the VM starts, unchecked, and it is said.
+ * A fleet that does not answer refuses nothing: the VM starts, unchecked, and it is said. So it is
+ * where no pshare-fleet has a socket, if this host is in a fleet: one has run in this folder, and
+ * left its lock there, or this is the system's folder and the system has a fleet's configuration.
+ * (The command's own, $PSHARE_FLEET_CONFIG, may be an administrator's, and says nothing of the
+ * host.)
  */
 #include "cli/admission.h"
 
@@ -13,11 +17,14 @@
 
 #include "cli/vmsize.h"
 #include "fleet/admit.h"
+#include "sys/file.h"
 #include "sys/launch.h"
 #include "sys/proc.h"
 #include "sys/process.h"
 #include "sys/sock.h"
 #include "sys/wait.h"
+
+#define SYSTEM_DIR "/run/pshare"
 
 /* The VM as the fleet is asked about it. */
 static json_t *question(const struct args *args, uint64_t bytes)
@@ -69,6 +76,17 @@ static int take_answer(const json_t *answer)
 	return 0;
 }
 
+static bool is_in_fleet(const struct runtime *runtime)
+{
+	char path[PATH_MAX + 32];
+	struct sys_file file;
+
+	snprintf(path, sizeof(path), "%s/" ADMIT_LOCK, runtime->dir);
+	if (!sys_file_look(path, &file))
+		return true;
+	return strcmp(runtime->dir, SYSTEM_DIR) == 0 && !sys_file_look(FLEET_CONFIG_PATH, &file);
+}
+
 int admission_ask(const struct args *args, const struct runtime *runtime)
 {
 	_cleanup_json_ json_t *body = NULL;
@@ -80,12 +98,13 @@ int admission_ask(const struct args *args, const struct runtime *runtime)
 
 	snprintf(path, sizeof(path), "%s/" ADMIT_SOCKET, runtime->dir);
 	fd = sys_unix_connect(path, SYS_SOCK_SEQPACKET);
-	if (fd == -ENOENT)
-		return 0; /* no host of a fleet */
+	if (fd == -ENOENT && !is_in_fleet(runtime))
+		return 0;
 	if (fd < 0) {
-		fd = -1;
-		say_error(0, "warning: this host is in a fleet, but pshare-fleet does not answer: "
-			     "this VM is not checked");
+		say_error(0,
+			  "warning: this host is in a fleet, but pshare-fleet does not %s: this VM "
+			  "is not checked",
+			  fd == -ENOENT ? "run" : "answer");
 		return 0;
 	}
 	if (!bytes && vm_size_of_command((const char *const *)args->operands, &bytes))

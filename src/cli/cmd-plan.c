@@ -11,8 +11,10 @@
 
 #include "cli/plan.h"
 #include "plan/text.h"
+#include "policy/plain.h"
 #include "sys/path.h"
 #include "sys/terminal.h"
+#include "sys/vmproc.h"
 
 #define TEXT_MAX (1ull << 30)
 #define ADD_MAX 10000000u
@@ -29,23 +31,34 @@ static void progress_end(void)
 		fprintf(stderr, "\r\033[K");
 }
 
+/* A pipe will do too. */
+static int read_all(const char *path, char **text, size_t *length)
+{
+	_cleanup_close_ int fd = sys_open_read(path);
+	int r = fd < 0 ? fd : sys_read_fd(fd, TEXT_MAX, text, length);
+
+	return !r && *length == TEXT_MAX ? -EFBIG : r;
+}
+
 static int read_simulation(struct planned *p)
 {
 	const char *path = p->args->simulate;
 	_cleanup_free_ char *text = NULL;
 	char err[PLAN_ERROR_MAX];
-	int r = sys_read_text(path, TEXT_MAX, &text);
+	size_t length = 0;
+	int r = read_all(path, &text, &length);
 
 	if (r)
 		return say_error(CLI_FAILED, "%s cannot be read: %s", path, strerror(-r));
 	snprintf(p->from, sizeof(p->from), "%s", path);
-	r = plan_read_text(&p->plan, text, err);
+	r = plan_read_text(&p->plan, text, length, err);
 	if (r == -EINVAL)
 		return say_error(CLI_FAILED, "%s: %s", path, err);
 	return r ? say_error(CLI_FAILED, "out of memory") : 0;
 }
 
-/* Hosts that --maintenance names are in maintenance. */
+/* Hosts that --maintenance names are in maintenance. One that is away stays so: it counts for
+ * nothing already. */
 static int set_maintenance(struct planned *p)
 {
 	const char *pattern = p->args->maintenance;
@@ -54,11 +67,12 @@ static int set_maintenance(struct planned *p)
 	for (uint32_t h = 0; pattern && h < p->plan.nhosts; h++) {
 		if (fnmatch(pattern, plan_host_name(&p->plan, h), 0) != 0)
 			continue;
-		p->plan.hosts[h].state = PLAN_MAINTENANCE;
 		any = true;
+		if (p->plan.hosts[h].state != PLAN_AWAY)
+			p->plan.hosts[h].state = PLAN_MAINTENANCE;
 	}
 	if (pattern && !any)
-		return say_error(CLI_FAILED, "--maintenance: no host is called '%s'", pattern);
+		return say_error(CLI_FAILED, "--maintenance: no host is called '%.40s'", pattern);
 	return 0;
 }
 
@@ -97,6 +111,7 @@ static int run(struct planned *p)
 	if (plan_init(&p->plan))
 		return say_error(CLI_FAILED, "out of memory");
 	r = args->simulate ? read_simulation(p) : args->fleet ? plan_of_fleet(p) : plan_of_host(p);
+	plain_text(p->from); /* a file's name may hold anything, and be cut in a character */
 	if (!r)
 		r = set_maintenance(p);
 	if (!r)

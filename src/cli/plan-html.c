@@ -8,6 +8,7 @@
  */
 #include "cli/plan.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "sys/file.h"
+#include "sys/path.h"
 #include "sys/self.h"
 
 #define WIDTH 720.0
@@ -266,7 +268,8 @@ static void section_cases(FILE *out, const struct planned *p)
 
 	fprintf(out, "<h2>Does the memory suffice?</h2>\n<p>The figure is what is needed "
 		     "with sharing; the mark, what there is. "
-		     "Out: VMs that find no place.</p>\n");
+		     "Out: VMs that find no place, or would have to leave their host for the "
+		     "rest to fit; as few as can be.</p>\n");
 	for (uint32_t i = 0; i < p->outcome.ncases; i++) {
 		const struct plan_need *need = &p->outcome.cases[i].need;
 
@@ -347,6 +350,63 @@ static int section_hosts(FILE *out, const struct planned *p)
 	return 0;
 }
 
+static void cell(FILE *out, const char *text)
+{
+	fputs("<td>", out);
+	escape(out, text);
+	fputs("</td>", out);
+}
+
+static void section_moves(FILE *out, const struct planned *p)
+{
+	if (!p->outcome.nmoves)
+		return;
+	fprintf(out,
+		"<p>Moves, in this order: %.3f GiB more saved.</p>\n<div class=\"wide\"><table>\n"
+		"<tr><th>VM</th><th>from</th><th>to</th><th>gain/GiB</th></tr>\n",
+		gib(p->outcome.gain));
+	for (uint32_t i = 0; i < p->outcome.nmoves; i++) {
+		const struct plan_move *move = &p->outcome.moves[i];
+
+		fputs("<tr>", out);
+		cell(out, plan_vm_name(&p->plan, move->vm));
+		cell(out, plan_host_name(&p->plan, move->from));
+		cell(out, plan_host_name(&p->plan, move->to));
+		fprintf(out, "<td>%.3f</td></tr>\n", gib(move->gain));
+	}
+	fprintf(out, "</table></div>\n");
+}
+
+static void section_where(FILE *out, const struct planned *p)
+{
+	double more = plan_left_to_gain(&p->outcome);
+
+	if (more >= (double)(1 << 20) / PLAN_PAGE)
+		fprintf(out,
+			"<p>Anew by likeness %.3f GiB more would be saved%s: %u VMs live on "
+			"another host then, exchanged for others.</p>\n",
+			gib(more), p->outcome.nmoves ? " than by these moves" : "",
+			plan_rehomed(&p->plan, &p->outcome));
+	if (!plan_shows_placement(p))
+		return;
+	fprintf(out, "<div class=\"wide\"><table>\n<tr><th>VM</th><th>now</th>"
+		     "<th>by likeness</th></tr>\n");
+	for (uint32_t i = 0; i < p->plan.nvms; i++) {
+		uint32_t now = p->plan.vms[i].host, to = p->outcome.where[i];
+
+		if (p->plan.hosts[now].state == PLAN_AWAY)
+			continue;
+		fputs("<tr>", out);
+		cell(out, plan_vm_name(&p->plan, i));
+		cell(out, plan_host_name(&p->plan, now));
+		cell(out, to == PLAN_NONE ? "no place" :
+			  to == now	  ? "stays" :
+					    plan_host_name(&p->plan, to));
+		fputs("</tr>\n", out);
+	}
+	fprintf(out, "</table></div>\n");
+}
+
 static void section_placement(FILE *out, const struct planned *p)
 {
 	static const char *const names[] = {"first fit", "best fit", "likeness"};
@@ -379,24 +439,8 @@ static void section_placement(FILE *out, const struct planned *p)
 		    (unsigned long long)placed->homeless);
 	}
 	fprintf(out, "</table></div>\n");
-	if (!p->outcome.nmoves)
-		return;
-	fprintf(out,
-		"<p>Moves, in this order: %.3f GiB more saved.</p>\n<div class=\"wide\"><table>\n"
-		"<tr><th>VM</th><th>from</th><th>to</th><th>gain/GiB</th></tr>\n",
-		gib(p->outcome.gain));
-	for (uint32_t i = 0; i < p->outcome.nmoves; i++) {
-		const struct plan_move *move = &p->outcome.moves[i];
-
-		fputs("<tr><td>", out);
-		escape(out, plan_vm_name(&p->plan, move->vm));
-		fputs("</td><td>", out);
-		escape(out, plan_host_name(&p->plan, move->from));
-		fputs("</td><td>", out);
-		escape(out, plan_host_name(&p->plan, move->to));
-		fprintf(out, "</td><td>%.3f</td></tr>\n", gib(move->gain));
-	}
-	fprintf(out, "</table></div>\n");
+	section_moves(out, p);
+	section_where(out, p);
 }
 
 static int write_page(FILE *out, const struct planned *p)
@@ -423,6 +467,22 @@ static int write_page(FILE *out, const struct planned *p)
 	return ferror(out) ? -1 : 0;
 }
 
+static int say_unwritten(const char *path, int error)
+{
+	_cleanup_free_ char *bytes = NULL;
+	size_t length;
+
+	if (error == -EINVAL && sys_read_bytes(path, 0, &bytes, &length) == -EISDIR)
+		return say_error(CLI_FAILED,
+				 "%s cannot be written: it is a folder; give the name of a file",
+				 path);
+	if (error == -EINVAL)
+		return say_error(CLI_FAILED,
+				 "%s cannot be written: it is no plain file; give the name of one",
+				 path);
+	return say_error(CLI_FAILED, "%s cannot be written: %s", path, strerror(-error));
+}
+
 int plan_write_html(const struct planned *p, const char *path)
 {
 	const struct sys_file fresh = {sys_self_uid(), sys_self_gid(), 0644, 0};
@@ -436,5 +496,5 @@ int plan_write_html(const struct planned *p, const char *path)
 	if (r)
 		return say_error(CLI_FAILED, "out of memory");
 	r = sys_file_replace(path, text, length, &fresh);
-	return r ? say_error(CLI_FAILED, "%s cannot be written: %s", path, strerror(-r)) : 0;
+	return r ? say_unwritten(path, r) : 0;
 }

@@ -92,6 +92,27 @@ static json_t *way_of(const struct plan_result *result)
 			 (json_int_t)result->homeless);
 }
 
+/* Where each VM lives and should. Names of hosts are one object each: VMs may be millions. */
+static json_t *where_of(const struct planned *p)
+{
+	json_t *list = json_array(), *names = json_array();
+
+	for (uint32_t h = 0; h < p->plan.nhosts; h++)
+		(void)json_array_append_new(names, json_string(plan_host_name(&p->plan, h)));
+	for (uint32_t i = 0; i < p->plan.nvms; i++) {
+		uint32_t from = p->plan.vms[i].host, to = p->outcome.where[i];
+
+		if (p->plan.hosts[from].state == PLAN_AWAY)
+			continue;
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:O, s:O?}", "vm", plan_vm_name(&p->plan, i), "from",
+					json_array_get(names, from), "to",
+					to == PLAN_NONE ? NULL : json_array_get(names, to)));
+	}
+	json_decref(names);
+	return list;
+}
+
 static json_t *placement_of(const struct planned *p)
 {
 	json_t *object = json_pack("{s:o}", "today", way_of(&p->outcome.today));
@@ -109,6 +130,8 @@ static json_t *placement_of(const struct planned *p)
 				  "from", plan_host_name(&p->plan, move->from), "to",
 				  plan_host_name(&p->plan, move->to), "gain", size(move->gain)));
 	}
+	(void)json_object_set_new(object, "vms",
+				  plan_lists_placement(p) ? where_of(p) : json_null());
 	(void)json_object_set_new(object, "moves", moves);
 	(void)json_object_set_new(object, "moves_sought", json_boolean(p->outcome.moves_sought));
 	(void)json_object_set_new(object, "moves_gain", size(p->outcome.gain));

@@ -19,11 +19,13 @@
 #include <string.h>
 
 #include "fleet/sketch.h"
+#include "policy/plain.h"
 
 /* Of all sketches together; each is some 60 bytes where VMs are placed. Of a fleet of 100,000 VMs
  * each sketch has 160 tokens then: two VMs are compared less exactly, the sum is hardly. */
 #define PARTS_MAX (16u << 20)
 #define TOKENS_MIN 64u
+#define NAME_BYTES 256u
 /* In a fleet of few hosts each VM is compared with each of them, token by token. */
 #define SCANNED_HOSTS 1024u
 #define LOOKS_MAX 400000000u
@@ -40,10 +42,19 @@ static int take_sketch(struct plan *plan, struct plan_vm *vm, const struct sketc
 	return 0;
 }
 
+/* Names come from other hosts, and go to a terminal. */
+static const char *as_shown(char shown[NAME_BYTES], const char *name)
+{
+	snprintf(shown, NAME_BYTES, "%s", name);
+	plain_text(shown);
+	return shown;
+}
+
 int64_t plan_load_host(struct plan *plan, const char *name, uint64_t memory,
 		       enum plan_host_state state, unsigned int mode)
 {
-	int64_t number = plan_add_host(plan, name);
+	char shown[NAME_BYTES];
+	int64_t number = plan_add_host(plan, as_shown(shown, name));
 
 	if (number >= 0) {
 		plan->hosts[number].memory = memory / PLAN_PAGE;
@@ -90,7 +101,8 @@ int plan_load_vm(struct plan *plan, struct plan_names *keys, uint32_t host, cons
 		 const json_t *likeness, uint32_t tokens)
 {
 	const char *key = ask_text(likeness, "key"), *name = ask_text(record, "name");
-	int64_t number = plan_add_vm(plan, *name ? name : NULL, host);
+	char shown[NAME_BYTES];
+	int64_t number = plan_add_vm(plan, *name ? as_shown(shown, name) : NULL, host);
 	uint32_t ignored;
 	struct sketch sketch;
 	struct plan_vm *vm;

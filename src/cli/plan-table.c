@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HOSTS_SHOWN 40u
 #define MOVES_SHOWN 40u
@@ -238,7 +239,7 @@ static int print_moves(const struct planned *p)
 		return 0;
 	}
 	if (!p->outcome.nmoves) {
-		printf("No move of a VM to another host would be worth it.\n");
+		printf("No move of one VM to another host would be worth it.\n");
 		return 0;
 	}
 	for (uint32_t i = 0; i < shown; i++) {
@@ -259,6 +260,54 @@ static int print_moves(const struct planned *p)
 	return 0;
 }
 
+static int width_of(int width, const char *name)
+{
+	int length = (int)strlen(name);
+
+	return length > width ? length : width;
+}
+
+/* Not a table in memory: there may be millions. */
+static void print_where(const struct planned *p)
+{
+	const struct plan *plan = &p->plan;
+	int vm = 2, host = 3;
+
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		vm = width_of(vm, plan_vm_name(plan, i));
+	for (uint32_t h = 0; h < plan->nhosts; h++)
+		host = width_of(host, plan_host_name(plan, h));
+	printf("\n%-*s  %-*s  BY LIKENESS\n", vm, "VM", host, "NOW");
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		uint32_t now = plan->vms[i].host, to = p->outcome.where[i];
+
+		if (plan->hosts[now].state == PLAN_AWAY)
+			continue;
+		printf("%-*s  %-*s  %s\n", vm, plan_vm_name(plan, i), host,
+		       plan_host_name(plan, now),
+		       to == PLAN_NONE ? "no place" :
+		       to == now       ? "stays" :
+					 plan_host_name(plan, to));
+	}
+}
+
+static void print_placement(const struct planned *p)
+{
+	double more = plan_left_to_gain(&p->outcome);
+	uint32_t n = plan_rehomed(&p->plan, &p->outcome);
+
+	if (mib(more) >= 1)
+		printf("Anew by likeness %.1f MiB more would be saved%s: %u VM%s on another host "
+		       "then, exchanged for others.\n",
+		       mib(more), p->outcome.nmoves ? " than by these moves" : "", n,
+		       n == 1 ? " lives" : "s live");
+	if (plan_shows_placement(p))
+		print_where(p);
+	else
+		printf("Where each VM should live by likeness: --placement%s.\n",
+		       plan_lists_placement(p) ? ", or --json" : "");
+}
+
 int plan_print(const struct planned *p)
 {
 	if (p->unsketched)
@@ -275,5 +324,6 @@ int plan_print(const struct planned *p)
 		return say_error(CLI_FAILED, "out of memory");
 	if (print_ways(p) || print_moves(p))
 		return say_error(CLI_FAILED, "out of memory");
+	print_placement(p);
 	return CLI_OK;
 }

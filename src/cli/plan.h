@@ -38,6 +38,18 @@ extern const char *const plan_basis_names[PLAN_BASES]; /* of JSON */
 extern const char *const plan_way_names[PLAN_WAYS];
 extern const char *const plan_state_names[];
 
+#define PLAN_PLACEMENT_SHOWN 50u /* VMs; of more the placement is shown if asked for */
+static inline bool plan_shows_placement(const struct planned *planned)
+{
+	return planned->args->placement || planned->plan.nvms <= PLAN_PLACEMENT_SHOWN;
+}
+
+#define PLAN_PLACEMENT_LISTED 100000u /* VMs; the same of JSON: 3 million make 380 MB of it */
+static inline bool plan_lists_placement(const struct planned *planned)
+{
+	return planned->args->placement || planned->plan.nvms <= PLAN_PLACEMENT_LISTED;
+}
+
 int plan_print(const struct planned *planned); /* tables */
 json_t *plan_json(const struct planned *planned);
 /* 0 or an exit code, said. */

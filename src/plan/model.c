@@ -184,14 +184,30 @@ int plan_finish(struct plan *plan)
 
 		host->usable =
 			fleetrules_usable(&plan->rules, host->memory * PLAN_PAGE) / PLAN_PAGE;
-		if (host->state == PLAN_HERE &&
-		    fleetrules_standby(&plan->rules, plan_host_name(plan, h)))
+		host->standby |= host->state == PLAN_STANDBY ||
+				 fleetrules_standby(&plan->rules, plan_host_name(plan, h));
+		if (host->state == PLAN_HERE && host->standby)
 			host->state = PLAN_STANDBY;
 	}
 	for (uint32_t i = 0; i < plan->nvms; i++)
 		sort_parts(plan, &plan->vms[i]);
 	r = number_groups(plan);
 	return r ? r : index_hosts(plan);
+}
+
+int plan_without_away(const struct plan *plan, struct plan *here)
+{
+	struct plan_vm *vms = malloc(((size_t)plan->nvms + 1) * sizeof(*vms));
+
+	if (!vms)
+		return -ENOMEM;
+	*here = *plan;
+	here->vms = vms;
+	here->nvms = 0;
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		if (plan->hosts[plan->vms[i].host].state != PLAN_AWAY)
+			vms[here->nvms++] = plan->vms[i];
+	return 0;
 }
 
 const char *plan_host_name(const struct plan *plan, uint32_t host)

@@ -48,6 +48,7 @@ struct plan_host {
 	uint64_t usable; /* of it, for VMs: plan_finish() works it out */
 	uint8_t state;	 /* enum plan_host_state */
 	uint8_t mode;	 /* Mem.ShareForceSalting there today */
+	bool standby;	 /* by the rules or its state, in maintenance too: plan_finish() */
 };
 
 struct plan_vm {
@@ -90,6 +91,10 @@ int plan_add_part(struct plan *plan, uint32_t id, double pages);
 /* What all that is added makes: usable memory, groups, VMs by host, parts in order. To be called
  * once, and again after VMs have moved. 0 or -ENOMEM. */
 int plan_finish(struct plan *plan);
+
+/* The plan without the VMs of hosts that are away. The VMs, here->vms, are to be freed; all else is
+ * the plan's, and stays with it (by_host and first have its numbers). 0 or -ENOMEM. */
+int plan_without_away(const struct plan *plan, struct plan *here);
 
 const char *plan_host_name(const struct plan *plan, uint32_t host);
 /* Made up ("vm-17") where it has none; good until the next call. */

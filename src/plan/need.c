@@ -2,18 +2,20 @@
 /*
  * Theory of operation
  *
- * Whether a case fits: VMs stay where they are if their host is there, the others are placed.
- * Where nothing is shared that is policy/admission.h's fit, which for few VMs tries every way, and
- * best fit, the largest first, for many. With sharing it is placement by likeness; where that
+ * Whether a case fits: VMs stay where they are if their host is there, the others are placed. Those
+ * that stay are held against their host too: where they do not fit, as few as will do are out, and
+ * that host takes none of the others. So a case that fits does so without a VM being moved that
+ * need not be.
+ *
+ * First all are placed by best fit, the largest first, or with sharing by likeness; where that
  * finds no place and the way without does, that way is taken: who fits alone fits with others.
- * That holds in each line: with sharing no more VMs are homeless and no more hosts are needed than
- * without.
+ * Where some are out, it is looked for how few have to be (least.h). That holds in each line: with
+ * sharing no more VMs are out and no more hosts are needed than without.
  *
- * How many hosts: all VMs are placed anew, on the largest hosts first, and on more of the
- * commonest kind when there are no others. One less may do: packing is hard, and this is within
- * some percent.
+ * How many hosts would do: enough.h. If the VMs fit on the hosts that are left, these would.
  *
- * Hosts that are away count for nothing, nor do their VMs; standby hosts only where hosts fail.
+ * Hosts that are away count for nothing, nor do their VMs; standby hosts only where hosts fail, and
+ * not at all if they are in maintenance.
  */
 #include "plan/need.h"
 
@@ -21,17 +23,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/admission.h"
+#include "plan/enough.h"
+#include "plan/least.h"
 
-#define TRY_HOSTS 64u /* admission_fit() looks at each host for each VM */
-#define TRY_VMS 4096u
+#define WORK 50000000u /* looks at parts, in a case, to find how few VMs have to be out */
+#define TRACE 1e-9     /* a host without memory for VMs is there all the same */
 
 struct counting {
 	const struct plan *plan;
 	struct plan here; /* the plan without the VMs of hosts that are away; shares the rest */
 	struct plan_need *need;
-	double *capacity, *sorted;
-	uint32_t nsorted;
+	double *capacity, *left; /* left: beside those that stay */
+	uint64_t work;
 };
 
 /* ---- hosts --------------------------------------------------------------------------------- */
@@ -51,14 +54,11 @@ static int by_size(const void *a, const void *b)
 
 static bool is_left(const struct plan_host *host, const struct plan_case *what)
 {
-	switch (host->state) {
-	case PLAN_AWAY:
+	if (!plan_counts(host))
 		return false;
-	case PLAN_MAINTENANCE:
-		return !what->maintenance;
-	default:
-		return true;
-	}
+	if (host->state == PLAN_STANDBY)
+		return what->fail > 0;
+	return host->state != PLAN_MAINTENANCE || !what->maintenance;
 }
 
 /* capacity[]: of each host, 0 for those that are gone. Standby hosts run nothing, but where hosts
@@ -72,10 +72,8 @@ static int take_hosts(struct counting *c, const struct plan_case *what)
 	if (!sizes)
 		return -ENOMEM;
 	for (uint32_t h = 0; h < plan->nhosts; h++) {
-		bool standby = plan->hosts[h].state == PLAN_STANDBY;
-
 		c->capacity[h] = 0;
-		if (is_left(&plan->hosts[h], what) && (!standby || what->fail))
+		if (is_left(&plan->hosts[h], what))
 			sizes[n++] = (struct host_size){(double)plan->hosts[h].usable, h};
 	}
 	qsort(sizes, n, sizeof(*sizes), by_size);
@@ -85,7 +83,7 @@ static int take_hosts(struct counting *c, const struct plan_case *what)
 			failed++;
 			continue;
 		}
-		c->capacity[sizes[i].host] = sizes[i].usable;
+		c->capacity[sizes[i].host] = sizes[i].usable > 0 ? sizes[i].usable : TRACE;
 		c->need->hosts++;
 		c->need->capacity += sizes[i].usable;
 	}
@@ -93,145 +91,76 @@ static int take_hosts(struct counting *c, const struct plan_case *what)
 	return 0;
 }
 
-/* The usable memory that most hosts have. */
-static double commonest(const struct host_size *sizes, uint32_t n)
-{
-	uint32_t best = 0, run = 0;
-	double usable = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		run = i && sizes[i].usable == sizes[i - 1].usable ? run + 1 : 1;
-		if (run > best) {
-			best = run;
-			usable = sizes[i].usable;
-		}
-	}
-	return usable;
-}
-
-/* sorted[]: all hosts, the largest first, and as many of the commonest kind as may be wanted. */
-static int sort_hosts(struct counting *c, double memory)
-{
-	const struct plan *plan = c->plan;
-	struct host_size *sizes = calloc((size_t)plan->nhosts + 1, sizeof(*sizes));
-	double usable;
-	uint32_t n = 0, more;
-
-	if (!sizes)
-		return -ENOMEM;
-	for (uint32_t h = 0; h < plan->nhosts; h++)
-		sizes[n++] = (struct host_size){(double)plan->hosts[h].usable, h};
-	qsort(sizes, n, sizeof(*sizes), by_size);
-	usable = commonest(sizes, n);
-	/* first fit leaves no two hosts of a kind less than half full */
-	more = usable > 0 ? (uint32_t)(2 * memory / usable) + 2 : 0;
-	c->sorted = calloc((size_t)n + more + 1, sizeof(*c->sorted));
-	for (uint32_t i = 0; c->sorted && i < n; i++)
-		c->sorted[i] = sizes[i].usable;
-	for (uint32_t i = 0; c->sorted && i < more; i++)
-		c->sorted[n + i] = usable;
-	c->nsorted = n + more;
-	free(sizes);
-	return c->sorted ? 0 : -ENOMEM;
-}
-
 /* ---- VMs ----------------------------------------------------------------------------------- */
 
-/* The plan that is counted has the VMs of the hosts that are not away, and no others. */
-static int take_vms(struct counting *c)
+/* Those that stay on a host that is too small for them, as few as will do. */
+static int count_gone(struct counting *c, enum plan_basis basis, uint64_t *gone)
 {
-	const struct plan *plan = c->plan;
+	*gone = 0;
+	for (uint32_t h = 0; h < c->plan->nhosts; h++) {
+		uint64_t some = 0;
 
-	c->here = *plan;
-	c->here.vms = malloc(((size_t)plan->nvms + 1) * sizeof(*c->here.vms));
-	c->here.nvms = 0;
-	if (!c->here.vms)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < plan->nvms; i++)
-		if (plan->hosts[plan->vms[i].host].state != PLAN_AWAY)
-			c->here.vms[c->here.nvms++] = plan->vms[i];
+		if (c->capacity[h] > 0 && c->left[h] < 0 &&
+		    plan_least_gone(c->plan, h, c->capacity[h], basis, &c->work, &some))
+			return -ENOMEM;
+		*gone += some;
+	}
 	return 0;
 }
 
-/* Exact as far as admission_fit() is; the VMs that stay are taken off first. *homeless is set. */
-static int try_fit(const struct counting *c, enum plan_basis basis, uint64_t *homeless)
+/* Of those that do not stay so many are out, by one way: would fewer do? */
+static int count_least(struct counting *c, enum plan_basis basis, uint64_t *out)
 {
-	const struct plan *plan = &c->here;
-	uint64_t nvms = c->need->vms, *left, *size;
-	uint32_t *order, *place, n = 0;
+	uint32_t *vms = malloc((c->need->vms + 1) * sizeof(*vms));
+	uint32_t *stay = malloc(((size_t)c->here.nvms + 1) * sizeof(*stay));
+	struct plan_least least = {.plan = &c->here,
+				   .basis = basis,
+				   .vms = vms,
+				   .left = c->left,
+				   .stay = stay,
+				   .known = *out,
+				   .work = &c->work};
 	int r = -ENOMEM;
 
-	left = calloc((size_t)plan->nhosts + 1, sizeof(*left));
-	size = calloc(nvms + 1, sizeof(*size));
-	order = calloc(nvms + 1, sizeof(*order));
-	place = calloc(nvms + 1, sizeof(*place));
-	if (left && size && order && place) {
-		for (uint32_t h = 0; h < plan->nhosts; h++)
-			left[h] = (uint64_t)c->capacity[h];
-		for (uint64_t i = 0; i < nvms; i++) {
-			const struct plan_vm *vm = plan_of(plan, i);
-			uint64_t pages = (uint64_t)plan_size(plan, vm, basis);
-
-			if (i < plan->nvms && c->capacity[vm->host] > 0)
-				left[vm->host] -= pages < left[vm->host] ? pages : left[vm->host];
+	if (vms && stay) {
+		for (uint64_t i = 0; i < c->need->vms; i++)
+			if (i < c->here.nvms && c->capacity[c->here.vms[i].host] > 0)
+				stay[least.nstay++] = (uint32_t)i;
 			else
-				size[n++] = pages;
-		}
-		*homeless = admission_fit(left, plan->nhosts, size, n, order, place);
-		r = 0;
+				vms[least.n++] = (uint32_t)i;
+		r = plan_least_out(&least, out);
 	}
-	free(left);
-	free(size);
-	free(order);
-	free(place);
+	free(vms);
+	free(stay);
 	return r;
 }
 
 /* VMs stay: who finds no place? */
 static int count_homeless(struct counting *c, enum plan_basis basis)
 {
-	struct plan_need *need = c->need;
 	struct plan_task task = {.plan = &c->here,
-				 .nvms = need->vms,
+				 .nvms = c->need->vms,
 				 .capacity = c->capacity,
 				 .n = c->here.nhosts,
 				 .stay = true,
 				 .decreasing = true,
 				 .basis = basis,
 				 .way = basis == PLAN_WITH ? PLAN_LIKENESS : PLAN_BEST_FIT};
-	struct plan_result result = {0};
+	struct plan_result result = {.left = c->left};
+	uint64_t gone = 0, out;
 	int r = plan_place(&task, &result);
 
-	if (r)
-		return r;
-	need->homeless[basis] = result.homeless;
-	if (basis == PLAN_WITH && result.homeless) {
+	out = result.homeless;
+	if (!r && basis == PLAN_WITH && out) {
 		task.way = PLAN_BEST_FIT;
 		r = plan_place(&task, &result);
-		if (!r && result.homeless < need->homeless[basis])
-			need->homeless[basis] = result.homeless;
+		out = result.homeless < out ? result.homeless : out;
 	}
-	if (r || basis == PLAN_WITH || !need->homeless[basis] || c->here.nhosts > TRY_HOSTS ||
-	    need->vms > TRY_VMS)
-		return r;
-	return try_fit(c, basis, &need->homeless[basis]);
-}
-
-/* All VMs anew: how much do they take, and how many hosts? */
-static int count_hosts(struct counting *c, enum plan_basis basis)
-{
-	struct plan_need *need = c->need;
-	struct plan_task task = {.plan = &c->here,
-				 .nvms = need->vms,
-				 .capacity = c->sorted,
-				 .n = c->nsorted,
-				 .decreasing = true,
-				 .basis = basis,
-				 .way = basis == PLAN_WITH ? PLAN_LIKENESS : PLAN_FIRST_FIT};
-	struct plan_result result = {0};
-	int r = plan_place(&task, &result);
-
-	need->needed[basis] = result.homeless ? UINT32_MAX : result.hosts;
+	if (!r && out)
+		r = count_least(c, basis, &out);
+	if (!r)
+		r = count_gone(c, basis, &gone);
+	c->need->homeless[basis] = out + gone;
 	return r;
 }
 
@@ -284,16 +213,39 @@ static void put_in_order(struct plan_need *need)
 	}
 }
 
+/* All VMs anew: how many hosts? */
+static int count_hosts(struct counting *c, const struct plan_case *what)
+{
+	struct plan_need *need = c->need;
+	struct plan_enough enough;
+	int r = plan_enough_init(&enough, c->plan, need->vms, need->used[PLAN_WHOLE], what->fail);
+
+	for (int basis = 0; basis < PLAN_BASES && !r; basis++)
+		r = plan_enough_count(&enough, &c->here, need->vms, (enum plan_basis)basis,
+				      &need->needed[basis]);
+	plan_enough_free(&enough);
+	return r;
+}
+
+/* Where the VMs fit, the hosts that are left and those that failed would do. */
+static void hold_to_fitting(struct plan_need *need, const struct plan_case *what)
+{
+	for (int basis = 0; basis < PLAN_BASES; basis++)
+		if (!need->homeless[basis] && need->needed[basis] > need->hosts + what->fail)
+			need->needed[basis] = need->hosts + what->fail;
+}
+
 int plan_need_count(const struct plan *plan, const struct plan_case *what, struct plan_need *need)
 {
-	struct counting c = {.plan = plan, .need = need};
+	struct counting c = {.plan = plan, .need = need, .work = WORK};
 	int r;
 
 	*need = (struct plan_need){0};
 	c.capacity = calloc((size_t)plan->nhosts + 1, sizeof(*c.capacity));
-	r = c.capacity ? take_hosts(&c, what) : -ENOMEM;
+	c.left = calloc((size_t)plan->nhosts + 1, sizeof(*c.left));
+	r = c.capacity && c.left ? take_hosts(&c, what) : -ENOMEM;
 	if (!r)
-		r = take_vms(&c);
+		r = plan_without_away(plan, &c.here);
 	need->vms = c.here.nvms ? c.here.nvms + what->add : 0;
 	for (int basis = 0; basis < PLAN_BASES && !r; basis++) {
 		r = count_used(&c, (enum plan_basis)basis);
@@ -301,16 +253,12 @@ int plan_need_count(const struct plan *plan, const struct plan_case *what, struc
 			r = count_homeless(&c, (enum plan_basis)basis);
 	}
 	if (!r)
-		r = sort_hosts(&c, need->used[PLAN_WHOLE]);
-	for (int basis = 0; basis < PLAN_BASES && !r; basis++)
-		r = count_hosts(&c, (enum plan_basis)basis);
+		r = count_hosts(&c, what);
+	hold_to_fitting(need, what);
 	put_in_order(need);
-	for (int basis = 0; basis < PLAN_BASES; basis++)
-		if (need->needed[basis] != UINT32_MAX)
-			need->needed[basis] += what->fail;
 	free(c.here.vms);
 	free(c.capacity);
-	free(c.sorted);
+	free(c.left);
 	return r;
 }
 

@@ -20,9 +20,11 @@ struct plan_need {
 	uint32_t hosts;	 /* left */
 	double capacity; /* of them, for VMs */
 	double used[PLAN_BASES];
-	uint64_t homeless[PLAN_BASES]; /* VMs that fit nowhere, if those that can stay do */
-	/* so many hosts would do, of those that there are and more like the commonest, and as many
-	 * to spare as fail; UINT32_MAX: a VM fits on none */
+	/* VMs that are out, if those stay whose host is there: they fit nowhere, or have to leave
+	 * their host for the rest of its VMs to fit */
+	uint64_t homeless[PLAN_BASES];
+	/* so many hosts would do, of those that there are and more like the commonest, if the
+	 * largest of them fail, as many as in the case; UINT32_MAX: a VM fits on none */
 	uint32_t needed[PLAN_BASES];
 };
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "plan/relabel.h"
+
 uint32_t plan_hosts_saved(const struct plan_need *need)
 {
 	if (need->needed[PLAN_WITHOUT] == UINT32_MAX || need->needed[PLAN_WITH] == UINT32_MAX)
@@ -70,28 +72,69 @@ static void tell(const struct plan_question *question, const char *what)
 		question->progress(what);
 }
 
-static int place_anew(const struct plan *plan, struct plan_outcome *outcome)
+static int place_ways(const struct plan *here, double *capacity, struct plan_outcome *outcome)
 {
-	double *capacity = calloc((size_t)plan->nhosts + 1, sizeof(*capacity));
-	struct plan_task task = {.plan = plan,
-				 .nvms = plan->nvms,
+	struct plan_task task = {.plan = here,
+				 .nvms = here->nvms,
 				 .capacity = capacity,
-				 .n = plan->nhosts,
+				 .n = here->nhosts,
 				 .basis = PLAN_WITH};
-	int r = capacity ? 0 : -ENOMEM;
+	int r = 0;
 
-	for (uint32_t h = 0; h < plan->nhosts && !r; h++)
-		capacity[h] = plan_runs(&plan->hosts[h]) ? (double)plan->hosts[h].usable : 0;
+	for (uint32_t h = 0; h < here->nhosts; h++)
+		capacity[h] = plan_runs(&here->hosts[h]) ? (double)here->hosts[h].usable : 0;
 	for (int way = 0; way < PLAN_WAYS && !r; way++) {
 		task.way = (enum plan_way)way;
+		outcome->placed[way].host = way == PLAN_LIKENESS ? outcome->where : NULL;
 		r = plan_place(&task, &outcome->placed[way]);
 	}
 	/* today: with room enough that everybody stays */
-	for (uint32_t h = 0; h < plan->nhosts && !r; h++)
+	for (uint32_t h = 0; h < here->nhosts; h++)
 		capacity[h] = 1e18;
 	task.stay = true;
+	return r ? r : plan_place(&task, &outcome->today);
+}
+
+uint32_t plan_rehomed(const struct plan *plan, const struct plan_outcome *outcome)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->nvms; i++)
+		n += outcome->where[i] != PLAN_NONE && outcome->where[i] != plan->vms[i].host;
+	return n;
+}
+
+double plan_left_to_gain(const struct plan_outcome *outcome)
+{
+	double more = outcome->placed[PLAN_LIKENESS].saved - outcome->today.saved - outcome->gain;
+
+	return outcome->placed[PLAN_LIKENESS].homeless ? 0 : more;
+}
+
+/* where[] is of the VMs that are placed: make it one of all. */
+static void number_anew(const struct plan *plan, uint32_t placed, uint32_t *where)
+{
+	for (uint32_t i = plan->nvms; i-- > 0;)
+		where[i] = plan->hosts[plan->vms[i].host].state == PLAN_AWAY ? PLAN_NONE :
+									       where[--placed];
+}
+
+static int place_anew(const struct plan *plan, struct plan_outcome *outcome)
+{
+	double *capacity = calloc((size_t)plan->nhosts + 1, sizeof(*capacity));
+	struct plan here = {0};
+	int r = -ENOMEM;
+
+	outcome->where = malloc(((size_t)plan->nvms + 1) * sizeof(*outcome->where));
+	if (capacity && outcome->where)
+		r = plan_without_away(plan, &here);
 	if (!r)
-		r = plan_place(&task, &outcome->today);
+		r = place_ways(&here, capacity, outcome);
+	if (!r)
+		number_anew(plan, here.nvms, outcome->where);
+	if (!r && plan->nvms <= PLAN_MOVES_VMS && plan->nhosts <= PLAN_MOVES_VMS)
+		r = plan_relabel(plan, outcome->where);
+	free(here.vms);
 	free(capacity);
 	return r;
 }
@@ -140,5 +183,6 @@ int plan_work_out(const struct plan *plan, const struct plan_question *question,
 void plan_outcome_free(struct plan_outcome *outcome)
 {
 	free(outcome->each);
+	free(outcome->where);
 	*outcome = (struct plan_outcome){0};
 }

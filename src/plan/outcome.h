@@ -27,8 +27,10 @@ struct plan_outcome {
 	} cases[PLAN_CASES_MAX];
 	uint32_t ncases;
 	uint64_t more[PLAN_BASES]; /* room for so many VMs more, with question.fail hosts gone */
-	/* all VMs placed anew on the hosts that run some, by each way; today as things are */
+	/* all VMs but those of hosts that are away, placed anew on the hosts that run some, by each
+	 * way; today as things are */
 	struct plan_result today, placed[PLAN_WAYS];
+	uint32_t *where; /* of each VM, by likeness: its host; PLAN_NONE: none, or not asked */
 	struct plan_move moves[PLAN_MOVES_MAX];
 	uint32_t nmoves;
 	bool moves_sought;
@@ -39,6 +41,12 @@ struct plan_outcome {
 int plan_work_out(const struct plan *plan, const struct plan_question *question,
 		  struct plan_outcome *outcome);
 void plan_outcome_free(struct plan_outcome *outcome);
+
+/* VMs that the placement by likeness has on another host than today. */
+uint32_t plan_rehomed(const struct plan *plan, const struct plan_outcome *outcome);
+/* What that placement shares beside today and all single moves, pages; 0 if not all have a place
+ * in it. Below 0: the moves are the better way. */
+double plan_left_to_gain(const struct plan_outcome *outcome);
 
 /* Hosts that sharing saves in a case; 0 where it is not known. */
 uint32_t plan_hosts_saved(const struct plan_need *need);

@@ -58,11 +58,9 @@ double plan_size(const struct plan *plan, const struct plan_vm *vm, enum plan_ba
 	return overhead + vm->touched - (basis == PLAN_WITHOUT ? 0 : vm->self);
 }
 
-static unsigned int mode_of(const struct plan *plan, uint32_t host)
+static unsigned int mode_of(const struct plan_task *task, uint32_t host)
 {
-	return host < plan->nhosts ? plan->hosts[host].mode :
-	       plan->nhosts	   ? plan->hosts[0].mode :
-				     2;
+	return task->mode ? task->mode[host] : task->plan->hosts[host].mode;
 }
 
 /* ---- order --------------------------------------------------------------------------------- */
@@ -164,7 +162,7 @@ static double likeness(const struct placing *p, uint32_t i, uint32_t host)
 	const struct plan *plan = p->task->plan;
 	const struct plan_vm *vm = plan_of(plan, i);
 
-	return plan_books_likeness(&p->books, host, plan_domain(plan, i, mode_of(plan, host)),
+	return plan_books_likeness(&p->books, host, plan_domain(plan, i, mode_of(p->task, host)),
 				   plan->parts + vm->part, vm->nparts);
 }
 
@@ -175,7 +173,8 @@ static int put(struct placing *p, uint32_t i, uint32_t host)
 	double size = plan_size(plan, vm, p->task->basis), saved = 0;
 
 	if (p->task->basis == PLAN_WITH) {
-		int r = plan_books_join(&p->books, host, plan_domain(plan, i, mode_of(plan, host)),
+		int r = plan_books_join(&p->books, host,
+					plan_domain(plan, i, mode_of(p->task, host)),
 					plan->parts + vm->part, vm->nparts, &saved);
 
 		if (r)
@@ -320,6 +319,8 @@ int plan_place(const struct plan_task *task, struct plan_result *result)
 		else
 			p.order[p.norder++] = (uint32_t)i;
 	}
+	if (result->left)
+		memcpy(result->left, p.left, task->n * sizeof(*p.left));
 	if (!r)
 		r = sort_order(&p);
 	if (!r)

@@ -29,6 +29,7 @@ struct plan_task {
 	/* capacity[n]: of each host; the first plan->nhosts are those of the plan, and the others
 	 * are like those. 0: takes none */
 	const double *capacity;
+	const uint8_t *mode; /* Mem.ShareForceSalting of each; NULL: as the plan's hosts have it */
 	uint32_t n;
 	bool stay;	 /* VMs stay on the host that they have, if its capacity is not 0 */
 	bool decreasing; /* first and best fit: the largest first, else as they are numbered */
@@ -38,13 +39,16 @@ struct plan_task {
 
 struct plan_result {
 	uint32_t *host; /* of each VM, or PLAN_NONE; may be NULL: not wanted */
+	/* of each host, beside the VMs that stay: below 0, they do not fit. May be NULL */
+	double *left;
 	double used;	/* by the VMs that have a place */
 	double saved;	/* between VMs; PLAN_WITH alone */
 	uint32_t hosts; /* that have VMs */
 	uint64_t homeless;
 };
 
-/* 0 or -ENOMEM. result->host is the caller's room for nvms numbers. */
+/* 0 or -ENOMEM. result->host is the caller's room for nvms numbers, result->left for n. VMs that
+ * stay are not held against their host's capacity; one that has too many of them takes no other. */
 int plan_place(const struct plan_task *task, struct plan_result *result);
 
 /* What a VM takes if it shares with nobody, its VMM's memory with it. */

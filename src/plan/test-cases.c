@@ -12,6 +12,7 @@
 #include "harness/harness.h"
 #include "plan/outcome.h"
 #include "plan/text.h"
+#include "policy/plain.h"
 
 #define MIB (1048576.0 / PLAN_PAGE)
 #define TEXT_MAX 65536u
@@ -100,6 +101,21 @@ static double move_value(const struct plan *plan, const struct plan_outcome *out
 	return NAN;
 }
 
+/* where.VM.HOST, where.VM.nowhere: 1 if that is where it is placed. */
+static double where_value(const struct plan *plan, const struct plan_outcome *out, const char *rest)
+{
+	for (uint32_t i = 0; i < plan->nvms; i++) {
+		const char *word = after(rest, plan_vm_name(plan, i));
+		uint32_t host = out->where[i];
+
+		if (word && *word == '.')
+			return strcmp(word + 1,
+				      host == PLAN_NONE ? "nowhere" : plan_host_name(plan, host)) ==
+			       0;
+	}
+	return NAN;
+}
+
 static double value_of(const struct plan *plan, const struct plan_outcome *out, const char *key)
 {
 	const char *rest;
@@ -110,6 +126,14 @@ static double value_of(const struct plan *plan, const struct plan_outcome *out, 
 		return (double)out->more[basis_of(rest)];
 	if ((rest = after(key, "move.")))
 		return move_value(plan, out, rest);
+	if ((rest = after(key, "where.")))
+		return where_value(plan, out, rest);
+	if ((rest = after(key, "live-today.")))
+		return way_value(&out->today, rest);
+	if (strcmp(key, "rehomed") == 0)
+		return plan_rehomed(plan, out);
+	if (strcmp(key, "left-to-gain") == 0)
+		return plan_left_to_gain(out) / MIB;
 	if (strcmp(key, "moves") == 0)
 		return out->nmoves;
 	if (strcmp(key, "gain") == 0)
@@ -193,7 +217,7 @@ static void try_case(const char *name)
 	memcpy(copy, text, sizeof(copy));
 	blank_ours(copy, &question);
 	REQUIRE_OK(plan_init(&plan));
-	if (plan_read_text(&plan, copy, err))
+	if (plan_read_text(&plan, copy, strlen(copy), err))
 		FAIL("%s: %s", name, err);
 	REQUIRE_OK(plan_work_out(&plan, &question, &outcome));
 	CHECK_GT(expect_all(&plan, &outcome, name, text), 0);
@@ -220,16 +244,24 @@ TEST("fleets that were planned by hand are planned so")
 	CHECK(n >= 4);
 }
 
-static void refused(const char *given, const char *said)
+static void refused_bytes(const char *given, size_t length, const char *said)
 {
 	char text[512], err[PLAN_ERROR_MAX];
 	struct plan plan;
 
-	snprintf(text, sizeof(text), "%s", given);
+	REQUIRE(length < sizeof(text));
+	memcpy(text, given, length);
+	text[length] = '\0';
 	REQUIRE_OK(plan_init(&plan));
-	CHECK_EQ(plan_read_text(&plan, text, err), -EINVAL);
+	CHECK_EQ(plan_read_text(&plan, text, length, err), -EINVAL);
 	CHECK_IN(said, err);
+	CHECK(plain_is(err));
 	plan_free(&plan);
+}
+
+static void refused(const char *given, const char *said)
+{
+	refused_bytes(given, strlen(given), said);
 }
 
 TEST("what cannot be is refused, with the line and what would do")
@@ -245,7 +277,7 @@ TEST("what cannot be is refused, with the line and what would do")
 	refused("host h1 memory=4G\nvm a host=h2 size=1G", "there is no host h2");
 	refused("host h1 memory=4G\nvm a host=h1", "vm a has no size");
 	refused("host h1 memory=4G\nvm a host=h1 size=1G touched=512M zero=600M",
-		"zero=600M is more than the VM has");
+		"zero=600M is too large: what the VM has touched is the most");
 	refused("host h1 memory=4G\nvm a host=h1 size=1G content=x", "write NAME:SIZE");
 	refused("host h1 memory=4G\nvm a host=h1 size=1G zero=512M content=x:300M,y:300M",
 		"larger than what the VM has");
@@ -253,4 +285,51 @@ TEST("what cannot be is refused, with the line and what would do")
 	refused("rule das.failoverLevel 99", "das.failoverLevel");
 	refused("host h1 memory=4G\ngenerate hosts=3", "stands alone");
 	refused("generate hosts=0", "nothing to put VMs on");
+}
+
+#define HOST "host h1 memory=4G\n"
+
+TEST("what no fleet can have is refused: sizes, names twice, hosts beside those that are made up")
+{
+	refused(HOST "vm a host=h1 size=1G\nvm a host=h1 size=1G", "line 3: vm a is there twice");
+	refused(HOST "host h2 memory=4G\nvm a host=h1 size=1G\nvm a host=h2 size=1G",
+		"line 4: vm a is there twice");
+	refused(HOST "vm a host=h1 size=1G touched=2G",
+		"line 2: touched=2G is too large: the VM's size is the most");
+	refused("generate hosts=2 vms=3\nhost h1 memory=4G", "line 2: host h1: 'generate' stands");
+	refused("generate hosts=2 vms=3\nvm a host=host-0 size=1G", "line 2: vm a: 'generate'");
+	refused("host h1 memory=0x10G", "line 1: memory='0x10G' is no size: give MiB");
+	refused("host h1 memory=1e3", "memory='1e3' is no size");
+	refused("host h1 memory=5000T", "line 1: memory=5000T is too large: 4095T is the most");
+	refused("generate memory=9999999999T", "too large: 4095T is the most");
+	refused(HOST "vm a host=h1 size=9T", "line 2: size=9T is too large: 8T is the most");
+	refused(HOST "vm a host=h1 size=1G content=x:0x1", "'0x1' is no size: give MiB");
+}
+
+TEST("what a terminal or JSON cannot take is refused, with the line, and not shown as it is")
+{
+	static const char cut[] = HOST "vm a host=h1 size=1G\0\nvm b host=h1 size=1G\n";
+	static const char last[] = HOST "\0";
+
+	refused("host h\033[31mx memory=4G", "line 1: 'h?[31mx' holds a control character");
+	refused("host h memory=\033[31m1", "line 1: 'memory=?[31m1' holds a control character");
+	refused(HOST "vm a\x7f host=h1 size=1G", "line 2: 'a?' holds a control character");
+	refused("host h\xc2\x9b memory=4G", "' holds a control character");
+	refused("host h\xff memory=4G", "line 1: 'h?' holds a control character, or what is no");
+	refused(HOST "vm a host=h1 size=1G salt=\xff", "line 2: 'salt=?' holds");
+	refused_bytes(cut, sizeof(cut) - 1, "line 2: 'vm a host=h1 size=1G' is followed by a NUL");
+	refused_bytes(last, sizeof(last) - 1, "line 2: '' is followed by a NUL byte");
+}
+
+TEST("names in any script, comments in any encoding, the largest sizes are taken")
+{
+	char text[] = "# \xff\033[31m\nhost f\xc3\xbcnf memory=4095T # \xff\n"
+		      "vm \xe4\xba\x94 host=f\xc3\xbcnf size=8T touched=8T\r\n";
+	char err[PLAN_ERROR_MAX];
+	struct plan plan;
+
+	REQUIRE_OK(plan_init(&plan));
+	CHECK_OK(plan_read_text(&plan, text, strlen(text), err));
+	CHECK_EQ(plan.nvms, 1);
+	plan_free(&plan);
 }

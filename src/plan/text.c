@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "plan/generate.h"
+#include "policy/plain.h"
 
 #define WORDS_MAX 16
 #define VM_PAGES_MAX (1ull << 31) /* 8 TiB */
+#define PAGES_MAX (4095ull << 28) /* 4095 TiB */
 
 struct line {
 	struct plan *plan;
@@ -34,6 +36,7 @@ __attribute__((format(printf, 2, 3))) static int fault(const struct line *line, 
 	va_start(list, format);
 	(void)vsnprintf(line->err + n, PLAN_ERROR_MAX - (size_t)n, format, list);
 	va_end(list);
+	plain_text(line->err); /* a name may be cut in a character */
 	return -EINVAL;
 }
 
@@ -63,6 +66,7 @@ static int check_rest(const struct line *line, int from)
 	return 0;
 }
 
+/* 0, -EINVAL: no size, -ERANGE: more than PAGES_MAX. */
 static int parse_size(const char *text, uint64_t *pages)
 {
 	static const char units[] = "KMGT";
@@ -71,9 +75,12 @@ static int parse_size(const char *text, uint64_t *pages)
 	unsigned int shift = 20;
 	double value;
 
+	/* strtod() takes more: 0x10, 1e3, inf */
 	if (!isdigit((unsigned char)*text))
 		return -EINVAL;
 	value = strtod(text, &end);
+	if (end != text + strspn(text, "0123456789."))
+		return -EINVAL;
 	if (*end) {
 		unit = strchr(units, toupper((unsigned char)*end));
 		if (!unit || end[1])
@@ -81,24 +88,27 @@ static int parse_size(const char *text, uint64_t *pages)
 		shift = 10 * (unsigned int)(unit - units + 1);
 	}
 	value *= (double)(1ull << shift) / PLAN_PAGE;
-	if (!(value >= 0 && value < (double)(1ull << 40)))
-		return -EINVAL;
+	if (!(value <= (double)PAGES_MAX))
+		return -ERANGE;
 	*pages = (uint64_t)(value + 0.5);
 	return 0;
 }
 
-/* name=SIZE into *pages, which stays as it is where there is none. */
-static int take_size(struct line *line, const char *name, uint64_t most, uint64_t *pages)
+/* name=SIZE into *pages, which stays as it is where there is none. No more than most, which is
+ * called so. */
+static int take_size(struct line *line, const char *name, uint64_t most, const char *called,
+		     uint64_t *pages)
 {
 	const char *text = take(line, name);
+	int r;
 
 	if (!text)
 		return 0;
-	if (parse_size(text, pages))
+	r = parse_size(text, pages);
+	if (r == -EINVAL)
 		return fault(line, "%s='%.40s' is no size: give MiB, or 4G, 512M", name, text);
-	if (*pages > most)
-		return fault(line, "%s=%.40s is more than %s", name, text,
-			     most == VM_PAGES_MAX ? "8T" : "the VM has");
+	if (r || *pages > most)
+		return fault(line, "%s=%.40s is too large: %s is the most", name, text, called);
 	return 0;
 }
 
@@ -145,8 +155,12 @@ static int read_host(struct line *line)
 
 	if (!name || strchr(name, '='))
 		return fault(line, "write: host NAME memory=SIZE ...");
+	if (line->plan->generated)
+		return fault(line,
+			     "host %.60s: 'generate' stands alone: it makes all hosts and VMs",
+			     name);
 	state = take(line, "state");
-	r = take_size(line, "memory", UINT64_MAX, &memory);
+	r = take_size(line, "memory", PAGES_MAX, "4095T", &memory);
 	if (!r)
 		r = take_number(line, "salting", PLAN_MODES - 1, &mode);
 	if (!r)
@@ -162,7 +176,7 @@ static int read_host(struct line *line)
 			     state);
 	number = plan_add_host(line->plan, name);
 	if (number == -EEXIST)
-		return fault(line, "host %.60s is there twice", name);
+		return fault(line, "host %.60s is there twice: give it another name", name);
 	if (number < 0)
 		return (int)number;
 	line->plan->hosts[number].memory = memory;
@@ -186,7 +200,9 @@ static int read_contents(struct line *line, char *text, uint64_t most)
 			return fault(line, "content '%.60s': write NAME:SIZE", one);
 		*colon = '\0';
 		if (parse_size(colon + 1, &pages))
-			return fault(line, "content %.40s: '%.40s' is no size", one, colon + 1);
+			return fault(line,
+				     "content %.40s: '%.40s' is no size: give MiB, or 4G, 512M",
+				     one, colon + 1);
 		sum += pages;
 		number = plan_names_put(&line->plan->contents, one, NULL);
 		if (number < 0 || plan_add_part(line->plan, (uint32_t)number + 1, (double)pages))
@@ -219,27 +235,33 @@ static int read_vm(struct line *line)
 
 	if (!name || strchr(name, '='))
 		return fault(line, "write: vm NAME host=HOST size=SIZE ...");
+	if (line->plan->generated)
+		return fault(line, "vm %.60s: 'generate' stands alone: it makes all hosts and VMs",
+			     name);
 	host = take(line, "host");
 	user = take(line, "user");
 	salt = take(line, "salt");
 	content = take(line, "content");
-	r = take_size(line, "size", VM_PAGES_MAX, &size);
+	r = take_size(line, "size", VM_PAGES_MAX, "8T", &size);
 	touched = size;
+	if (!r && (!size || !host))
+		return fault(line, "vm %.60s has no %s: give %s", name, host ? "size" : "host",
+			     host ? "size=SIZE" : "host=HOST");
 	if (!r)
-		r = take_size(line, "touched", VM_PAGES_MAX, &touched);
+		r = take_size(line, "touched", size, "the VM's size", &touched);
 	if (!r)
-		r = take_size(line, "zero", touched, &zero);
+		r = take_size(line, "zero", touched, "what the VM has touched", &zero);
 	if (!r)
-		r = take_size(line, "self", touched - zero, &self);
+		r = take_size(line, "self", touched - zero, "what the VM has beside zero", &self);
 	if (!r)
 		r = check_rest(line, 2);
 	if (r)
 		return r;
-	if (!size || !host)
-		return fault(line, "vm %.60s has no %s", name, host ? "size" : "host");
 	at = plan_names_find(&line->plan->host_names, host);
 	if (at < 0)
 		return fault(line, "vm %.60s: there is no host %.60s above", name, host);
+	if (plan_names_find(&line->plan->names, name) >= 0)
+		return fault(line, "vm %.60s is there twice: give it another name", name);
 	number = plan_add_vm(line->plan, name, (uint32_t)at);
 	if (number < 0)
 		return (int)number;
@@ -263,7 +285,7 @@ static int read_generate(struct line *line)
 	if (!r)
 		r = take_number(line, "seed", UINT64_MAX, &what.seed);
 	if (!r)
-		r = take_size(line, "memory", UINT64_MAX, &what.memory);
+		r = take_size(line, "memory", PAGES_MAX, "4095T", &what.memory);
 	if (!r)
 		r = check_rest(line, 1);
 	if (r)
@@ -293,6 +315,11 @@ static int read_line(struct line *line, char *text)
 			continue;
 		if (line->n == WORDS_MAX)
 			return fault(line, "more than %d words", WORDS_MAX);
+		if (!plain_is(word))
+			return fault(line,
+				     "'%.60s' holds a control character, or what is no UTF-8: give "
+				     "what can be shown",
+				     word);
 		line->words[line->n++] = word;
 	}
 	if (!line->n)
@@ -303,9 +330,10 @@ static int read_line(struct line *line, char *text)
 	return fault(line, "'%.40s' is none of rule, host, vm, generate", line->words[0]);
 }
 
-int plan_read_text(struct plan *plan, char *text, char err[PLAN_ERROR_MAX])
+int plan_read_text(struct plan *plan, char *text, size_t length, char err[PLAN_ERROR_MAX])
 {
 	struct line line = {.plan = plan, .err = err};
+	const char *end = text + length;
 	char *one;
 
 	*err = '\0';
@@ -313,6 +341,9 @@ int plan_read_text(struct plan *plan, char *text, char err[PLAN_ERROR_MAX])
 		int r;
 
 		line.number++;
+		/* strsep() ends at a NUL; the text does not */
+		if (!text && one + strlen(one) < end)
+			return fault(&line, "'%.60s' is followed by a NUL byte: give text", one);
 		r = read_line(&line, one);
 		if (r)
 			return r;

@@ -328,6 +328,10 @@ static bool failover_fits(const struct judged *j, uint32_t h, uint64_t *free, ui
 static bool judge_dedicated(const struct judged *j, uint64_t *free, uint32_t *order,
 			    struct admission_verdict *v)
 {
+	v->failover_needed = v->host_used;
+	for (uint32_t h = 0; h < j->nhosts; h++)
+		if (j->hosts[h].failover && !j->hosts[h].out)
+			v->failover_left = add(v->failover_left, left_on(j, h));
 	/* a host that was unsafe before is not for this VM to pay for */
 	if (failover_fits(j, j->vm->host, free, order))
 		return true;

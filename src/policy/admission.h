@@ -63,8 +63,10 @@ struct admission_verdict {
 	uint32_t failures_tolerated;	   /* without the new VM */
 	/* PERCENT, in thousandths, after the new VM */
 	uint32_t free_permille;
-	/* DEDICATED: the host whose failure the standby ones could not take in, or NOWHERE */
+	/* DEDICATED: the host whose failure the standby ones could not take in, or NOWHERE; what
+	 * its VMs count as, with the new one, and what the standby hosts have left that count */
 	uint32_t unsafe_host;
+	uint64_t failover_needed, failover_left;
 };
 
 /* What a VM counts as under these rules. */

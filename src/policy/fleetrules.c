@@ -204,18 +204,28 @@ void fleetrule_format(const struct fleetrules *rules, enum fleetrule id,
 		snprintf(out, FLEETRULE_TEXT_MAX, "%" PRId64, rules->value[id]);
 }
 
+bool fleetrules_next_host(const char **at, char name[PS_NAME_MAX])
+{
+	size_t length = strcspn(*at, ",");
+
+	if (!length || length >= PS_NAME_MAX)
+		return false;
+	memcpy(name, *at, length);
+	name[length] = '\0';
+	*at += length + ((*at)[length] == ',');
+	return true;
+}
+
 bool fleetrules_standby(const struct fleetrules *rules, const char *host)
 {
 	const char *at = rules->failover_hosts;
-	size_t n = strlen(host);
+	char name[PS_NAME_MAX];
 
-	while (*at) {
-		size_t length = strcspn(at, ",");
-
-		if (length == n && memcmp(at, host, n) == 0)
+	if (rules->value[FLEETRULE_POLICY] != ADMISSION_DEDICATED)
+		return false;
+	while (fleetrules_next_host(&at, name))
+		if (strcmp(name, host) == 0)
 			return true;
-		at += length + (at[length] == ',');
-	}
 	return false;
 }
 

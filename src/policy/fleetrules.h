@@ -11,6 +11,7 @@
 
 #include "policy/admission.h"
 #include "policy/error.h"
+#include "wire/wire.h"
 
 enum fleetrule {
 	FLEETRULE_DRIFT,	  /* Fleet.CorrectDrift */
@@ -58,8 +59,12 @@ int fleetrule_set(struct fleetrules *rules, enum fleetrule id, const char *text,
 /* The value as fleetrule_set() would read it. */
 void fleetrule_format(const struct fleetrules *rules, enum fleetrule id,
 		      char out[FLEETRULE_TEXT_MAX]);
-/* Is this host one of das.failoverHosts? */
+/* Does this host stand by: is it one of das.failoverHosts, under the policy of that name? Under
+ * another one they say nothing. */
 bool fleetrules_standby(const struct fleetrules *rules, const char *host);
+/* The next name of das.failoverHosts: *at is where it begins, then where the one behind it does.
+ * False: there is none (or what is no name, in a list that nobody checked). */
+bool fleetrules_next_host(const char **at, char name[PS_NAME_MAX]);
 /* The rules that admission_judge() goes by. */
 struct admission_rules fleetrules_admission(const struct fleetrules *rules);
 /* Of a host's memory, what VMs may have. */

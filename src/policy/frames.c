@@ -53,6 +53,7 @@
 struct chunk {
 	uint32_t used;		    /* slots not FREE */
 	uint32_t word[CHUNK_SLOTS]; /* state, references */
+	uint16_t retired;	    /* bits, by slot; where the compiler would leave a gap */
 	uint64_t hash[CHUNK_SLOTS];
 };
 
@@ -410,6 +411,15 @@ int frames_end_punch(struct frames *frames, uint32_t frame)
 	return 0;
 }
 
+int frames_retire(struct frames *frames, uint32_t frame)
+{
+	int r = frames_ref(frames, frame);
+
+	if (r == 0)
+		chunk_of(frames, frame)->retired |= (uint16_t)(1u << frame % CHUNK_SLOTS);
+	return r;
+}
+
 /* ---- looking -------------------------------------------------------------------------------- */
 
 enum frame_state frames_state(const struct frames *frames, uint32_t frame)
@@ -424,6 +434,13 @@ uint32_t frames_refs(const struct frames *frames, uint32_t frame)
 	const uint32_t *word = word_of(frames, frame);
 
 	return word ? *word & REFS_MASK : 0;
+}
+
+bool frames_retired(const struct frames *frames, uint32_t frame)
+{
+	const struct chunk *chunk = chunk_of(frames, frame);
+
+	return chunk && chunk->retired >> frame % CHUNK_SLOTS & 1;
 }
 
 uint64_t frames_hash(const struct frames *frames, uint32_t frame)
@@ -520,6 +537,8 @@ static bool check_chunk(const struct chunk *chunk, struct tally *tally)
 		uint32_t word = chunk->word[i];
 
 		if (word_state(word) != FRAME_LIVE && (word & REFS_MASK))
+			return false;
+		if ((chunk->retired >> i & 1) && !(word & REFS_MASK))
 			return false;
 		used += word_state(word) != FRAME_FREE;
 		tally->count[word_state(word)]++;

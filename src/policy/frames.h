@@ -46,6 +46,10 @@ int frames_ref(struct frames *frames, uint32_t frame);
  * -EINVAL: not LIVE or without a reference. */
 int frames_unref(struct frames *frames, uint32_t frame);
 
+/* A LIVE frame is damaged: it is marked, and gets a reference that is never given back, so that it
+ * is never punched. As frames_ref(). */
+int frames_retire(struct frames *frames, uint32_t frame);
+
 /* LIVE without references, or FILLING -> PUNCHING. -EBUSY: referenced. -EINVAL: FREE, PUNCHING. */
 int frames_begin_punch(struct frames *frames, uint32_t frame);
 
@@ -56,6 +60,7 @@ int frames_end_punch(struct frames *frames, uint32_t frame);
 enum frame_state frames_state(const struct frames *frames, uint32_t frame);
 uint32_t frames_refs(const struct frames *frames, uint32_t frame);
 uint64_t frames_hash(const struct frames *frames, uint32_t frame); /* LIVE only, else 0 */
+bool frames_retired(const struct frames *frames, uint32_t frame);
 
 /* The first frame >= *frame in that state: true and *frame, or false. */
 bool frames_next(const struct frames *frames, enum frame_state state, uint32_t *frame);

@@ -327,15 +327,20 @@ void settings_defaults(struct host_settings *host)
 		host->value[id] = settings[id].def;
 }
 
-int settings_check(const struct host_settings *host, char *err)
+int settings_check(const struct host_settings *host, struct setting_pair *broken, char *err)
 {
-	for (int id = SETTING_STATE_CLEAR_PCT; id <= SETTING_STATE_LOW_PCT; id++)
-		if (host->value[id] >= host->value[id - 1])
-			return policy_error(err,
-					    "%s cannot be %" PRId64 ": it has to be less than %s, "
-					    "which is %" PRId64,
-					    settings[id].name, host->value[id],
-					    settings[id - 1].name, host->value[id - 1]);
+	for (int id = SETTING_STATE_CLEAR_PCT; id <= SETTING_STATE_LOW_PCT; id++) {
+		if (host->value[id] < host->value[id - 1])
+			continue;
+		if (broken)
+			*broken = (struct setting_pair){(enum setting_id)id,
+							(enum setting_id)(id - 1)};
+		return policy_error(err,
+				    "%s cannot be %" PRId64 ": it has to be less than %s, "
+				    "which is %" PRId64,
+				    settings[id].name, host->value[id], settings[id - 1].name,
+				    host->value[id - 1]);
+	}
 	return 0;
 }
 

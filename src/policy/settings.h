@@ -90,8 +90,11 @@ struct host_settings {
 void settings_defaults(struct host_settings *host);
 
 /* Do they go together? Each alone may be right, and two be wrong: thresholds of states have to
- * fall. 0, or -EINVAL with a line in err. */
-int settings_check(const struct host_settings *host, char *err);
+ * fall. 0, or -EINVAL with a line in err, and which two (broken may be NULL). */
+struct setting_pair {
+	enum setting_id a, b;
+};
+int settings_check(const struct host_settings *host, struct setting_pair *broken, char *err);
 
 /* The table's row. id < SETTING_END; to iterate: for (id = 0; id < SETTING_END; id++). */
 const struct setting *setting_get(enum setting_id id);

@@ -77,6 +77,7 @@ TEST("dedicated: nothing starts on a standby host, and one host must fit on the 
 	struct admission_host hosts[] = {
 		{.memory = 9 * GIB}, {.memory = 9 * GIB}, {.memory = 6 * GIB, .failover = true}};
 	struct admission_rules rules = {.policy = ADMISSION_DEDICATED};
+	struct admission_verdict v;
 
 	CHECK_EQ(judge(hosts, 3, few, 2, (struct admission_vm){2, GIB, 0}, rules).answer,
 		 ADMISSION_STANDBY);
@@ -85,8 +86,14 @@ TEST("dedicated: nothing starts on a standby host, and one host must fit on the 
 	CHECK_EQ(judge(hosts, 3, few, 2, (struct admission_vm){0, 5 * GIB, 0}, rules).answer,
 		 ADMISSION_NO_FAILOVER);
 	/* 1 GiB runs on the standby host already */
-	CHECK_EQ(judge(hosts, 3, few, 3, (struct admission_vm){0, 4 * GIB, 0}, rules).answer,
-		 ADMISSION_NO_FAILOVER);
+	v = judge(hosts, 3, few, 3, (struct admission_vm){0, 4 * GIB, 0}, rules);
+	CHECK_EQ(v.answer, ADMISSION_NO_FAILOVER);
+	CHECK_EQ(v.failover_needed, 6 * GIB);
+	CHECK_EQ(v.failover_left, 5 * GIB);
+	hosts[2].out = true;
+	v = judge(hosts, 3, few, 2, (struct admission_vm){0, GIB, 0}, rules);
+	CHECK_EQ(v.answer, ADMISSION_NO_FAILOVER);
+	CHECK_EQ(v.failover_left, 0u);
 }
 
 TEST("sharing counts for nothing, unless the rules say how much of it does")

@@ -39,13 +39,15 @@ TEST("a bad value changes nothing, and one line says what would do")
 	CHECK_STR(rules.failover_hosts, "");
 }
 
-TEST("a standby host is one whose whole name is in the list")
+TEST("a standby host is one whose whole name is in the list, under the policy that has them")
 {
 	struct fleetrules rules;
 
 	fleetrules_defaults(&rules);
 	CHECK(!fleetrules_standby(&rules, "h"));
 	CHECK_OK(fleetrule_set(&rules, FLEETRULE_FAILOVER_HOSTS, "h10,h2", NULL));
+	CHECK(!fleetrules_standby(&rules, "h2"));
+	CHECK_OK(fleetrule_set(&rules, FLEETRULE_POLICY, "failoverHosts", NULL));
 	CHECK(fleetrules_standby(&rules, "h2"));
 	CHECK(fleetrules_standby(&rules, "h10"));
 	CHECK(!fleetrules_standby(&rules, "h1"));

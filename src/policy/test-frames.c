@@ -74,6 +74,29 @@ TEST("a frame that is referenced cannot be punched, and the last reference is to
 	frames_free(frames);
 }
 
+TEST("a frame that is retired stays, and is known, whoever gives it back")
+{
+	struct frames *frames = frames_new(4 * BLOCK, 100);
+	uint32_t f = alloc_live(frames, 1, 7, PS_FRAME_NONE);
+	uint32_t other = alloc_live(frames, 1, 8, PS_FRAME_NONE);
+
+	CHECK_OK(frames_ref(frames, f));
+	CHECK(!frames_retired(frames, f));
+	CHECK_OK(frames_retire(frames, f));
+	CHECK(frames_retired(frames, f));
+	CHECK(!frames_retired(frames, other));
+	CHECK_EQ(frames_unref(frames, f), 0);
+	CHECK_EQ(frames_begin_punch(frames, f), -EBUSY);
+	CHECK_EQ(frames_state(frames, f), FRAME_LIVE);
+	CHECK(frames_check(frames));
+	CHECK_OK(frames_begin_punch(frames, other));
+	CHECK_EQ(frames_retire(frames, other), -EINVAL);
+	CHECK_EQ(frames_retire(frames, UINT32_MAX), -EINVAL);
+	CHECK(!frames_retired(frames, UINT32_MAX));
+	CHECK(frames_check(frames));
+	frames_free(frames);
+}
+
 TEST("a frame that is being punched is not dealt out again until the hole is there")
 {
 	struct frames *frames = frames_new(BLOCK, BLOCK);

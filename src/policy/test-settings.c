@@ -308,13 +308,13 @@ TEST("thresholds of states have to fall, and the line says which does not")
 	char err[POLICY_ERROR_MAX];
 
 	settings_defaults(&host);
-	CHECK_OK(settings_check(&host, err));
+	CHECK_OK(settings_check(&host, NULL, err));
 	host.value[SETTING_STATE_SOFT_PCT] = 100;
-	CHECK_EQ(settings_check(&host, err), -EINVAL);
+	CHECK_EQ(settings_check(&host, NULL, err), -EINVAL);
 	CHECK_STR(err, "Mem.StateSoftPct cannot be 100: it has to be less than Mem.StateClearPct, "
 		       "which is 100");
 	host.value[SETTING_STATE_CLEAR_PCT] = 101;
-	CHECK_OK(settings_check(&host, err));
+	CHECK_OK(settings_check(&host, NULL, err));
 }
 
 TEST("what takes from other VMs is not for a VM's owner to set")
