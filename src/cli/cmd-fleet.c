@@ -55,18 +55,25 @@ int fleet_call(struct fleet *fleet, const char *path, json_t *body, bool once, j
 	return 0;
 }
 
+int fleet_behind(int r)
+{
+	if (r == -EPROTO)
+		return say_error(CLI_FAILED, "etcd answers with keys that were not asked for");
+	return r ? say_error(CLI_FAILED, "out of memory") : 0;
+}
+
 static int read_rest(struct fleet *fleet, enum fleet_key kind, const json_t *first)
 {
-	json_t *body = fleet_state_next(&fleet->state, kind, first);
-	int r = 0;
+	_cleanup_json_ json_t *page = NULL;
+	int r = fleet_behind(fleet_state_next(&fleet->state, kind, first, &page));
 
-	while (!r && body) {
+	while (!r && page) {
 		_cleanup_json_ json_t *answer = NULL;
 
-		r = fleet_call(fleet, "/v3/kv/range", body, false, &answer);
+		r = fleet_call(fleet, "/v3/kv/range", json_incref(page), false, &answer);
 		if (!r && fleet_state_take_page(&fleet->state, answer))
 			r = say_error(CLI_FAILED, "out of memory");
-		body = r ? NULL : fleet_state_next(&fleet->state, kind, answer);
+		r = r ? r : fleet_behind(fleet_state_next(&fleet->state, kind, answer, &page));
 	}
 	return r;
 }
@@ -130,11 +137,15 @@ bool fleet_matches(const struct fleet *fleet, const char *host)
 static const struct {
 	const char *name;
 	int (*run)(struct fleet *fleet);
-	int min, max; /* operands behind it */
+	int min, max;	      /* operands behind it */
+	const char *needs[2]; /* what they are */
 } verbs[] = {
-	{"hosts", fleet_hosts, 0, 0}, {"get", fleet_get, 0, 1},
-	{"set", fleet_set, 2, 2},     {"history", fleet_history, 0, 1},
-	{"audit", fleet_audit, 0, 0}, {"drain", fleet_drain, 1, 1},
+	{"hosts", fleet_hosts, 0, 0, {NULL}},
+	{"get", fleet_get, 0, 1, {NULL}},
+	{"set", fleet_set, 2, 2, {"the NAME of a setting and a VALUE are", "a VALUE is"}},
+	{"history", fleet_history, 0, 1, {NULL}},
+	{"audit", fleet_audit, 0, 0, {NULL}},
+	{"drain", fleet_drain, 1, 1, {"a HOST is"}},
 };
 
 int cmd_fleet(struct args *args)
@@ -146,12 +157,14 @@ int cmd_fleet(struct args *args)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verb, verbs[i].name) != 0)
 			continue;
-		if (n < verbs[i].min || n > verbs[i].max)
-			return say_usage(args->command,
-					 n < verbs[i].min ? "'fleet %s': something is missing" :
-							    "'fleet %s': one word too many",
-					 verb);
-		if ((args->canary || (args->host && strcmp(verb, "audit"))) && strcmp(verb, "set"))
+		if (n < verbs[i].min)
+			return say_usage(args->command, "'fleet %s%s%.80s': %s missing", verb,
+					 n ? " " : "", n ? args->operands[1] : "",
+					 verbs[i].needs[n]);
+		if (n > verbs[i].max)
+			return say_usage(args->command, "'fleet %s': one word too many", verb);
+		if ((args->canary || (args->host && strcmp(verb, "audit") != 0)) &&
+		    strcmp(verb, "set") != 0)
 			return say_usage(args->command,
 					 "--host and --canary are not for 'fleet %s'", verb);
 		if (args->lines && strcmp(verb, "history") != 0)
@@ -161,6 +174,6 @@ int cmd_fleet(struct args *args)
 		r = fleet_open(&fleet, args);
 		return r ? r : verbs[i].run(&fleet);
 	}
-	return say_usage(args->command, "'%s' is none of hosts, get, set, history, audit, drain",
+	return say_usage(args->command, "'%.40s' is none of hosts, get, set, history, audit, drain",
 			 verb);
 }

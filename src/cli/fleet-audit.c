@@ -2,7 +2,8 @@
 /*
  * fleet audit: each connected host audits itself ('pshare audit', from page frames) and puts what
  * it found into audit/HOST, with the wish that it answers; those are gathered here. 0 only if
- * every connected host has answered and none found anything.
+ * every connected host has answered and none found anything. Where nobody was there to answer,
+ * nothing is known to be well.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ struct wish {
 
 static bool has_answered(const struct wish *wish, const struct fleet_host *host)
 {
-	return strcmp(ask_text(host->audit, "asked"), wish->id) == 0;
+	return *wish->id && strcmp(ask_text(host->audit, "asked"), wish->id) == 0;
 }
 
 static int put_wish(struct wish *wish)
@@ -54,6 +55,39 @@ static int look(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->state.nhosts; i++)
 		fleet->state.hosts[i].connected = false;
 	return fleet_read(fleet, kinds, 2);
+}
+
+/* Of the hosts that are meant. */
+static size_t count(const struct fleet *fleet, bool connected)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < fleet->state.nhosts; i++)
+		n += fleet->state.hosts[i].connected == connected &&
+		     fleet_matches(fleet, fleet->state.hosts[i].name);
+	return n;
+}
+
+/* Is there anybody to ask? 0 or an exit code, said. */
+static int find_hosts(struct fleet *fleet)
+{
+	static const enum fleet_key kinds[] = {FLEET_REPORT, FLEET_AUDIT, FLEET_ALIVE};
+	int r = fleet_read(fleet, kinds, 3);
+
+	if (r || count(fleet, true) || count(fleet, false))
+		return r;
+	if (fleet->args->host)
+		return say_error(CLI_FAILED, "no host of fleet %s matches '%s'", fleet->state.fleet,
+				 fleet->args->host);
+	return say_error(CLI_FAILED, "fleet %s has no hosts", fleet->state.fleet);
+}
+
+static int say_nobody(const struct fleet *fleet)
+{
+	return say_error(CLI_FAILED, "nobody has answered: %s",
+			 count(fleet, false) == 1 && fleet->args->host ?
+				 "the host is not connected" :
+				 "no host is connected");
 }
 
 static size_t waiting(const struct wish *wish)
@@ -152,7 +186,8 @@ static bool add_host(const struct wish *wish, const struct fleet_host *host, str
 	if (!answered)
 		table_text(table, 4,
 			   host->connected ? "no answer in time" :
-					     "not connected; the last audit it sent");
+			   host->audit	   ? "not connected; the last audit it sent" :
+					     "not connected");
 	else if (violations < 0)
 		table_text(table, 4, "%s",
 			   *ask_text(audit, "error") ? ask_text(audit, "error") :
@@ -162,6 +197,17 @@ static bool add_host(const struct wish *wish, const struct fleet_host *host, str
 	return answered ? violations == 0 && ask_true(audit, "complete") : !host->connected;
 }
 
+static void print_all(const struct wish *wish, struct table *table, const size_t *order)
+{
+	const struct fleet *fleet = wish->fleet;
+
+	table_print(table, stdout);
+	for (size_t i = 0; i < fleet->state.nhosts; i++)
+		if (fleet_matches(fleet, fleet->state.hosts[order[i]].name))
+			print_found(wish, &fleet->state.hosts[order[i]]);
+	fflush(stdout);
+}
+
 int fleet_audit(struct fleet *fleet)
 {
 	_cleanup_table_ struct table *table = table_new(columns, 5);
@@ -169,9 +215,11 @@ int fleet_audit(struct fleet *fleet)
 	_cleanup_free_ size_t *order = NULL;
 	struct wish wish = {.fleet = fleet};
 	bool all_well = true;
-	int r = put_wish(&wish);
+	int r = find_hosts(fleet);
 
-	if (!r)
+	if (!r && count(fleet, true))
+		r = put_wish(&wish);
+	if (!r && *wish.id)
 		r = wait_for_all(&wish);
 	if (r)
 		return r;
@@ -184,11 +232,11 @@ int fleet_audit(struct fleet *fleet)
 		if (fleet_matches(fleet, host->name))
 			all_well &= add_host(&wish, host, table, list);
 	}
-	if (fleet->args->json)
-		return print_json(list) || !all_well ? CLI_FAILED : CLI_OK;
-	table_print(table, stdout);
-	for (size_t i = 0; i < fleet->state.nhosts; i++)
-		if (fleet_matches(fleet, fleet->state.hosts[order[i]].name))
-			print_found(&wish, &fleet->state.hosts[order[i]]);
+	if (fleet->args->json && print_json(list))
+		return CLI_FAILED;
+	if (!fleet->args->json)
+		print_all(&wish, table, order);
+	if (!count(fleet, true))
+		return say_nobody(fleet);
 	return all_well ? CLI_OK : CLI_FAILED;
 }

@@ -7,7 +7,8 @@
 
 struct fleet_change {
 	const char *name;
-	const char *value;
+	const char *value; /* NULL: nothing is desired of these hosts any more */
+	bool once;	   /* put in force, and not managed from then on */
 	bool rule;
 	const char *what;	  /* for the history: "set", "canary", "put-back" */
 	const char *where;	  /* "all", or a pattern */

@@ -2,8 +2,8 @@
 /*
  * fleet drain --dry-run: where the VMs of a host would fit, by the figures of the last reports
  * and the fleet's rules (policy/admission.h). VMs are counted whole, as for admission. Standby
- * hosts take none: they are for failures. Nothing is moved: that is for whoever runs the VMs to
- * do.
+ * hosts, under the policy that has them, take none: they are for failures. Nothing is moved: that
+ * is for whoever runs the VMs to do.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +43,7 @@ static void drain_deinit(struct drain *d)
 static int drain_init(struct drain *d, const struct fleet_state *state, uint32_t from)
 {
 	struct admission_rules rules = fleetrules_admission(&state->rules);
+	_cleanup_free_ uint64_t *left = NULL;
 	size_t vms, hosts;
 
 	if (fleet_load_init(&d->load, state))
@@ -53,23 +54,24 @@ static int drain_init(struct drain *d, const struct fleet_state *state, uint32_t
 	d->which = calloc(vms, sizeof(*d->which));
 	d->order = calloc(vms, sizeof(*d->order));
 	d->place = calloc(vms, sizeof(*d->place));
+	left = calloc(hosts, sizeof(*left));
 	d->free = calloc(hosts, sizeof(*d->free));
 	d->host = calloc(hosts, sizeof(*d->host));
-	if (!d->size || !d->which || !d->order || !d->place || !d->free || !d->host)
+	if (!d->size || !d->which || !d->order || !d->place || !d->free || !d->host || !left)
 		return -1;
 	d->from = from;
+	for (uint32_t h = 0; h < d->load.nhosts; h++)
+		left[h] = d->load.hosts[h].memory;
+	for (uint32_t i = 0; i < d->load.nvms; i++) {
+		uint64_t size = admission_size(&d->load.vms[i], &rules);
+		uint64_t *room = &left[d->load.vms[i].host];
+
+		*room -= size < *room ? size : *room;
+	}
 	for (uint32_t h = 0; h < d->load.nhosts; h++) {
-		uint64_t left = d->load.hosts[h].memory;
-
-		for (uint32_t i = 0; i < d->load.nvms; i++) {
-			uint64_t size = admission_size(&d->load.vms[i], &rules);
-
-			if (d->load.vms[i].host == h)
-				left -= size < left ? size : left;
-		}
 		if (h == from || d->load.hosts[h].out || d->load.hosts[h].failover)
 			continue;
-		d->free[d->nhosts] = left;
+		d->free[d->nhosts] = left[h];
 		d->host[d->nhosts++] = h;
 	}
 	for (uint32_t i = 0; i < d->load.nvms; i++) {

@@ -95,13 +95,13 @@ static int read_kind(struct fleet *fleet, enum fleet_key kind, const char *name,
 		     struct newest *newest)
 {
 	char prefix[FLEET_KEY_MAX];
-	json_t *body;
+	_cleanup_json_ json_t *page = NULL;
 
 	fleet_key(prefix, fleet->config.fleet, kind, NULL, NULL);
-	body = etcd_page_body(prefix, NULL, PAGE, false);
-	while (body) {
+	page = etcd_page_body(prefix, PAGE, false);
+	while (page) {
 		_cleanup_json_ json_t *answer = NULL;
-		int r = fleet_call(fleet, "/v3/kv/range", body, false, &answer);
+		int r = fleet_call(fleet, "/v3/kv/range", json_incref(page), false, &answer);
 		const json_t *list, *one;
 		size_t i;
 
@@ -117,7 +117,9 @@ static int read_kind(struct fleet *fleet, enum fleet_key kind, const char *name,
 			if (kv.value && (!name || strcmp(ask_text(kv.value, "name"), name) == 0))
 				add(newest, &kv);
 		}
-		body = etcd_page_body(prefix, answer, PAGE, false);
+		r = fleet_behind(etcd_page_next(&page, answer));
+		if (r)
+			return r;
 	}
 	return 0;
 }

@@ -7,18 +7,24 @@
  * for no longer, and gets the value when it is back. When the watch breaks, all is read anew.
  *
  * With --canary N the change is first written for N of the hosts alone. Only if all of them
- * confirm it goes to the others; else they are put back to what they had, and nobody else was
- * touched.
+ * confirm it goes to the others; else they are put back, and nobody else was touched. Back means:
+ * to what was desired of each, which it may never have had in force; where nothing was desired, to
+ * what it had, and that once, or a setting that nobody managed would be managed from then on.
+ * Signals that end a command are held back meanwhile, and lead to the same: whoever loses patience
+ * is not to leave a value on the canaries.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/fleet-change.h"
 #include "policy/settings.h"
+#include "sys/events.h"
 #include "sys/launch.h"
 #include "sys/proc.h"
+#include "sys/process.h"
 #include "sys/terminal.h"
 
 #define DEFAULT_TIMEOUT_S 60.0
@@ -33,6 +39,9 @@ struct rollout {
 	size_t nhosts;
 	uint64_t began, end;
 	bool broken; /* the watch ended */
+	bool canary;
+	int signal_fd; /* what ends the wait for canaries; else -1 */
+	bool interrupted;
 	char why[FLEET_ERROR_MAX];
 	struct etcd_watch *watch;
 	char head_key[FLEET_KEY_MAX];
@@ -158,6 +167,22 @@ static void progress(const struct rollout *r, bool end)
 	fflush(stderr);
 }
 
+static bool is_interrupted(struct rollout *r)
+{
+	struct sys_signal signal;
+
+	if (r->signal_fd >= 0 && sys_signalfd_read(r->signal_fd, &signal) > 0)
+		r->interrupted = true;
+	return r->interrupted;
+}
+
+static int turn(struct rollout *r)
+{
+	struct curl_waitfd fd = {.fd = r->signal_fd, .events = CURL_WAIT_POLLIN};
+
+	return http_turn(r->fleet->http, &fd, r->signal_fd >= 0, LOOK_NS / 1000000);
+}
+
 /* Until nobody is waited for, or the time is over. 0, whatever came of it; or an exit code, said.
  * */
 static int wait_for_all(struct rollout *r)
@@ -168,12 +193,12 @@ static int wait_for_all(struct rollout *r)
 	while (!error && sys_now() < r->end) {
 		/* thousands of hosts confirm in one second: not all are counted at each */
 		if (sys_now() >= look && !r->broken) {
-			if (!count(r, WAITING) || r->beaten)
+			if (!count(r, WAITING) || r->beaten || is_interrupted(r))
 				break;
 			progress(r, false);
 			look = sys_now() + LOOK_NS;
 		}
-		if (http_turn(r->fleet->http, NULL, 0, LOOK_NS / 1000000))
+		if (turn(r))
 			error = say_error(CLI_FAILED, "out of memory");
 		if (r->broken && !error) {
 			sys_sleep_ms(200);
@@ -289,60 +314,97 @@ static int report(const struct rollout *r)
 	printf("%s = %s: confirmed by %zu of %zu connected hosts in %.1f s\n", r->change.name,
 	       r->change.value, count(r, CONFIRMED), r->nhosts - count(r, AWAY), seconds);
 	print_list(r, REFUSED, "refused");
-	print_list(r, WAITING, "not confirmed yet; in force as soon as they do");
-	print_list(r, AWAY, "not connected; it is set when they are back");
+	print_list(r, WAITING,
+		   r->canary ? "not confirmed" : "not confirmed yet; in force as soon as they do");
+	print_list(r, AWAY,
+		   r->canary ? "not connected any more" :
+			       "not connected; it is set when they are back");
 	return bad ? CLI_FAILED : CLI_OK;
 }
 
 /* ---- canaries ------------------------------------------------------------------------------ */
 
-/* The canaries get back what they had, each its own value. */
-static int put_back(struct rollout *r, json_t *values)
+/* What each is put back to: {HOST: {"value", "once"}}, {} where that is not known. */
+static json_t *former_of(const struct rollout *r)
 {
+	json_t *former = json_object();
+
+	for (size_t i = 0; i < r->nhosts; i++) {
+		const struct fleet_host *host = fleet_state_host(&r->fleet->state, r->hosts[i]);
+		const json_t *want = fleet_state_want(&r->fleet->state, host, r->change.name);
+		const json_t *one = host ? setting_of(host, "settings", r->change.name) : NULL;
+		json_t *value = json_object_get(want ? want : one, "value");
+
+		(void)json_object_set_new(former, r->hosts[i],
+					  value ? json_pack("{s:O, s:b}", "value", value, "once",
+							    !want || ask_true(want, "once")) :
+						  json_object());
+	}
+	return former;
+}
+
+static int put_one_back(struct rollout *r, struct fleet_change *back, const char *name,
+			const json_t *former)
+{
+	const struct fleet_host *host = fleet_state_host(&r->fleet->state, name);
+	const json_t *want = fleet_state_want(&r->fleet->state, host, r->change.name);
+	const char *one[] = {name};
+
+	if (strcmp(ask_text(want, "change"), r->change.id) != 0)
+		return 0; /* somebody else has set it meanwhile */
+	back->hosts = one;
+	back->value = json_string_value(json_object_get(former, "value"));
+	back->once = ask_true(former, "once");
+	return fleet_change_write(r->fleet, back);
+}
+
+/* 0, or an exit code, and it is said what is left to do. */
+static int put_back(struct rollout *r, json_t *former)
+{
+	static const enum fleet_key kinds[] = {FLEET_ALL, FLEET_HOST_SET};
 	struct fleet_change back = r->change;
 	const char *host;
-	json_t *value;
-	int error = 0;
+	json_t *one;
+	int error;
 
 	back.what = "put-back";
 	back.where = "canaries";
 	back.before = r->change.value;
 	back.nhosts = 1;
-	json_object_foreach(values, host, value)
-	{
-		const char *one[] = {host};
-
-		if (!*json_string_value(value))
-			continue;
-		back.hosts = one;
-		back.value = json_string_value(value);
-		error = error ? error : fleet_change_write(r->fleet, &back);
-	}
-	return error;
+	error = fleet_change_begin(r->fleet, &back);
+	if (!error)
+		error = fleet_read(r->fleet, kinds, 2);
+	json_object_foreach(former, host, one) error = error ? error :
+							       put_one_back(r, &back, host, one);
+	if (!error)
+		return 0;
+	return say_error(
+		error,
+		"the canaries could not all be put back: of some %s = %s may be desired still; "
+		"see 'pshare fleet get %s', and set those with --host",
+		r->change.name, r->change.value, r->change.name);
 }
 
-/* What each has in force: {HOST: value}. */
-static json_t *values_of(const struct rollout *r)
+/* The canaries did not all confirm, or nobody waits for them any more. */
+static int give_up(struct rollout *r, json_t *former)
 {
-	json_t *values = json_object();
-
-	for (size_t i = 0; i < r->nhosts; i++) {
-		const struct fleet_host *host = fleet_state_host(&r->fleet->state, r->hosts[i]);
-
-		(void)json_object_set_new(
-			values, r->hosts[i],
-			json_string(
-				ask_text(host ? setting_of(host, "settings", r->change.name) : NULL,
-					 "value")));
-	}
-	return values;
+	if (!r->interrupted)
+		(void)report(r);
+	if (put_back(r, former))
+		return CLI_FAILED;
+	return say_error(CLI_FAILED,
+			 "%s: they are put back to what was desired of them before, and no other "
+			 "host was touched",
+			 r->interrupted ? "interrupted while canaries were waited for" :
+					  "the canaries did not confirm");
 }
 
 static int try_canaries(const struct rollout *whole, struct fleet_change *change)
 {
 	struct rollout r = *whole;
-	_cleanup_json_ json_t *values = NULL;
+	_cleanup_json_ json_t *former = NULL;
 	char before[BEFORE_MAX];
+	bool written;
 	size_t n = 0;
 	int error;
 
@@ -363,18 +425,15 @@ static int try_canaries(const struct rollout *whole, struct fleet_change *change
 	r.change.nhosts = n;
 	r.change.before = before;
 	before_text(&r, before);
-	values = values_of(&r);
+	r.canary = true;
+	former = former_of(&r);
 	error = n ? fleet_change_write(r.fleet, &r.change) :
 		    say_error(CLI_FAILED, "no connected host can be a canary");
+	written = r.change.revision; /* some of it at least */
 	if (!error)
 		error = wait_for_all(&r);
-	if (!error && count(&r, CONFIRMED) != n) {
-		(void)report(&r);
-		error = put_back(&r, values) ?
-				CLI_FAILED :
-				say_error(CLI_FAILED,
-					  "the canaries did not confirm: they are put back to what "
-					  "they had, and no other host was touched");
+	if (written && (error || is_interrupted(&r) || count(&r, CONFIRMED) != n)) {
+		error = give_up(&r, former);
 	} else if (!error && !whole->fleet->args->json) {
 		printf("%zu canar%s confirmed in %.1f s\n", n, n == 1 ? "y" : "ies",
 		       (double)(sys_now() - r.began) / NS_PER_S);
@@ -388,10 +447,21 @@ static int try_canaries(const struct rollout *whole, struct fleet_change *change
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
+/* Standby hosts that are not there: a slip of the pen, or of no use now. */
+static void warn_of_standby(struct fleet *fleet, const char *value)
+{
+	char faults[FLEET_FAULTS_MAX];
+
+	(void)fleetrule_set(&fleet->state.rules, FLEETRULE_FAILOVER_HOSTS, value, NULL);
+	fleet_state_standby_faults(&fleet->state, faults);
+	if (*faults)
+		say_error(0, "warning: of the standby hosts%s", faults + 1);
+}
+
 static int set_rule(struct fleet *fleet, int rule, const char *value)
 {
 	const struct fleetrule_row *row = fleetrule_get((enum fleetrule)rule);
-	static const enum fleet_key kinds[] = {FLEET_ALL};
+	static const enum fleet_key kinds[] = {FLEET_ALL, FLEET_REPORT, FLEET_ALIVE};
 	struct fleet_change change = {
 		.name = row->name, .value = value, .rule = true, .what = "set", .where = "all"};
 	char line[POLICY_ERROR_MAX], before[FLEETRULE_TEXT_MAX];
@@ -406,13 +476,15 @@ static int set_rule(struct fleet *fleet, int rule, const char *value)
 				 "%s is a rule of the fleet: --host and --canary are for "
 				 "settings of hosts",
 				 row->name);
-	r = fleet_read(fleet, kinds, 1);
+	r = fleet_read(fleet, kinds, rule == FLEETRULE_FAILOVER_HOSTS ? 3 : 1);
 	if (!r)
 		r = fleet_change_begin(fleet, &change);
 	fleetrule_format(&fleet->state.rules, (enum fleetrule)rule, before);
 	change.before = before;
 	if (!r)
 		r = fleet_change_write(fleet, &change);
+	if (!r && rule == FLEETRULE_FAILOVER_HOSTS)
+		warn_of_standby(fleet, value);
 	if (!r && fleet->args->json) {
 		_cleanup_json_ json_t *whole = json_pack("{s:s, s:s, s:s}", "change", change.id,
 							 "name", row->name, "value", value);
@@ -441,9 +513,36 @@ static int choose_hosts(struct rollout *r)
 		}
 	}
 	if (!r->nhosts && r->fleet->args->host)
-		return say_error(CLI_FAILED, "no host of fleet %s matches '%s'", state->fleet,
+		return say_error(CLI_FAILED, "no host of fleet %s matches '%.40s'", state->fleet,
 				 r->fleet->args->host);
 	return 0;
+}
+
+/* Those that end this command, but for what it was told to ignore (nohup). */
+static unsigned int signals_of(int signals[3])
+{
+	static const int all[] = {SIGINT, SIGTERM, SIGHUP};
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!sys_signal_ignored(all[i]))
+			signals[n++] = all[i];
+	return n;
+}
+
+static void hold_signals(struct rollout *r)
+{
+	int signals[3];
+
+	r->signal_fd = sys_signalfd_new(signals, signals_of(signals));
+}
+
+static void let_signals_go(struct rollout *r)
+{
+	int signals[3];
+
+	sys_signalfd_end(r->signal_fd, signals, signals_of(signals));
+	r->signal_fd = -1;
 }
 
 static int roll_out(struct rollout *r)
@@ -461,8 +560,10 @@ static int roll_out(struct rollout *r)
 	if (error)
 		return error;
 	before_text(r, before);
-	if (args->canary)
+	if (args->canary) {
+		hold_signals(r);
 		error = try_canaries(r, &r->change);
+	}
 	if (error)
 		return error;
 	r->change.before = before;
@@ -471,6 +572,7 @@ static int roll_out(struct rollout *r)
 	r->change.hosts = args->host ? r->hosts : NULL;
 	r->change.nhosts = args->host ? r->nhosts : 0;
 	error = fleet_change_write(r->fleet, &r->change);
+	let_signals_go(r);
 	if (!error)
 		error = wait_for_all(r);
 	return error ? error : report(r);
@@ -480,7 +582,7 @@ int fleet_set(struct fleet *fleet)
 {
 	const char *text = fleet->args->operands[2];
 	double timeout_s = fleet->args->timeout_s > 0 ? fleet->args->timeout_s : DEFAULT_TIMEOUT_S;
-	struct rollout r = {.fleet = fleet, .began = sys_now()};
+	struct rollout r = {.fleet = fleet, .began = sys_now(), .signal_fd = -1};
 	char line[POLICY_ERROR_MAX], value[64];
 	struct setting_value parsed;
 	enum setting_id id;
@@ -499,6 +601,7 @@ int fleet_set(struct fleet *fleet)
 	r.change.value = value;
 	r.end = r.began + (uint64_t)(timeout_s * NS_PER_S);
 	error = roll_out(&r);
+	close_fd(&r.signal_fd);
 	for (size_t i = 0; i < r.nhosts; i++)
 		free((char *)(uintptr_t)r.hosts[i]);
 	free(r.hosts);

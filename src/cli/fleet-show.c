@@ -157,14 +157,14 @@ static void look_at(const struct fleet *fleet, const struct fleet_host *host, co
 	};
 	if (!host->connected)
 		snprintf(shown->state, CELL_MAX, "away%s",
-			 want && strcmp(ask_text(want, "change"), ask_text(one, "change")) ?
+			 want && strcmp(ask_text(want, "change"), ask_text(one, "change")) != 0 ?
 				 "; gets it when it is back" :
 				 "");
 	else if (*shown->error)
 		snprintf(shown->state, CELL_MAX, "%.120s", shown->error);
 	else if (ask_true(one, "drift"))
 		snprintf(shown->state, CELL_MAX, "drift: set by hand");
-	else if (want && strcmp(ask_text(want, "change"), ask_text(one, "change")))
+	else if (want && strcmp(ask_text(want, "change"), ask_text(one, "change")) != 0)
 		snprintf(shown->state, CELL_MAX, "not confirmed yet");
 	else
 		snprintf(shown->state, CELL_MAX, want ? "as desired" : "not managed");
@@ -224,7 +224,7 @@ static int add_desired(struct table *table, json_t *list, const char *name, cons
 	if (table_row(table))
 		return no_memory();
 	table_text(table, 0, "%s", name);
-	table_text(table, 1, "%s", value);
+	table_text(table, 1, "%s", *value ? value : "-");
 	if (record)
 		table_text(table, 2, "%s@%s", ask_text(who, "user"), ask_text(who, "host"));
 	table_text(table, 3, "%s", fleet_when(when, (time_t)ask_number(record, "when")));
@@ -259,7 +259,7 @@ static int get_all(struct fleet *fleet)
 		const struct fleetrule_row *row = fleetrule_get((enum fleetrule)id);
 
 		fleetrule_format(&fleet->state.rules, (enum fleetrule)id, value);
-		r = add_desired(table, list, row->name, *value ? value : "-",
+		r = add_desired(table, list, row->name, value,
 				json_object_get(fleet->state.rule_records, row->name), row->text);
 	}
 	if (r)

@@ -25,6 +25,8 @@ void fleet_close(struct fleet *fleet);
 int fleet_read(struct fleet *fleet, const enum fleet_key *kinds, size_t n);
 /* One request; the answer's reference is the caller's. */
 int fleet_call(struct fleet *fleet, const char *path, json_t *body, bool once, json_t **answer);
+/* Says what went wrong with a page behind another (etcd_page_next); 0 or the exit code. */
+int fleet_behind(int r);
 
 /* "2026-11-29 00:45:00", local time; "-" for 0. */
 #define FLEET_WHEN_MAX 32u

@@ -13,6 +13,12 @@
  * fence: who starts QEMU without 'pshare run' is not asked at all, and shows up in the next
  * report.
  *
+ * One pshare-fleet runs in a folder: it holds a lock there, before it looks at the socket. A second
+ * one, if it took the socket, would wait for a name that the first has, and answer that nobody
+ * checks; and when it ended, nobody would be asked at all. Who holds the lock may take away a
+ * socket that a dead one left behind, and takes its own away at its end. Where the folder went
+ * under it (systemd removes the daemon's with the daemon), lock and socket are made anew.
+ *
  * Where etcd does not answer the VM is admitted, and told to be unchecked: a host that is cut off
  * is to go on working.
  */
@@ -25,6 +31,7 @@
 #include <string.h>
 
 #include "fleet/state.h"
+#include "sys/file.h"
 #include "sys/launch.h"
 #include "sys/path.h"
 #include "sys/proc.h"
@@ -36,6 +43,9 @@
 #define ASK_TIME_NS 20000000000ull /* for a question to come, and to be answered */
 #define ROUNDS_MAX 8u
 #define PENDING_MAX 64u
+#define LOCK_TRIES 20u /* a tenth of a second apart: a child of one that was killed may have it */
+#define LOCK_PAUSE_MS 100u
+#define LOST_MAX 10u /* seconds without a socket, and no hope */
 #define SECOND_NS 1000000000ull
 #define PENDING_NS (60 * SECOND_NS)
 
@@ -60,13 +70,16 @@ struct admit {
 	struct admit_options o;
 	struct pending pending[PENDING_MAX];
 	uint64_t look; /* at them, not before */
-	char path[PATH_MAX];
-	int listener;
+	char path[PATH_MAX], lock_path[PATH_MAX];
+	int lock, listener;   /* both or none */
+	unsigned int lost;    /* looks in a row at which no socket could be had */
+	uint64_t look_socket; /* whether it is there, not before */
 	struct asker askers[MAX_ASKING];
 	struct asker *busy; /* whose question etcd is being asked */
 	struct etcd_op *op;
 	struct fleet_state state; /* while it is read */
 	json_t *first;		  /* pages of each kind */
+	json_t *page;		  /* the one behind them that was asked for */
 	size_t kind;		  /* of kinds: that is read */
 	unsigned int rounds;
 	int64_t seen; /* revision of the key "admission" */
@@ -239,7 +252,8 @@ static void reading_end(struct admit *admit)
 {
 	fleet_state_free(&admit->state);
 	json_decref(admit->first);
-	admit->first = NULL;
+	json_decref(admit->page);
+	admit->first = admit->page = NULL;
 }
 
 static void on_page(void *arg, const struct etcd_answer *answer);
@@ -248,10 +262,17 @@ static void on_page(void *arg, const struct etcd_answer *answer);
 static void read_on(struct admit *admit, const json_t *range)
 {
 	for (;;) {
-		json_t *body = fleet_state_next(&admit->state, kinds[admit->kind], range);
+		int r = fleet_state_next(&admit->state, kinds[admit->kind], range, &admit->page);
 
-		if (body) {
-			ask(admit, "/v3/kv/range", body, on_page);
+		if (r) {
+			unchecked(admit, r == -EPROTO ?
+						 "etcd answers with keys that were not asked for" :
+						 "out of memory");
+			reading_end(admit);
+			return;
+		}
+		if (admit->page) {
+			ask(admit, "/v3/kv/range", json_incref(admit->page), on_page);
 			return;
 		}
 		if (++admit->kind == KINDS)
@@ -376,11 +397,33 @@ static void accept_one(struct admit *admit)
 	cleanup_close(&fd);
 }
 
+static int take_socket(struct admit *admit, unsigned int tries)
+{
+	int fd, r;
+
+	for (fd = sys_lock_file(admit->lock_path); fd == -EWOULDBLOCK && --tries;
+	     fd = sys_lock_file(admit->lock_path))
+		sys_sleep_ms(LOCK_PAUSE_MS);
+	if (fd < 0)
+		return fd == -EWOULDBLOCK ? -EADDRINUSE : fd;
+	r = sys_remove_socket(admit->path);
+	if (!r)
+		r = sys_unix_listen(admit->path, SYS_SOCK_SEQPACKET, 0666);
+	if (r < 0) {
+		close_fd(&fd);
+		return r;
+	}
+	admit->lock = fd;
+	admit->listener = r;
+	return 0;
+}
+
 unsigned int admit_fds(struct admit *admit, struct curl_waitfd fds[ADMIT_FDS])
 {
 	unsigned int n = 0;
 
-	fds[n++] = (struct curl_waitfd){.fd = admit->listener, .events = CURL_WAIT_POLLIN};
+	if (admit->listener >= 0)
+		fds[n++] = (struct curl_waitfd){.fd = admit->listener, .events = CURL_WAIT_POLLIN};
 	for (unsigned int i = 0; i < MAX_ASKING; i++)
 		if (admit->askers[i].fd >= 0)
 			fds[n++] = (struct curl_waitfd){.fd = admit->askers[i].fd,
@@ -388,11 +431,33 @@ unsigned int admit_fds(struct admit *admit, struct curl_waitfd fds[ADMIT_FDS])
 	return n;
 }
 
-void admit_work(struct admit *admit)
+/* The folder, the lock and the socket in it may be gone; what is new may be somebody else's. A
+ * folder that is not there may come back. One that cannot be written to will not change in this
+ * process's life: systemd gives a service a view of its own, as it was at its start. */
+static int look_after_socket(struct admit *admit, uint64_t now)
 {
-	uint64_t now;
+	struct sys_file file;
+	int r;
 
-	accept_one(admit);
+	if (now < admit->look_socket)
+		return 0;
+	admit->look_socket = now + SECOND_NS;
+	if (admit->listener >= 0 && sys_file_look(admit->path, &file) != -ENOENT)
+		return 0;
+	close_fd(&admit->listener);
+	close_fd(&admit->lock);
+	r = take_socket(admit, 1);
+	admit->lost = r && r != -ENOENT ? admit->lost + 1 : 0;
+	return admit->lost < LOST_MAX ? 0 : r;
+}
+
+int admit_work(struct admit *admit)
+{
+	uint64_t now = sys_now();
+	int r = look_after_socket(admit, now);
+
+	if (admit->listener >= 0)
+		accept_one(admit);
 	now = sys_now();
 	for (unsigned int i = 0; i < MAX_ASKING; i++) {
 		struct asker *asker = &admit->askers[i];
@@ -411,6 +476,7 @@ void admit_work(struct admit *admit)
 	for (unsigned int i = 0; i < MAX_ASKING && !admit->busy; i++)
 		if (admit->askers[i].fd >= 0 && admit->askers[i].asked)
 			begin(admit, &admit->askers[i]);
+	return r;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -423,17 +489,15 @@ int admit_new(struct admit **out, const struct admit_options *options)
 	if (!admit)
 		return -ENOMEM;
 	admit->o = *options;
-	admit->listener = -1;
+	admit->lock = admit->listener = -1;
 	for (unsigned int i = 0; i < MAX_ASKING; i++)
 		admit->askers[i] = (struct asker){.admit = admit, .fd = -1};
 	snprintf(admit->path, sizeof(admit->path), "%s/" ADMIT_SOCKET, options->runtime_dir);
-	r = sys_remove_socket(admit->path);
+	snprintf(admit->lock_path, sizeof(admit->lock_path), "%s/" ADMIT_LOCK,
+		 options->runtime_dir);
+	r = take_socket(admit, LOCK_TRIES);
 	if (r)
 		return r;
-	r = sys_unix_listen(admit->path, SYS_SOCK_SEQPACKET, 0666);
-	if (r < 0)
-		return r;
-	admit->listener = r;
 	*out = TAKE_PTR(admit);
 	return 0;
 }
@@ -450,6 +514,7 @@ struct admit *admit_free(struct admit *admit)
 		close_fd(&admit->listener);
 		(void)sys_remove_socket(admit->path);
 	}
+	close_fd(&admit->lock); /* last: until then nobody else has a socket there */
 	free(admit);
 	return NULL;
 }

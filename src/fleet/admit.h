@@ -15,6 +15,9 @@
 #include "fleet/node.h"
 
 #define ADMIT_SOCKET "fleet.sock"
+/* Locked by the pshare-fleet that runs in RUNTIME_DIR; it stays when that one ends, and so says
+ * that this host is in a fleet. */
+#define ADMIT_LOCK "fleet.lock"
 #define ADMIT_MESSAGE_MAX 4096u
 #define ADMIT_WAIT_MS 15000 /* for an answer: longer than etcd is waited for */
 
@@ -27,15 +30,16 @@ struct admit_options {
 	const char *runtime_dir;
 };
 
-/* 0 or -errno. */
+/* 0 or -errno; -EADDRINUSE: another pshare-fleet runs in the folder. */
 int admit_new(struct admit **out, const struct admit_options *options);
 struct admit *admit_free(struct admit *admit);
 DEFINE_CLEANUP(struct admit *, admit, admit_free);
 #define _cleanup_admit_ _cleanup_(cleanup_admit)
 
-/* What to wait for; then does what there is to do. */
+/* What to wait for; then does what there is to do. 0, or -errno: its socket was lost, and no other
+ * can be had. */
 #define ADMIT_FDS 17u
 unsigned int admit_fds(struct admit *admit, struct curl_waitfd fds[ADMIT_FDS]);
-void admit_work(struct admit *admit);
+int admit_work(struct admit *admit);
 
 #endif

@@ -21,6 +21,8 @@
 #define CONFIG_MAX (64u << 10)
 #define PASSWORD_MAX 512u
 #define OTHERS_READ 04
+#define DEFAULT_TTL_S 30u
+#define DEFAULT_REPORT_S 60u
 
 static char *trim(char *text)
 {
@@ -45,13 +47,23 @@ static bool is_name(const char *text)
 	return ps_name_check(name) == 0;
 }
 
+/* What follows "https://": a host, or [an address], and what libcurl makes of the rest. Without one
+ * it would take the first word of a path for the host. */
+static bool has_host(const char *rest)
+{
+	return *rest && !strchr(":/?#@", *rest);
+}
+
 static int take_endpoints(struct fleet_config *config, char *value, char err[FLEET_ERROR_MAX])
 {
 	char *one;
 
+	if (config->nendpoints)
+		return fleet_fail(err, -EINVAL, "endpoints is given twice");
 	while ((one = strsep(&value, ","))) {
 		one = trim(one);
-		if (strncmp(one, "https://", 8) && strncmp(one, "http://", 7))
+		if ((strncmp(one, "https://", 8) != 0 || !has_host(one + 8)) &&
+		    (strncmp(one, "http://", 7) != 0 || !has_host(one + 7)))
 			return fleet_fail(err, -EINVAL,
 					  "endpoint '%.80s': give https://HOST:PORT (or http://)",
 					  one);
@@ -71,6 +83,8 @@ static int take_seconds(uint32_t *out, const char *name, const char *value, uint
 	char *end;
 	unsigned long seconds = strtoul(value, &end, 10);
 
+	if (*out)
+		return fleet_fail(err, -EINVAL, "%s is given twice", name);
 	if (!isdigit((unsigned char)*value) || *end || seconds < least || seconds > 3600)
 		return fleet_fail(err, -EINVAL, "%s '%.40s': give seconds, %u to 3600", name, value,
 				  least);
@@ -135,6 +149,10 @@ static int check_whole(struct fleet_config *config, char err[FLEET_ERROR_MAX])
 	if (!config->user != !config->password_file)
 		return fleet_fail(err, -EINVAL,
 				  "user and password-file go together: one is missing");
+	if (!config->ttl_s)
+		config->ttl_s = DEFAULT_TTL_S;
+	if (!config->report_s)
+		config->report_s = DEFAULT_REPORT_S;
 	if (!config->fleet)
 		config->fleet = "default";
 	if (!config->host) {
@@ -152,7 +170,7 @@ int fleet_config_parse(struct fleet_config *config, char *text, char err[FLEET_E
 	unsigned int number = 0;
 	char *line, why[FLEET_ERROR_MAX];
 
-	*config = (struct fleet_config){.text = text, .ttl_s = 30, .report_s = 60};
+	*config = (struct fleet_config){.text = text};
 	while ((line = strsep(&text, "\n"))) {
 		char *equals, *name;
 

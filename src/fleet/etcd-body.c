@@ -73,16 +73,20 @@ static char *decoded(const char *text, size_t max, size_t *length)
 	return out;
 }
 
-/* Behind the last key of an answer, whatever it is. */
-static json_t *encoded_behind_last(const json_t *range)
+/* As etcd orders keys. */
+static int bytes_order(const char *a, size_t na, const char *b, size_t nb)
 {
-	const json_t *kvs = etcd_kvs(range);
-	size_t n = json_array_size(kvs), length = 0;
-	const json_t *last = n ? json_array_get(kvs, n - 1) : NULL;
-	const char *base64 = json_string_value(json_object_get(last, "key"));
-	_cleanup_free_ char *key = base64 ? decoded_bytes(base64, VALUE_MAX, &length) : NULL;
+	int order = memcmp(a, b, na < nb ? na : nb);
 
-	return key ? encoded_bytes(key, length + 1) : NULL;
+	return order ? order : (na > nb) - (na < nb);
+}
+
+/* The key of a record or a request, whatever it is; NULL: none. */
+static char *decoded_key(const json_t *object, size_t *length)
+{
+	const char *base64 = json_string_value(json_object_get(object, "key"));
+
+	return base64 ? decoded_bytes(base64, VALUE_MAX, length) : NULL;
 }
 
 /* ---- bodies -------------------------------------------------------------------------------- */
@@ -109,18 +113,37 @@ json_t *etcd_delete_body(const char *key)
 	return key_body(key);
 }
 
-json_t *etcd_page_body(const char *prefix, const json_t *before, unsigned int n, bool keys)
+json_t *etcd_page_body(const char *prefix, unsigned int n, bool keys)
 {
-	json_t *key = before ? encoded_behind_last(before) : encoded(prefix);
 	char end[FLEET_KEY_MAX];
 
-	if (before && (!key || !json_is_true(json_object_get(before, "more")))) {
-		json_decref(key);
-		return NULL;
-	}
 	fleet_range_end(end, prefix);
-	return json_pack("{s:o, s:o, s:i, s:b}", "key", key, "range_end", encoded(end), "limit",
-			 (int)n, "keys_only", keys);
+	return json_pack("{s:o, s:o, s:i, s:b}", "key", encoded(prefix), "range_end", encoded(end),
+			 "limit", (int)n, "keys_only", keys);
+}
+
+int etcd_page_next(json_t **page, const json_t *answer)
+{
+	const json_t *kvs = etcd_kvs(answer);
+	size_t n = json_array_size(kvs), asked = 0, length = 0;
+	_cleanup_json_ json_t *this = *page;
+	_cleanup_free_ char *from = NULL, *last = NULL;
+	json_t *next;
+
+	*page = NULL;
+	if (!json_is_true(json_object_get(answer, "more")))
+		return 0;
+	from = decoded_key(this, &asked);
+	last = n ? decoded_key(json_array_get(kvs, n - 1), &length) : NULL;
+	if (!from || !last || bytes_order(last, length, from, asked) < 0)
+		return -EPROTO;
+	next = json_copy(this);
+	if (json_object_set_new(next, "key", encoded_bytes(last, length + 1))) {
+		json_decref(next);
+		return -ENOMEM;
+	}
+	*page = next;
+	return 0;
 }
 
 json_t *etcd_delete_to_body(const char *prefix, const char *key)
@@ -193,7 +216,8 @@ static bool is_key(const char *text, size_t length)
 	return true;
 }
 
-/* Of a schema that this version reads; else NULL. */
+/* Of a schema that this version reads; else NULL. Any host may have written it, and it comes to the
+ * terminals of administrators: this is the border where it is made fit for that. */
 static json_t *read_value(const char *base64)
 {
 	size_t length = 0;
@@ -201,8 +225,10 @@ static json_t *read_value(const char *base64)
 	json_t *value = text ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	json_int_t schema = json_integer_value(json_object_get(value, "schema"));
 
-	if (schema >= 1 && schema <= FLEET_SCHEMA)
+	if (schema >= 1 && schema <= FLEET_SCHEMA) {
+		json_scrub(value);
 		return value;
+	}
 	json_decref(value);
 	return NULL;
 }

@@ -45,24 +45,64 @@ static void op_send(struct etcd_op *op);
 
 /* ---- what answers mean --------------------------------------------------------------------- */
 
+static bool has(const char *text, const char *part)
+{
+	return strstr(text, part) != NULL;
+}
+
+/* TLS names the fault and not the file. An alert is the other side's: it did not like ours. Go, so
+ * etcd, says "bad certificate" of every fault that a client's may have, and where none came. What
+ * can be seen in our own files alone has been looked at (certs.c). */
+static int tls_error(const struct etcd *etcd, const char *why, char err[FLEET_ERROR_MAX])
+{
+	const struct fleet_config *config = etcd->config;
+	const char *where = config->endpoints[etcd->member];
+
+	if (has(why, " alert ") && (has(why, "certificate") || has(why, "unknown ca"))) {
+		if (!config->certificate)
+			return fleet_fail(err, -EPROTO,
+					  "etcd at %s wants a client certificate, and none is "
+					  "given: give certificate = FILE and key = FILE",
+					  where);
+		return fleet_fail(err, -EPROTO,
+				  "etcd at %s does not accept client certificate %.200s: it was "
+				  "not signed by an authority that etcd trusts "
+				  "(--trusted-ca-file), or is out of its time by etcd's clock",
+				  where, config->certificate);
+	}
+	if (has(why, "issuer certificate") || has(why, "self-signed") || has(why, "self signed"))
+		return fleet_fail(err, -EPROTO,
+				  "the certificate of etcd at %s was not signed by ca %.200s: give "
+				  "the authority that signed what etcd has as --cert-file",
+				  where, config->ca ? config->ca : "(none)");
+	if (has(why, "subject name matches"))
+		return fleet_fail(err, -EPROTO,
+				  "the certificate of etcd at %s is for another name: make it with "
+				  "this one in subjectAltName, or give an endpoint that it names",
+				  where);
+	if (has(why, "certificate problem"))
+		return fleet_fail(err, -EPROTO,
+				  "the certificate of etcd at %s (--cert-file): %.200s", where,
+				  why);
+	if (has(why, "wrong version number"))
+		return fleet_fail(err, -EPROTO, "what answers at %s speaks no TLS: %.200s", where,
+				  why);
+	return fleet_fail(err, -EPROTO, "TLS with %s: %.300s", where, why);
+}
+
 static int transport_error(const struct etcd *etcd, const struct http_answer *answer,
 			   char err[FLEET_ERROR_MAX])
 {
 	const char *where = etcd->config->endpoints[etcd->member];
 
 	if (answer->error == -EPROTO)
-		return fleet_fail(err, -EPROTO, "TLS with %s: %.300s", where, answer->why);
+		return tls_error(etcd, answer->why, err);
 	if (answer->error == -ETIMEDOUT)
 		return fleet_fail(err, -ETIMEDOUT, "etcd at %s does not answer in time", where);
 	if (answer->error == -EFBIG || answer->error == -ENOMEM)
 		return fleet_fail(err, answer->error, "the answer of etcd is too long");
 	return fleet_fail(err, -ENOTCONN, "etcd at %s cannot be reached: %.300s", where,
 			  answer->why);
-}
-
-static bool has(const char *text, const char *part)
-{
-	return strstr(text, part) != NULL;
 }
 
 static int unavailable(const struct etcd *etcd, const char *text, char err[FLEET_ERROR_MAX])

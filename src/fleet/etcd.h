@@ -47,11 +47,11 @@ DEFINE_CLEANUP(struct etcd *, etcd, etcd_free);
 #define _cleanup_etcd_ _cleanup_(cleanup_etcd)
 
 /* POSTs body, whose reference is taken (NULL: memory was short, which is told as -ENOMEM), to path
- * ("/v3/kv/range"). done() is called once, from http_turn(). *op (may be NULL) is for
+ * ("/v3/kv/range"). done() is called once, from http_turn(). *out (may be NULL) is for
  * etcd_cancel(), until then. once: it must not reach etcd twice, so it is not sent to a second
  * member after the first may have taken it. */
 int etcd_ask(struct etcd *etcd, const char *path, json_t *body, bool once, etcd_done done,
-	     void *arg, struct etcd_op **op);
+	     void *arg, struct etcd_op **out);
 void etcd_cancel(struct etcd_op *op);
 
 /* The same, waited for. 0 and *answer, else -errno and a line in err. */
@@ -64,10 +64,13 @@ int etcd_call(struct etcd *etcd, const char *path, json_t *body, bool once, json
 json_t *etcd_range_body(const char *key);
 json_t *etcd_put_body(const char *key, const json_t *value, int64_t lease);
 json_t *etcd_delete_body(const char *key);
-/* Of the keys that begin with prefix (it ends with '/') the first n by name; before: the answer to
- * the last such request (NULL: there was none). keys: without values. NULL: that was the last page.
- * What is no key of ours is passed over like any other, or it would hide those behind it. */
-json_t *etcd_page_body(const char *prefix, const json_t *before, unsigned int n, bool keys);
+/* Of the keys that begin with prefix (it ends with '/') the first n by name. keys: no values. */
+json_t *etcd_page_body(const char *prefix, unsigned int n, bool keys);
+/* The page behind this one. *page: the body that was asked, whose reference is taken; then the body
+ * to ask next, NULL if this was the last page or in error. What is no key of ours is passed over
+ * like any other, or it would hide those behind it. -EPROTO: more is said to come, but the last key
+ * is before what was asked for; such an etcd would be asked for ever. */
+int etcd_page_next(json_t **page, const json_t *answer);
 /* Deletes all keys from the first that begins with prefix to key, key too. */
 json_t *etcd_delete_to_body(const char *prefix, const char *key);
 /* Of a transaction: each list takes what it is given; op is "range", "put" or "delete_range". */
@@ -79,8 +82,9 @@ int etcd_add_compare(json_t *list, const char *key, int64_t mod_revision);
 /* An int64 of an answer: a string, or missing where it is 0. */
 int64_t etcd_int(const json_t *object, const char *name);
 
-/* One key of an answer. value: a new reference, NULL if it is no JSON object of a schema that this
- * version reads. 0, or -EBADMSG: it has no key that could be one of ours. */
+/* One key of an answer. value: a new reference, scrubbed (fleet/json.h); NULL if it is no JSON
+ * object of a schema that this version reads. 0, or -EBADMSG: it has no key that could be one of
+ * ours. */
 struct etcd_kv {
 	char key[FLEET_KEY_MAX];
 	json_t *value;

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "policy/plain.h"
+
 int fleet_fail(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
 {
 	va_list args;
@@ -11,8 +13,6 @@ int fleet_fail(char err[FLEET_ERROR_MAX], int error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(err, FLEET_ERROR_MAX, format, args);
 	va_end(args);
-	for (char *c = err; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	plain_text(err);
 	return error;
 }

@@ -15,4 +15,9 @@ DEFINE_CLEANUP(json_t *, json, json_decref);
  * value, or no memory. */
 char *json_line(const json_t *value);
 
+/* What others wrote, made fit for a terminal and for a line of ours (policy/plain.h): in strings a
+ * control character becomes '?'; a member whose name has one, or is not ASCII, is none of ours, and
+ * goes. */
+void json_scrub(json_t *value);
+
 #endif

@@ -26,6 +26,9 @@
  *	pending/HOST/VM		the host	under a lease: admitted, in no report yet
  *	admission		hosts		the last VM admitted: hosts compare on it
  *
+ * A desired value with "once": true is put in force once, and the setting is not managed from then
+ * on; a version that does not know it keeps it in force. Of a canary where nothing was desired.
+ *
  * A host watches all/ and host/HOST/ and nothing else. Of the desired value for all and the one for
  * a host the later one holds, by etcd's revisions: no clock is asked. Salts are in none of these.
  * Of VMs with one salt likeness/ has one number, made with a key that is not in etcd either.

@@ -53,6 +53,13 @@ static void question_free(struct question *question)
 	free(question);
 }
 
+/* Is it the request that is wrong? Else the daemon, or its machine, cannot for now: 409 and 504 are
+ * VMs that did not get ready in time, 429 and 503 too much to do, 500 a lack of memory. */
+static bool refuses(long status)
+{
+	return status >= 400 && status < 500 && status != 408 && status != 409 && status != 429;
+}
+
 static void on_answer(void *arg, const struct http_answer *answer)
 {
 	struct question question = *(struct question *)arg;
@@ -73,9 +80,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
 		error = -ENOTCONN;
 		snprintf(why, sizeof(why), "no daemon answers on this host");
 	} else if (answer->status != 200 || !answer->json) {
-		error = answer->status == 504 || answer->status == 503 || answer->status == 409 ?
-				-ETIMEDOUT :
-				-EINVAL;
+		error = refuses(answer->status) ? -EINVAL : -ETIMEDOUT;
 		snprintf(why, sizeof(why), "%.200s", said ? said : "what answers is no pshared");
 	}
 	question.done(question.arg, error, error ? why : NULL, error ? NULL : answer->json);

@@ -9,7 +9,8 @@
 #include "fleet/http.h"
 
 /* error 0: json is the daemon's answer of status 200, borrowed. Else -errno, why one line:
- * -ENOTCONN no daemon answers, -EINVAL it refused, -ETIMEDOUT it was not in force in time. */
+ * -ENOTCONN no daemon answers, -EINVAL it refused for good, -ETIMEDOUT it cannot for now, or it was
+ * not in force in time. */
 typedef void (*local_done)(void *arg, int error, const char *why, json_t *json);
 
 struct local {

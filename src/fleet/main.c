@@ -13,6 +13,7 @@
 #include "fleet/admit.h"
 #include "fleet/certs.h"
 #include "fleet/node.h"
+#include "policy/plain.h"
 #include "sys/events.h"
 #include "sys/process.h"
 #include "sys/self.h"
@@ -51,9 +52,7 @@ static void say(void *arg, enum node_level level, const char *line)
 
 	(void)arg;
 	snprintf(text, sizeof(text), "%s", line);
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	plain_text(text);
 	if (getenv("JOURNAL_STREAM"))
 		fprintf(stderr, "<%d>%s\n", priorities[level], text);
 	else
@@ -137,12 +136,27 @@ static int check(struct etcd *etcd, const struct fleet_config *config)
 	return EXIT_SUCCESS;
 }
 
-static int run(struct http *http, struct node *node, struct admit *admit)
+static int fail_socket(const struct words *words, int error)
+{
+	char line[FLEET_ERROR_MAX];
+
+	if (error == -EADDRINUSE)
+		snprintf(line, sizeof(line),
+			 "another pshare-fleet runs in %.200s: end it, or give --runtime-dir",
+			 words->runtime_dir);
+	else
+		snprintf(line, sizeof(line),
+			 "%.200s: no " ADMIT_LOCK " or " ADMIT_SOCKET " there: %s",
+			 words->runtime_dir, strerror(-error));
+	return fail(line);
+}
+
+static int run(const struct words *words, struct http *http, struct node *node, struct admit *admit)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
 	_cleanup_close_ int signal_fd = sys_signalfd_new(signals, 2);
 	struct sys_signal signal;
-	int number = 0;
+	int number = 0, r;
 
 	if (signal_fd < 0)
 		return fail("no signals: no memory");
@@ -154,7 +168,11 @@ static int run(struct http *http, struct node *node, struct admit *admit)
 		fds[n++] = (struct curl_waitfd){.fd = signal_fd, .events = CURL_WAIT_POLLIN};
 		if (http_turn(http, fds, n, wait))
 			return fail("out of memory");
-		admit_work(admit);
+		r = admit_work(admit);
+		if (r) {
+			node_leave(node);
+			return fail_socket(words, r);
+		}
 		number = sys_signalfd_read(signal_fd, &signal);
 	}
 	node_leave(node);
@@ -170,7 +188,6 @@ static int start(const struct words *words, const struct fleet_config *config)
 	_cleanup_admit_ struct admit *admit = NULL;
 	struct node_options options = {.config = config, .poll_ms = POLL_MS, .say = say};
 	struct admit_options questions = {.config = config, .runtime_dir = words->runtime_dir};
-	char line[FLEET_ERROR_MAX];
 	int r;
 
 	if (http_new(&http) || etcd_new(&etcd, http, config) ||
@@ -185,12 +202,9 @@ static int start(const struct words *words, const struct fleet_config *config)
 		return fail("out of memory");
 	questions.node = node;
 	r = admit_new(&admit, &questions);
-	if (r) {
-		snprintf(line, sizeof(line), "%.200s/" ADMIT_SOCKET ": %s", words->runtime_dir,
-			 strerror(-r));
-		return fail(line);
-	}
-	return run(http, node, admit);
+	if (r)
+		return fail_socket(words, r);
+	return run(words, http, node, admit);
 }
 
 int main(int argc, char **argv)

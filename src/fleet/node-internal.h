@@ -29,6 +29,7 @@ enum node_origin { FROM_DEFAULT, FROM_FLEET, FROM_HOST, FROM_HAND };
 struct node_want {
 	int64_t revision; /* 0: nothing is wanted */
 	int64_t value;
+	bool once; /* put in force, and not managed from then on */
 	char change[NODE_ID_MAX];
 };
 
@@ -66,14 +67,15 @@ struct node {
 	json_t *unknown; /* NAME: {"change", "error"}: settings that this version does not have */
 	bool restored;	 /* settings/HOST of before was read, or there is none */
 	json_t *before;	 /* that record, until the daemon has been asked */
-	char daemon[NODE_ID_MAX]; /* which daemon answers; "": none */
+	char daemon[NODE_ID_MAX];      /* which daemon answers; "": none */
+	char daemon_last[NODE_ID_MAX]; /* which did last: of which the settings are known */
 	bool polling;
 	unsigned int changes; /* of settings, by this node: a poll that overlaps one is void */
 	unsigned int poll_changes;
 	int putting; /* enum setting_id of a PUT under way; -1: none */
 	char putting_change[NODE_ID_MAX];
 	int64_t putting_value;
-	bool putting_host, putting_right;
+	bool putting_host, putting_once, putting_right;
 	bool dirty; /* settings/HOST is to be written */
 	struct etcd_op *publish;
 	json_t *drifts; /* to be written: [{...}] */
@@ -93,7 +95,9 @@ struct node {
 	json_t *likeness; /* {VM: sketch}, while it is gathered; else NULL */
 	size_t likeness_next, likeness_bytes;
 	struct etcd_op *likeness_op;
-	json_t *likeness_names;			 /* of the VMs whose sketches were written last */
+	bool likeness_failed; /* one could not be asked for */
+	/* of the VMs whose sketches are gathered, or were last */
+	json_t *likeness_names;
 	uint64_t likeness_again, likeness_apart; /* ns: written again then; and then after */
 };
 
@@ -121,6 +125,7 @@ void node_likeness_free(struct node *node);
 /* node-report.c */
 void node_report_work(struct node *node, uint64_t now);
 void node_report_soon(struct node *node);
+void node_report_anew(struct node *node); /* the last one may not be there */
 void node_report_take_wish(struct node *node, const struct etcd_kv *kv); /* all/ask/audit */
 void node_report_free(struct node *node);
 

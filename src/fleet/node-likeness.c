@@ -2,7 +2,10 @@
 /*
  * likeness/HOST: sketches of the VMs of the last report, for 'pshare plan' (policy/sketch.h). The
  * daemon makes them, with the fleet's key; they pass through here, made smaller. The daemon is
- * asked for one VM after the other, so that none of its turns is long.
+ * asked for one VM after the other, so that none of its turns is long. The VMs are those of the
+ * report as it was at first: it may be another one before all are asked for, or none. A VM that has
+ * gone meanwhile is left out. If the daemon does not answer for one, all that was gathered is
+ * dropped, and what was written before stays.
  *
  * Etcd holds a few GiB, and each time that a key is written costs its size until etcd is compacted.
  * So a host has TEXT_ALL for its sketches: those of nine VMs go there whole, of more VMs each has
@@ -51,8 +54,8 @@ static void send_sketches(struct node *node)
 	char key[FLEET_KEY_MAX];
 
 	node->likeness = NULL;
-	if (node->state != NODE_HERE || node->likeness_op) {
-		node->likeness_again = 0;
+	if (node->state != NODE_HERE || node->likeness_op || node->likeness_failed) {
+		node->likeness_again = node->due.likeness = 0;
 		return;
 	}
 	record = json_pack("{s:i, s:s, s:I, s:O}", "schema", FLEET_SCHEMA, "host",
@@ -65,7 +68,7 @@ static void send_sketches(struct node *node)
 /* So many tokens each VM may have. */
 static uint32_t tokens_each(const struct node *node)
 {
-	size_t vms = json_array_size(json_object_get(node->last_report, "vms"));
+	size_t vms = json_array_size(node->likeness_names);
 	uint32_t n = SKETCH_MAX;
 
 	while (n > TOKENS_MIN && TEXT_OF_TOKENS(n) * vms > TEXT_ALL)
@@ -102,21 +105,26 @@ static void on_one(void *arg, int error, const char *why, json_t *json)
 	(void)why;
 	if (!error)
 		add(node, json);
+	else if (error != -EINVAL) /* that is: there is no such VM */
+		node->likeness_failed = true;
 	ask_next(node);
 }
 
 static void ask_next(struct node *node)
 {
-	const json_t *vms = json_object_get(node->last_report, "vms");
 	char path[PATH_MAX_HERE];
 
-	while (node->likeness_next < json_array_size(vms)) {
+	while (!node->likeness_failed &&
+	       node->likeness_next < json_array_size(node->likeness_names)) {
 		const char *name = json_string_value(
-			json_object_get(json_array_get(vms, node->likeness_next++), "name"));
+			json_array_get(node->likeness_names, node->likeness_next++));
 
 		snprintf(path, sizeof(path), "/v1/vms/%.64s/likeness", name ? name : "");
-		if (name && !node->o.local->get(node->o.local, path, on_one, node))
+		if (!name)
+			continue;
+		if (!node->o.local->get(node->o.local, path, on_one, node))
 			return;
+		node->likeness_failed = true;
 	}
 	send_sketches(node);
 }
@@ -159,6 +167,7 @@ void node_likeness_work(struct node *node, uint64_t now)
 		return;
 	node->likeness = json_object();
 	node->likeness_next = 0;
+	node->likeness_failed = false;
 	node->likeness_bytes = 0;
 	if (node->likeness)
 		ask_next(node);

@@ -77,15 +77,21 @@ static bool is_news(const json_t *record, const json_t *last)
 	return !json_equal(a, b);
 }
 
+/* Whether the last one was written is not known. */
+void node_report_anew(struct node *node)
+{
+	json_decref(node->last_report);
+	node->last_report = NULL;
+	node_report_soon(node);
+}
+
 static void on_reported(void *arg, const struct etcd_answer *answer)
 {
 	struct node *node = arg;
 
 	node->report_op = NULL;
 	if (answer->error) {
-		json_decref(node->last_report);
-		node->last_report = NULL;
-		node->due.report = 0;
+		node_report_anew(node);
 		node_later(node);
 	}
 }

@@ -9,7 +9,8 @@
  *	change == wanted, value differs		drift: somebody set it by hand
  *
  * The daemon starts with its own values, so a daemon that started anew (another pid, or one that
- * is younger) is told all that is wanted again, and that is no drift. What was put in force is
+ * is younger) is told all that is wanted again, and that is no drift. One that did not answer for
+ * a while is still the same: what was set by hand meanwhile is drift. What was put in force is
  * read back from settings/HOST when this process starts, so its own restart is none either: a
  * value that was set by hand meanwhile is drift then, and not silently overwritten.
  *
@@ -17,6 +18,10 @@
  * is confirmed when the daemon's PUT has returned, which is when it is true for all VMs. What the
  * daemon refuses is told once with its reason, and not asked again until something else is wanted
  * or the daemon is another; what failed for now is asked again.
+ *
+ * A value may be wanted once (of a canary that is put back, where nothing was wanted before): put
+ * in force it is nobody's concern any more, like a value that was there from the start: no drift,
+ * no other try, and not told to a daemon that starts anew.
  *
  * Drift is set right only if the fleet's rules say so (Fleet.CorrectDrift). Each change by hand,
  * and each correction, is written to drift/HOST/ID: the fleet's history is to have all of them.
@@ -108,6 +113,7 @@ static void take_want(struct node *node, const char *name, const struct etcd_kv 
 		return;
 	}
 	want.value = parsed.num;
+	want.once = json_is_true(json_object_get(kv->value, "once"));
 	*(of_host ? &s->host : &s->all) = want;
 }
 
@@ -234,6 +240,12 @@ static void write_drift(struct node *node, uint64_t now)
 
 /* ---- what is in force ---------------------------------------------------------------------- */
 
+/* Of a value that the fleet did not put in force. */
+static enum node_origin own_origin(const struct node_setting *s, enum setting_id id)
+{
+	return s->value == setting_get(id)->def ? FROM_DEFAULT : FROM_HAND;
+}
+
 static void restore_one(struct node *node, enum setting_id id, const json_t *record, bool same)
 {
 	struct node_setting *s = &node->setting[id];
@@ -244,7 +256,9 @@ static void restore_one(struct node *node, enum setting_id id, const json_t *rec
 	struct setting_value before;
 
 	s->since = sys_wall_time();
-	s->from = s->value == setting_get(id)->def ? FROM_DEFAULT : FROM_HAND;
+	s->from = own_origin(s, id);
+	if (wanted(s)->once && one)
+		copy_id(s->change, json_string_value(json_object_get(one, "change")));
 	if (!same || !value || setting_parse(id, value, strlen(value), &before, NULL))
 		return;
 	copy_id(s->change, json_string_value(json_object_get(one, "change")));
@@ -276,26 +290,38 @@ static void see(struct node *node, enum setting_id id, int64_t value)
 	node->dirty = true;
 }
 
+static bool is_done_once(const struct node_setting *s)
+{
+	return wanted(s)->once && strcmp(wanted(s)->change, s->change) == 0;
+}
+
 static void daemon_is(struct node *node, const char *name)
 {
 	if (strcmp(node->daemon, name) == 0)
 		return;
-	if (*name && *node->daemon)
-		node_say(node, NODE_INFO, "the daemon started anew: it is told what is wanted");
-	else if (!*name)
-		node_say(node, NODE_WARN, "no daemon answers on this host");
 	node->dirty = true;
 	copy_id(node->daemon, name);
-	for (int id = 0; id < SETTING_HOST_END && *name; id++) {
-		node->setting[id].known = false;
-		node->setting[id].change[0] = node->setting[id].failed[0] = '\0';
-		node->setting[id].error[0] = '\0';
+	if (!*name)
+		node_say(node, NODE_WARN, "no daemon answers on this host");
+	if (!*name || strcmp(node->daemon_last, name) == 0)
+		return;
+	if (*node->daemon_last)
+		node_say(node, NODE_INFO, "the daemon started anew: it is told what is wanted");
+	copy_id(node->daemon_last, name);
+	for (int id = 0; id < SETTING_HOST_END; id++) {
+		struct node_setting *s = &node->setting[id];
+
+		s->known = false;
+		if (!is_done_once(s))
+			s->change[0] = '\0';
+		s->failed[0] = s->error[0] = '\0';
 	}
 }
 
 static void take_values(struct node *node, const json_t *status)
 {
-	const char *was = json_string_value(json_object_get(node->before, "daemon"));
+	const json_t *last = json_object_get(node->before, "daemon_last");
+	const char *was = json_string_value(last ? last : json_object_get(node->before, "daemon"));
 	const json_t *settings = json_object_get(status, "settings");
 	bool same = was && strcmp(was, node->daemon) == 0;
 
@@ -311,7 +337,7 @@ static void take_values(struct node *node, const json_t *status)
 		else
 			continue;
 		if (first) {
-			restore_one(node, (enum setting_id)id, same ? node->before : NULL, same);
+			restore_one(node, (enum setting_id)id, node->before, same);
 			s->known = true;
 			node->dirty = true;
 		}
@@ -379,7 +405,9 @@ static void on_put(void *arg, int error, const char *why, json_t *json)
 	s->error[0] = s->failed[0] = '\0';
 	copy_id(s->change, node->putting_change);
 	s->value = node->putting_value;
-	s->from = node->putting_host ? FROM_HOST : FROM_FLEET;
+	s->from = node->putting_once ? own_origin(s, id) :
+		  node->putting_host ? FROM_HOST :
+				       FROM_FLEET;
 	s->since = sys_wall_time();
 	if (node->putting_right)
 		note(node, id, "corrected", before, s->value);
@@ -401,7 +429,7 @@ static bool is_due(const struct node *node, const struct node_setting *s, uint64
 	*right = strcmp(s->change, want->change) == 0;
 	if (!*right)
 		return true;
-	return s->value != want->value && node->rules.value[FLEETRULE_DRIFT];
+	return !want->once && s->value != want->value && node->rules.value[FLEETRULE_DRIFT];
 }
 
 static void put_one(struct node *node, uint64_t now)
@@ -425,6 +453,7 @@ static void put_one(struct node *node, uint64_t now)
 		copy_id(node->putting_change, want->change);
 		node->putting_value = want->value;
 		node->putting_host = want == &s->host;
+		node->putting_once = want->once;
 		node->putting_right = right;
 	}
 }
@@ -440,7 +469,8 @@ static json_t *setting_record(const struct node_setting *s, enum setting_id id)
 
 	if (one && *s->change)
 		(void)json_object_set_new(one, "change", json_string(s->change));
-	if (one && is_wanted(s) && strcmp(want->change, s->change) == 0 && s->value != want->value)
+	if (one && is_wanted(s) && !want->once && strcmp(want->change, s->change) == 0 &&
+	    s->value != want->value)
 		(void)json_object_set_new(one, "drift", json_true());
 	if (one && *s->error) {
 		(void)json_object_set_new(one, "error", json_string(s->error));
@@ -460,9 +490,10 @@ static json_t *settings_record(const struct node *node)
 			(void)json_object_set_new(settings, setting_get((enum setting_id)id)->name,
 						  setting_record(s, (enum setting_id)id));
 	}
-	return json_pack("{s:i, s:s, s:s, s:I, s:o, s:O}", "schema", FLEET_SCHEMA, "daemon",
-			 node->daemon, "version", PSHARE_VERSION, "at", (json_int_t)sys_wall_time(),
-			 "settings", settings, "unknown", node->unknown);
+	return json_pack("{s:i, s:s, s:s, s:s, s:I, s:o, s:O}", "schema", FLEET_SCHEMA, "daemon",
+			 node->daemon, "daemon_last", node->daemon_last, "version", PSHARE_VERSION,
+			 "at", (json_int_t)sys_wall_time(), "settings", settings, "unknown",
+			 node->unknown);
 }
 
 static void on_published(void *arg, const struct etcd_answer *answer)

@@ -215,7 +215,7 @@ static void on_read(void *arg, const struct etcd_answer *answer)
 	}
 	node->state = NODE_HERE;
 	node->due.refresh = now + REFRESH / 2 + fleet_jitter(REFRESH);
-	node_report_soon(node);
+	node_report_anew(node);
 	node->dirty = true;
 	if (node->told_away || node->failures || !node->kept)
 		node_say(node, NODE_INFO, "connected: host %s of fleet %s", node->o.config->host,

@@ -19,7 +19,7 @@
 
 json_t *fleet_prune_look(const char *prefix)
 {
-	return etcd_page_body(prefix, NULL, FLEET_PRUNE_PAGE, true);
+	return etcd_page_body(prefix, FLEET_PRUNE_PAGE, true);
 }
 
 json_t *fleet_prune_body(const char *prefix, const json_t *range, const struct fleetrules *rules,

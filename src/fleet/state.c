@@ -241,7 +241,7 @@ static json_t *first_page(const char *fleet, enum fleet_key kind)
 	char key[FLEET_KEY_MAX];
 
 	fleet_key(key, fleet, kind, NULL, NULL);
-	return key[strlen(key) - 1] == '/' ? etcd_page_body(key, NULL, page_of(kind), false) :
+	return key[strlen(key) - 1] == '/' ? etcd_page_body(key, page_of(kind), false) :
 					     etcd_range_body(key);
 }
 
@@ -259,18 +259,21 @@ json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t 
 	return etcd_txn_body(NULL, list, NULL);
 }
 
-json_t *fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range)
+int fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range,
+		     json_t **page)
 {
-	char prefix[FLEET_KEY_MAX], revision[24];
-	json_t *body;
+	char revision[24];
+	int r;
 
-	fleet_key(prefix, state->fleet, kind, NULL, NULL);
-	body = range ? etcd_page_body(prefix, range, page_of(kind), false) : NULL;
-	if (!body)
-		return NULL;
+	if (!*page)
+		*page = first_page(state->fleet, kind);
+	r = etcd_page_next(page, range);
+	if (r || !*page)
+		return r;
 	snprintf(revision, sizeof(revision), "%" PRId64, state->revision);
-	(void)json_object_set_new(body, "revision", json_string(revision));
-	return body;
+	if (json_object_set_new(*page, "revision", json_string(revision)))
+		return -ENOMEM;
+	return 0;
 }
 
 int fleet_state_take_page(struct fleet_state *state, const json_t *range)
@@ -302,13 +305,28 @@ int fleet_state_take(struct fleet_state *state, const json_t *answer)
 	return r;
 }
 
+/* Has the host put it in force? */
+static bool has_done(const struct fleet_host *host, const char *setting, const json_t *want)
+{
+	const json_t *settings = host ? json_object_get(host->settings, "settings") : NULL;
+	const json_t *one = json_object_get(settings, setting);
+	const char *done = json_string_value(json_object_get(one, "change"));
+	const char *change = json_string_value(json_object_get(want, "change"));
+
+	return done && change && strcmp(done, change) == 0;
+}
+
 json_t *fleet_state_want(const struct fleet_state *state, const struct fleet_host *host,
 			 const char *setting)
 {
 	json_t *all = json_object_get(state->wants, setting);
 	json_t *own = host ? json_object_get(host->wants, setting) : NULL;
+	json_t *want = etcd_int(own, "revision") > etcd_int(all, "revision") ? own : all;
 
-	return etcd_int(own, "revision") > etcd_int(all, "revision") ? own : all;
+	return want && json_is_true(json_object_get(want, "once")) &&
+			       has_done(host, setting, want) ?
+		       NULL :
+		       want;
 }
 
 /* ---- admission ----------------------------------------------------------------------------- */
@@ -406,6 +424,46 @@ static unsigned long long mib(uint64_t bytes)
 	return bytes >> 20;
 }
 
+void fleet_state_standby_faults(const struct fleet_state *state, char text[FLEET_FAULTS_MAX])
+{
+	const char *at = state->rules.failover_hosts;
+	char name[PS_NAME_MAX];
+	size_t n = 0;
+
+	text[0] = '\0';
+	while (n < FLEET_FAULTS_MAX && fleetrules_next_host(&at, name)) {
+		const struct fleet_host *host = fleet_state_host(state, name);
+
+		if (!host || !host->connected)
+			n += (size_t)snprintf(text + n, FLEET_FAULTS_MAX - n, "; %s is %s", name,
+					      host ? "not connected" : "no host of the fleet");
+	}
+}
+
+static void describe_standby(const struct fleet_state *state, const struct admission_verdict *v,
+			     const char *host, char why[FLEET_ERROR_MAX])
+{
+	char faults[FLEET_FAULTS_MAX];
+	bool fits = v->answer == ADMISSION_YES;
+
+	if (!state->rules.failover_hosts[0]) {
+		snprintf(why, FLEET_ERROR_MAX,
+			 "the %llu MiB of host %s's VMs, with this one, must fit on standby hosts, "
+			 "and none is named: pshare fleet set das.failoverHosts HOST,...",
+			 mib(v->failover_needed), host);
+		return;
+	}
+	fleet_state_standby_faults(state, faults);
+	snprintf(why, FLEET_ERROR_MAX,
+		 "host %s's VMs count as %llu MiB with this one, and the standby hosts (%.120s) "
+		 "have %llu MiB left%s%s",
+		 host, mib(v->failover_needed), state->rules.failover_hosts, mib(v->failover_left),
+		 fits				       ? ": enough" :
+		 v->failover_left < v->failover_needed ? ": not enough" :
+							 ", but not all fit there",
+		 faults);
+}
+
 static void describe(const struct fleet_state *state, const struct admission_verdict *v,
 		     const struct admission_rules *rules, const char *host,
 		     char why[FLEET_ERROR_MAX])
@@ -432,9 +490,7 @@ static void describe(const struct fleet_state *state, const struct admission_ver
 			 rules->percent, mib(v->memory), v->free_permille / 10,
 			 v->free_permille % 10, no);
 	else
-		snprintf(why, FLEET_ERROR_MAX,
-			 "with this VM, those of host %s would %sfit on the standby hosts (%.300s)",
-			 host, no, state->rules.failover_hosts);
+		describe_standby(state, v, host, why);
 }
 
 int fleet_state_judge(const struct fleet_state *state, const char *host, uint64_t bytes,

@@ -44,9 +44,11 @@ void fleet_state_free(struct fleet_state *state);
 json_t *fleet_state_body(const char *fleet, const enum fleet_key *kinds, size_t n);
 /* Takes its answer in. 0 or -ENOMEM. */
 int fleet_state_take(struct fleet_state *state, const json_t *answer);
-/* The body of the range behind this one, which is of the transaction's or the last page's answer;
- * NULL: it was the last. */
-json_t *fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range);
+/* The range behind this one, which is of the transaction's answer (*page is NULL) or that to *page,
+ * which is replaced by the body of the next; NULL: it was the last. 0, -ENOMEM, or -EPROTO as
+ * etcd_page_next(). *page is the caller's, in error too. */
+int fleet_state_next(const struct fleet_state *state, enum fleet_key kind, const json_t *range,
+		     json_t **page);
 int fleet_state_take_page(struct fleet_state *state, const json_t *range);
 /* One key, as a watch tells it. */
 int fleet_state_take_kv(struct fleet_state *state, const struct etcd_kv *kv);
@@ -57,7 +59,8 @@ struct fleet_host *fleet_state_host(const struct fleet_state *state, const char 
  * (or no host). */
 size_t *fleet_state_order(const struct fleet_state *state);
 
-/* The record that holds for a host: of those for all and for it, the later; NULL: none. */
+/* The record that holds for a host: of those for all and for it, the later; NULL: none, or
+ * it was wanted once (keys.h), and has been put in force. */
 json_t *fleet_state_want(const struct fleet_state *state, const struct fleet_host *host,
 			 const char *setting);
 
@@ -77,5 +80,10 @@ void fleet_load_free(struct fleet_load *load);
  * -ENOENT: the fleet knows no such host; -ENOMEM. */
 int fleet_state_judge(const struct fleet_state *state, const char *host, uint64_t bytes,
 		      struct admission_verdict *verdict, char why[FLEET_ERROR_MAX]);
+
+/* What is wrong with the hosts of das.failoverHosts: "; h2 is not connected; h7 is no host of the
+ * fleet". "": nothing. */
+#define FLEET_FAULTS_MAX 160u
+void fleet_state_standby_faults(const struct fleet_state *state, char text[FLEET_FAULTS_MAX]);
 
 #endif

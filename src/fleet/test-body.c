@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keys, and the gateway's JSON: made, read, and read when it is not what it should be. */
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet/etcd.h"
+#include "fleet/etcd-internal.h"
 #include "fleet/prune.h"
 #include "fleet/sketch.h"
 #include "fleet/state.h"
@@ -56,6 +57,21 @@ TEST("what is put comes back; int64 are strings; an odd schema or value is none"
 		CHECK_EQ(kv.mod_revision, INT64_MAX);
 		CHECK_EQ(kv.value != NULL, values[i].read);
 	}
+}
+
+TEST("of what others wrote nothing steers a terminal")
+{
+	static const char text[] = "{\"schema\":1,\"a\":\"x\\u001b[31m\\n\",\"b\":[\"\\u009b\"],"
+				   "\"c\":{\"d\\u001b\":1,\"e\":\"\\u00e9\"}}";
+	unsigned char base64[2 * sizeof(text)];
+	_cleanup_kv_ struct etcd_kv kv;
+	_cleanup_free_ char *line = NULL;
+
+	EVP_EncodeBlock(base64, (const unsigned char *)text, sizeof(text) - 1);
+	REQUIRE_OK(read_kv("L2E=", (const char *)base64, &kv));
+	line = json_line(kv.value);
+	CHECK_STR(line,
+		  "{\"a\":\"x?[31m?\",\"b\":[\"??\"],\"c\":{\"e\":\"\xc3\xa9\"},\"schema\":1}");
 }
 
 TEST("a key that cannot be one of ours is refused")
@@ -207,24 +223,59 @@ TEST("of a history goes what is older than the rules say, or too many; the newes
 	CHECK(deletes_to(three, &rules, now, NULL));
 }
 
+/* What is asked for behind an answer, to a request that begins with this key (base64). */
+static json_t *behind(const char *key, json_t *answer, int *r)
+{
+	json_t *page = json_pack("{s:s, s:s, s:i, s:b}", "key", key, "range_end", "L2Ew", "limit",
+				 5, "keys_only", 1);
+
+	*r = etcd_page_next(&page, answer);
+	json_decref(answer);
+	return page;
+}
+
+static const char *key_in(const json_t *page)
+{
+	return json_string_value(json_object_get(page, "key"));
+}
+
 TEST("a page begins behind the last key of the one before, and ends with the prefix")
 {
-	_cleanup_json_ json_t *first = etcd_page_body("/a/", NULL, 5, false);
-	_cleanup_json_ json_t *page = json_pack("{s:b, s:[{s:s}, {s:s}]}", "more", 1, "kvs", "key",
-						"L2EvYQ==", "key", "L2EvYg==");
-	_cleanup_json_ json_t *odd = json_pack("{s:b, s:[{s:s}]}", "more", 1, "kvs", "key",
-					       "L2EvAf8A"); /* no key of ours */
-	_cleanup_json_ json_t *end = json_pack("{s:[{s:s}]}", "kvs", "key", "L2EvYg==");
-	_cleanup_json_ json_t *next = etcd_page_body("/a/", page, 5, true);
-	_cleanup_json_ json_t *behind = etcd_page_body("/a/", odd, 5, true);
+	_cleanup_json_ json_t *first = etcd_page_body("/a/", 5, true);
+	_cleanup_json_ json_t *next = NULL, *odd = NULL;
+	int r;
 
-	CHECK_STR(json_string_value(json_object_get(first, "key")), "L2Ev");
-	CHECK_STR(json_string_value(json_object_get(next, "key")), "L2EvYgA="); /* /a/b and a NUL */
+	CHECK_STR(key_in(first), "L2Ev");
+	CHECK_STR(json_string_value(json_object_get(first, "range_end")), "L2Ew");
+	next = behind("L2Ev",
+		      json_pack("{s:b, s:[{s:s}, {s:s}]}", "more", 1, "kvs", "key",
+				"L2EvYQ==", "key", "L2EvYg=="),
+		      &r);
+	CHECK_EQ(r, 0);
+	CHECK_STR(key_in(next), "L2EvYgA="); /* /a/b and a NUL */
 	CHECK_STR(json_string_value(json_object_get(next, "range_end")), "L2Ew");
 	CHECK_EQ(json_integer_value(json_object_get(next, "limit")), 5);
 	CHECK(json_is_true(json_object_get(next, "keys_only")));
-	CHECK_STR(json_string_value(json_object_get(behind, "key")), "L2EvAf8AAA==");
-	CHECK(!etcd_page_body("/a/", end, 5, true));
+	odd = behind("L2Ev", json_pack("{s:b, s:[{s:s}]}", "more", 1, "kvs", "key", "L2EvAf8A"),
+		     &r); /* no key of ours */
+	CHECK_EQ(r, 0);
+	CHECK_STR(key_in(odd), "L2EvAf8AAA==");
+	CHECK(!behind("L2Ev", json_pack("{s:[{s:s}]}", "kvs", "key", "L2EvYg=="), &r));
+	CHECK_EQ(r, 0);
+}
+
+TEST("an etcd whose pages do not go on is not asked again")
+{
+	json_t *same = json_pack("{s:b, s:[{s:s}, {s:s}]}", "more", 1, "kvs", "key",
+				 "L2EvYQ==", "key", "L2EvYg==");
+	int r;
+
+	CHECK(!behind("L2EvYgA=", same, &r)); /* it was asked for what is behind /a/b */
+	CHECK_EQ(r, -EPROTO);
+	CHECK(!behind("L2EvYgA=", json_pack("{s:b, s:[]}", "more", 1, "kvs"), &r));
+	CHECK_EQ(r, -EPROTO);
+	CHECK(!behind("L2EvYgA=", json_pack("{s:b, s:[{s:s}]}", "more", 1, "kvs", "key", "*"), &r));
+	CHECK_EQ(r, -EPROTO);
 }
 
 TEST("a sketch that is made smaller is the lower tokens of what it was, and stands for as much")
@@ -256,4 +307,79 @@ TEST("a sketch that is made smaller is the lower tokens of what it was, and stan
 	CHECK_LT(strlen(json_string_value(json_object_get(json, "sketch"))), 100 * 19 / 6 + 8);
 	CHECK_OK(fleet_sketch_thin(bad, 1));
 	CHECK(json_equal(bad, same));
+}
+
+TEST("what was wanted once is wanted no more when the host has it")
+{
+	_cleanup_state_ struct fleet_state state;
+	struct fleet_host *host;
+
+	REQUIRE_OK(fleet_state_init(&state, "f"));
+	put(&state, "host/c/set/Mem.X",
+	    "{\"schema\":1,\"value\":\"2\",\"change\":\"i\",\"once\":true}", 11, 0);
+	host = fleet_state_host(&state, "c");
+	CHECK(fleet_state_want(&state, host, "Mem.X"));
+	put(&state, "settings/c",
+	    "{\"schema\":1,\"settings\":{\"Mem.X\":{\"value\":\"2\",\"change\":\"h\"}}}", 12, 0);
+	CHECK(fleet_state_want(&state, host, "Mem.X"));
+	put(&state, "settings/c",
+	    "{\"schema\":1,\"settings\":{\"Mem.X\":{\"value\":\"2\",\"change\":\"i\"}}}", 13, 0);
+	CHECK(!fleet_state_want(&state, host, "Mem.X"));
+	put(&state, "all/set/Mem.X", "{\"schema\":1,\"value\":\"3\",\"change\":\"j\"}", 14, 0);
+	CHECK(fleet_state_want(&state, host, "Mem.X"));
+}
+
+TEST("standby hosts that are not there are named")
+{
+	_cleanup_state_ struct fleet_state state;
+	char faults[FLEET_FAULTS_MAX];
+
+	REQUIRE_OK(fleet_state_init(&state, "f"));
+	put(&state, "alive/a", "{\"schema\":1}", 1, 5);
+	put(&state, "report/b", "{\"schema\":1}", 2, 0);
+	fleet_state_standby_faults(&state, faults);
+	CHECK_STR(faults, "");
+	REQUIRE_OK(fleetrule_set(&state.rules, FLEETRULE_FAILOVER_HOSTS, "a,b,c", NULL));
+	fleet_state_standby_faults(&state, faults);
+	CHECK_STR(faults, "; b is not connected; c is no host of the fleet");
+}
+
+TEST("TLS that fails says whose certificate is at fault, by its file, and what would do")
+{
+	static const struct {
+		const char *why, *said;
+		bool none;
+	} cases[] = {
+		{"SSL_read: error:0A000412:SSL routines::sslv3 alert bad certificate, errno 0",
+		 "does not accept client certificate /c.pem", false},
+		{"error:0A000418:SSL routines::tlsv1 alert unknown ca", "(--trusted-ca-file)",
+		 false},
+		{"error:0A00045C:SSL routines::tlsv13 alert certificate required",
+		 "none is given: give certificate = FILE and key = FILE", true},
+		{"SSL certificate problem: unable to get local issuer certificate",
+		 "was not signed by ca /ca.pem", false},
+		{"SSL certificate problem: self-signed certificate in certificate chain",
+		 "was not signed by ca /ca.pem", false},
+		{"SSL: no alternative certificate subject name matches target host name 'a'",
+		 "is for another name", false},
+		{"SSL certificate problem: certificate has expired",
+		 "the certificate of etcd at https://a:1 (--cert-file): SSL certificate problem",
+		 false},
+		{"error:0A00010B:SSL routines::wrong version number", "speaks no TLS", false},
+		{"error:0A000438:SSL routines::tlsv1 alert internal error", "TLS with https://a:1",
+		 false},
+	};
+	char err[FLEET_ERROR_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fleet_config config = {
+			.endpoints = {"https://a:1"}, .nendpoints = 1, .ca = "/ca.pem"};
+		struct etcd etcd = {.config = &config};
+		struct http_answer answer = {
+			.error = -EPROTO, .why = cases[i].why, .lacks_client_auth = -1};
+
+		config.certificate = cases[i].none ? NULL : "/c.pem";
+		CHECK_EQ(etcd_error(&etcd, &answer, err), -EPROTO);
+		CHECK_IN(cases[i].said, err);
+	}
 }

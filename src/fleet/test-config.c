@@ -28,6 +28,7 @@ TEST("a configuration is names and values; what it leaves out has defaults")
 	CHECK_STR(config.host, "h1");
 	CHECK_STR(config.fleet, "default");
 	CHECK_EQ(config.ttl_s, 30u);
+	CHECK_EQ(config.report_s, 60u);
 }
 
 TEST("what is wrong with a configuration is told with its line")
@@ -37,6 +38,12 @@ TEST("what is wrong with a configuration is told with its line")
 		{"endpoints", "line 1: 'endpoints': write NAME = VALUE"},
 		{"endpoints = a:1", "give https://HOST:PORT"},
 		{"endpoints = https://a:1", "https needs a ca"},
+		{"endpoints = https://", "endpoint 'https://': give https://HOST:PORT"},
+		{"endpoints = http://a:1,http://:2379", "endpoint 'http://:2379': give https"},
+		{"endpoints = http:///v3", "endpoint 'http:///v3': give https://HOST:PORT"},
+		{GOOD "endpoints = http://c:1\n", "line 4: endpoints is given twice"},
+		{GOOD "lease-seconds = 9\nlease-seconds = 8\n", "lease-seconds is given twice"},
+		{GOOD "report-seconds = 60\nreport-seconds = 60\n", "seconds is given twice"},
 		{GOOD "host = h2\n", "line 4: host is given twice"},
 		{GOOD "fleet = a/b\n", "line 4: fleet 'a/b' is no name"},
 		{GOOD "user = u\n", "user and password-file go together"},

@@ -36,6 +36,23 @@ scene_admission() {
 	must set das.failoverHosts h2
 	within 10 eval '! run_vm h2 64M'
 	says "stands by for the failure of others"
+	within 10 eval '! run_vm h1 "$((usable + 8))M"'
+	within 10 eval 'run_vm h1 64M' # h2 takes it in
+	must set das.failoverHosts nosuch,h2
+	says "warning: of the standby hosts nosuch is no host of the fleet"
+	must set das.failoverHosts nosuch
+	# those of before are over, and no longer counted
+	within 10 eval '! run_vm h1 64M && [[ $out == *"count as 64 MiB with this one"* ]]'
+	says "and the standby hosts (nosuch) have 0 MiB left: not enough; nosuch is no host of"
+	must set das.failoverHosts ''
+	within 10 eval '! run_vm h1 64M && [[ $out == *"none is named"* ]]'
+	says "the 64 MiB of host h1's VMs"
+	must set das.failoverHosts h2
+	signal h2 fleet STOP
+	within 30 away h2
+	within 10 eval '! run_vm h1 64M && [[ $out == *"have 0 MiB left: not enough; h2 is not"* ]]'
+	signal h2 fleet CONT
+	within 30 connected h2
 	out=$(on h1 run -- true 2>&1) || fail "a VM of unknown size starts"
 	says "its memory is not known: give --memory SIZE"
 	lab_stop one
@@ -73,6 +90,33 @@ scene_admission_race() {
 	within 20 eval '[ -z "$(lab_root get --prefix /pshare/default/v1/pending/ --keys-only)" ]'
 }
 
+# A second pshare-fleet in the folder of the first: it says so, ends, and takes nothing away.
+scene_second() {
+	local total
+	begin h1
+	total=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+	must set das.admissionControl refuse
+	within 10 eval '! run_vm h1 "$((total * 2))M"'
+	out=$(timeout 20 "$fleetd" --config "$lab/h1.conf" --runtime-dir "$lab/h1" 2>&1)
+	says "another pshare-fleet runs in $lab/h1"
+	! run_vm h1 "$((total * 2))M" || fail "the first one goes on refusing"
+	says "the fleet does not admit this VM"
+	# the folder goes, and comes back, with the daemon: so does the socket
+	rm -f "$lab/h1/fleet.sock" "$lab/h1/fleet.lock"
+	within 10 test -S "$lab/h1/fleet.sock"
+	! run_vm h1 "$((total * 2))M" || fail "it refuses over its new socket"
+	signal h1 fleet TERM
+	within 10 test ! -e "$lab/h1/fleet.sock"
+	run_vm h1 "$((total * 2))M" || fail "a VM starts without pshare-fleet"
+	says "pshare-fleet does not run: this VM is not checked"
+	# of one that was killed the lock is free, and the socket is in nobody's way
+	start_fleet h1
+	within 10 eval '! run_vm h1 "$((total * 2))M"'
+	signal h1 fleet KILL
+	start_fleet h1
+	within 20 eval '! run_vm h1 "$((total * 2))M"'
+}
+
 scene_drain() {
 	begin h1 h2
 	# VMs by report alone: what counts is what hosts say
@@ -84,6 +128,14 @@ scene_drain() {
 	must set das.vmMemoryOverheadMB 0
 	must drain h1 --dry-run
 	says "all 3 VMs of h1 fit on 1 other host"
+	# standby hosts are of one policy, and of no other
+	must set das.failoverHosts h2
+	must drain h1 --dry-run
+	says "all 3 VMs of h1 fit on 1 other host"
+	must set das.admissionControlPolicy failoverHosts
+	must_not drain h1 --dry-run
+	says "3 of 3 VMs of h1 fit nowhere"
+	must set das.admissionControlPolicy failoverLevel
 	report h2 4096 "d:3072"
 	must_not drain h1 --dry-run
 	says "(nowhere)"
@@ -133,6 +185,24 @@ scene_rubbish() {
 	must history
 	must set Mem.ShareScanTime 21 --timeout 20
 	connected h1 || fail "h1 is connected"
+	value='"\u001b[31mred"'
+	value='{"schema":1,"host":'$value',"name":"Mem.ShareScanTime","value":'$value',"when":1,
+		"before":'$value',"after":'$value',"what":'$value',"version":'$value',"state":'$value',
+		"kernel":'$value',"daemon":"1","at":1,"memory":{"total":1,"available":1},"vms":[{
+		"name":'$value',"pid":1,"size":1048576}],"settings":{"Mem.ShareScanTime":{"value":'$value',
+		"from":'$value',"since":1,"error":'$value'}},"audit":{"error":'$value'}}'
+	for i in report/evil settings/evil audit/evil drift/evil/2999 history/2999; do
+		lab_root put "$prefix/$i" "$value" >/dev/null
+	done
+	for i in hosts history 'get Mem.ShareScanTime' 'drain evil --dry-run'; do
+		for value in '' --json; do
+			# shellcheck disable=SC2086 # words, and perhaps none
+			fleet $i $value
+			says red
+			[[ $out != *$'\e'* && $out != *'\u00'* ]] ||
+				fail "$i $value steers a terminal"
+		done
+	done
 }
 
 scene_salts() {

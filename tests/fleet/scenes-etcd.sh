@@ -226,10 +226,13 @@ scene_certificates() {
 	lab_ca strange
 	lab_certificate strange stranger / client
 	use_certificate stranger
-	refused "TLS with https://127.0.0.1"
+	refused "does not accept client certificate $lab/stranger.pem: it was not signed by an"
+	use_certificate client
+	sed -i '/^certificate\|^key/d' "$lab/h1.conf"
+	refused "wants a client certificate, and none is given: give certificate = FILE and key"
 	use_certificate client
 	sed -i "s,/ca.pem,/strange.pem," "$lab/h1.conf"
-	refused "TLS with https://127.0.0.1"
+	refused "was not signed by ca $lab/strange.pem: give the authority that signed"
 	use_certificate client
 	sed -i "s,/ca.pem,/client.pem," "$lab/h1.conf"
 	refused "is no certificate of an authority"
@@ -238,6 +241,13 @@ scene_certificates() {
 	refused "may be read by everybody: chmod 0600"
 
 	# what only the server shows
+	lab_stop one
+	lab_certificate ca nameless /CN=etcd client
+	CERT=nameless lab_member one 127.0.0.1 "$(<"$lab/port")" "$(<"$lab/peer-port")" \
+		"one=http://127.0.0.1:$(<"$lab/peer-port")"
+	lab_config h1 host
+	within 15 eval '(exec 3<>"/dev/tcp/127.0.0.1/$(<"$lab/port")") 2>/dev/null'
+	refused "the certificate of etcd at https://127.0.0.1"
 	lab_stop one
 	lab_certificate ca half /CN=etcd server_only
 	CERT=half lab_member one 127.0.0.1 "$(<"$lab/port")" "$(<"$lab/peer-port")" \
