@@ -301,7 +301,7 @@ static int take(struct audit *audit, struct look *look)
 	for (uint32_t i = 0; !r && i < audit->nvms; i++) {
 		if (!audit->vms[i].account || audit->vms[i].pagemap < 0)
 			continue;
-		r = audit_read_maps(&audit->vms[i]);
+		r = audit_read_maps(audit, &audit->vms[i]);
 		r = r == -ENOMEM ? r : count_vm(look, i);
 	}
 	audit_read_books(audit);

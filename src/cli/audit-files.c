@@ -72,7 +72,7 @@ static uint64_t judge_uses(struct audit *audit, const struct uses *uses)
 
 			if (x->device != y->device || x->inode != y->inode || a->group == b->group)
 				continue;
-			(void)sys_each_map(a->pid, take_name, &name);
+			(void)sys_each_map(a->eye, take_name, &name);
 			audit_say(
 				audit, "files", AUDIT_VIOLATION,
 				json_pack("[i, i]", (int)a->pid, (int)b->pid),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/audit.h"
+#include "policy/plain.h"
 #include "sys/terminal.h"
 
 #define TEXT_BYTES 512
@@ -29,9 +30,7 @@ void audit_say(struct audit *audit, const char *check, enum audit_state state, j
 	vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
 	/* what another user chose, the name of a file or of a program, is no message of ours */
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	plain_text(text);
 	audit->violations += state == AUDIT_VIOLATION;
 	audit->unread += state == AUDIT_UNKNOWN;
 	json_array_append_new(audit->findings,

@@ -26,7 +26,6 @@
 #include "sys/launch.h"
 #include "sys/look.h"
 
-#define STORE_NAME "/memfd:pshare-store"
 #define LOOKS 5
 #define LOOK_AGAIN_MS 150
 
@@ -57,7 +56,7 @@ struct holds {
 
 static bool is_store(const char *path)
 {
-	return strncmp(path, STORE_NAME, strlen(STORE_NAME)) == 0;
+	return strncmp(path, AUDIT_STORE_NAME, strlen(AUDIT_STORE_NAME)) == 0;
 }
 
 static int add_hold(struct holds *holds, uint64_t device, uint64_t inode, bool write, bool own)
@@ -104,6 +103,11 @@ static int take_map(const struct sys_map *map, void *arg)
 			map->access[1] == 'w' && map->access[3] == 's', false);
 }
 
+static int take_table(pid_t thread, void *arg)
+{
+	return sys_each_open(thread, take_open, arg) == -ENOMEM ? -ENOMEM : 0;
+}
+
 static int take_process(pid_t pid, void *arg)
 {
 	struct holds *holds = arg;
@@ -112,9 +116,9 @@ static int take_process(pid_t pid, void *arg)
 	holds->pid = pid;
 	if (sys_process_uid(pid, &holds->uid))
 		return 0;
-	r = sys_each_open(pid, take_open, holds);
+	r = sys_each_fd_table(pid, take_table, holds);
 	if (r != -ENOMEM)
-		r = sys_each_map(pid, take_map, holds);
+		r = sys_each_map(sys_live_thread(pid), take_map, holds);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -169,14 +173,6 @@ static enum fault judge_known(const struct audit *audit, const struct hold *hold
 	return vm->account ? FAULT_NO_STAKE : FAULT_NOT_A_VM;
 }
 
-static bool is_daemon(const struct audit *audit, pid_t pid)
-{
-	for (size_t i = 0; i < audit->ndaemons; i++)
-		if (audit->daemons[i].pid == pid)
-			return true;
-	return false;
-}
-
 /* The first VM before i in the list that holds the same store and may not share with that one. */
 static pid_t crossed_with(const struct holds *holds, size_t i)
 {
@@ -206,7 +202,7 @@ static void judge(struct holds *holds)
 
 		if (store)
 			hold->fault = judge_known(audit, hold, store, daemon);
-		else if (hold->write && !hold->own_file && !is_daemon(audit, hold->pid))
+		else if (hold->write && !hold->own_file && !audit_is_daemon(audit, hold->pid))
 			hold->fault = FAULT_WRITABLE;
 		if (!hold->fault) {
 			hold->other = crossed_with(holds, i);

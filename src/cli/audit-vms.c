@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * audit-vms: which processes of the host are VMs, what memory of theirs could hold a guest's, and
- * what the daemons say of them.
+ * audit-vms: which processes of the host are VMs, and what memory of theirs could hold a guest's.
  *
  * A VM is a process that a daemon knows; that maps a store; that has a KVM VM open; whose program
  * is a VMM's by name (an emulated one has no KVM); or that has the agent and memory of a guest's
  * size. What was forked off a VM and still runs its program is the same VM: the kernel has it share
  * its parent's pages. So nobody gains by hiding in a child: it is held against the parent.
  *
- * Daemons are found by their program, and asked in the folder of their command line. One is
- * believed about VMs of its own user, and about all if it is root's or the system's; else any user
- * could start a "daemon" that says of others' VMs that they may share. With --runtime-dir only that
- * one is asked.
+ * A file that some VM maps writable, and of which it executes nothing, may be a guest's RAM. Every
+ * mapping of that file by a VM counts then, for reading or for execution as well: who maps it so
+ * reads it too. All other files are left out: the page cache shares text, constants and data of
+ * programs between all processes, and nobody's guest memory is in them.
  *
- * Text, constants and data of programs are left out: the page cache shares them between all
- * processes, and nobody's guest memory is in them. A file that is mapped writable and of which
- * nothing is executed may be a guest's RAM.
+ * A process whose first thread has ended shows its memory under its other threads alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,15 +25,13 @@
 #include "sys/path.h"
 
 #define GUEST_MIN (16u << 20)
-#define SYSTEM_DIR "/run/pshare"
-#define SYSTEM_USER "pshare"
 
 /* ---- mappings ------------------------------------------------------------------------------- */
 
 struct reading {
 	struct audit_vm *vm;
 	size_t room;
-	uint64_t *programs; /* inodes of which something is executed */
+	struct audit_file *programs; /* of which something is executed */
 	size_t nprograms, programs_room;
 	bool agent, store;
 	uint64_t anonymous; /* bytes */
@@ -61,7 +56,7 @@ static enum audit_kind kind_of(const struct sys_map *map)
 {
 	if (!map->inode)
 		return AUDIT_ANONYMOUS;
-	if (begins(map->path, "/memfd:pshare-store "))
+	if (begins(map->path, AUDIT_STORE_NAME " "))
 		return AUDIT_STORE;
 	if (begins(map->path, "/memfd:") || begins(map->path, "/SYSV") ||
 	    begins(map->path, "/dev/zero"))
@@ -69,12 +64,10 @@ static enum audit_kind kind_of(const struct sys_map *map)
 	return AUDIT_FILE;
 }
 
-static int note_program(struct reading *reading, uint64_t inode)
+static int note_program(struct reading *reading, const struct sys_map *map)
 {
-	uint64_t *grown;
+	struct audit_file *grown;
 
-	if (reading->nprograms && reading->programs[reading->nprograms - 1] == inode)
-		return 0;
 	if (reading->nprograms == reading->programs_room) {
 		reading->programs_room = reading->programs_room ? 2 * reading->programs_room : 64;
 		grown = reallocarray(reading->programs, reading->programs_room, sizeof(*grown));
@@ -82,7 +75,7 @@ static int note_program(struct reading *reading, uint64_t inode)
 			return -ENOMEM;
 		reading->programs = grown;
 	}
-	reading->programs[reading->nprograms++] = inode;
+	reading->programs[reading->nprograms++] = (struct audit_file){map->device, map->inode};
 	return 0;
 }
 
@@ -93,12 +86,12 @@ static int take_map(const struct sys_map *map, void *arg)
 	struct audit_map *grown, *out;
 
 	if (map->inode && map->access[2] == 'x' && !begins(map->path, "/memfd:") &&
-	    note_program(reading, map->inode))
+	    note_program(reading, map))
 		return -ENOMEM;
 	reading->agent |= strstr(map->path, "libpshare-agent.so") != NULL;
 	if (is_special(map))
 		return 0;
-	if (kind_of(map) == AUDIT_FILE && map->access[1] != 'w')
+	if (kind_of(map) == AUDIT_FILE && memcmp(map->access, "---", 3) == 0)
 		return 0;
 	if (vm->nmaps == reading->room) {
 		reading->room = reading->room ? 2 * reading->room : 256;
@@ -124,10 +117,10 @@ static int take_map(const struct sys_map *map, void *arg)
 	return 0;
 }
 
-static bool is_program(const struct reading *reading, const struct audit_map *map)
+static bool is_one_of(const struct audit_file *files, size_t n, const struct audit_map *map)
 {
-	for (size_t i = 0; map->kind == AUDIT_FILE && i < reading->nprograms; i++)
-		if (reading->programs[i] == map->inode)
+	for (size_t i = 0; i < n; i++)
+		if (files[i].inode == map->inode && files[i].device == map->device)
 			return true;
 	return false;
 }
@@ -135,27 +128,60 @@ static bool is_program(const struct reading *reading, const struct audit_map *ma
 static int read_maps(struct reading *reading)
 {
 	struct audit_vm *vm = reading->vm;
-	size_t left = 0;
 	int r;
 
 	free(vm->maps);
 	vm->maps = NULL;
 	vm->nmaps = 0;
-	r = sys_each_map(vm->pid, take_map, reading);
+	r = sys_each_map(vm->eye, take_map, reading);
 	for (size_t i = 0; i < vm->nmaps; i++)
-		if (!is_program(reading, &vm->maps[i]))
-			vm->maps[left++] = vm->maps[i];
-	vm->nmaps = left;
+		vm->maps[i].program =
+			vm->maps[i].kind == AUDIT_FILE &&
+			is_one_of(reading->programs, reading->nprograms, &vm->maps[i]);
 	free(reading->programs);
 	reading->programs = NULL;
 	return r;
 }
 
-int audit_read_maps(struct audit_vm *vm)
+/* Notes which files are this VM's memory, by what it does with them. */
+static int note_files(struct audit *audit, const struct audit_vm *vm)
+{
+	struct audit_file *grown;
+
+	for (size_t i = 0; i < vm->nmaps; i++) {
+		const struct audit_map *map = &vm->maps[i];
+
+		if (map->kind != AUDIT_FILE || !map->writable || map->program ||
+		    is_one_of(audit->files, audit->nfiles, map))
+			continue;
+		grown = reallocarray(audit->files, audit->nfiles + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		audit->files = grown;
+		audit->files[audit->nfiles++] = (struct audit_file){map->device, map->inode};
+	}
+	return 0;
+}
+
+/* Leaves out the mappings of files that are nobody's memory. */
+static void leave_out_files(const struct audit *audit, struct audit_vm *vm)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < vm->nmaps; i++)
+		if (vm->maps[i].kind != AUDIT_FILE ||
+		    is_one_of(audit->files, audit->nfiles, &vm->maps[i]))
+			vm->maps[left++] = vm->maps[i];
+	vm->nmaps = left;
+}
+
+int audit_read_maps(struct audit *audit, struct audit_vm *vm)
 {
 	struct reading reading = {.vm = vm};
+	int r = read_maps(&reading), noted = note_files(audit, vm);
 
-	return read_maps(&reading);
+	leave_out_files(audit, vm);
+	return r ? r : noted;
 }
 
 const struct audit_map *audit_map_at(const struct audit_vm *vm, uint64_t address)
@@ -173,19 +199,12 @@ const struct audit_map *audit_map_at(const struct audit_vm *vm, uint64_t address
 	return low < vm->nmaps && vm->maps[low].start <= address ? &vm->maps[low] : NULL;
 }
 
-/* ---- daemons -------------------------------------------------------------------------------- */
+/* ---- VMs ------------------------------------------------------------------------------------ */
 
-static const char *base_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* The name of a process's program, without its folder; "" where it cannot be read. */
-static void program_name(pid_t pid, char name[PATH_MAX])
+void audit_program_name(pid_t pid, char name[PATH_MAX])
 {
 	char path[PATH_MAX], *end;
+	const char *slash;
 
 	*name = '\0';
 	if (sys_program(pid, path, sizeof(path)))
@@ -193,102 +212,8 @@ static void program_name(pid_t pid, char name[PATH_MAX])
 	end = strstr(path, " (deleted)");
 	if (end && !end[10])
 		*end = '\0';
-	snprintf(name, PATH_MAX, "%s", base_of(path));
-}
-
-struct words {
-	char dir[PATH_MAX];
-	bool next;
-};
-
-static int take_word(const char *word, void *arg)
-{
-	struct words *words = arg;
-
-	if (words->next)
-		snprintf(words->dir, sizeof(words->dir), "%s", word);
-	words->next = strcmp(word, "--runtime-dir") == 0;
-	if (begins(word, "--runtime-dir="))
-		snprintf(words->dir, sizeof(words->dir), "%s", word + 14);
-	return 0;
-}
-
-static int add_daemon(struct audit *audit, const char *dir)
-{
-	struct audit_daemon *grown, d = {0};
-	struct runtime runtime = {.chosen = true};
-
-	snprintf(runtime.dir, sizeof(runtime.dir), "%s", dir);
-	if (client_new(&d.client, &runtime))
-		return -ENOMEM;
-	if (client_try(d.client, &d.books, "/v1/audit")) {
-		client_free(d.client);
-		return -ENOENT;
-	}
-	d.pid = (pid_t)ask_number(d.books, "pid");
-	for (size_t i = 0; i < audit->ndaemons; i++)
-		if (audit->daemons[i].pid == d.pid) {
-			client_free(d.client);
-			json_decref(d.books);
-			return 0;
-		}
-	grown = reallocarray(audit->daemons, audit->ndaemons + 1, sizeof(*grown));
-	if (!grown || sys_process_uid(d.pid, &d.uid)) {
-		if (grown)
-			audit->daemons = grown;
-		client_free(d.client);
-		json_decref(d.books);
-		return -ENOMEM;
-	}
-	audit->daemons = grown;
-	audit->daemons[audit->ndaemons++] = d;
-	return 0;
-}
-
-static int take_daemon(pid_t pid, void *arg)
-{
-	struct audit *audit = arg;
-	struct words words = {.dir = SYSTEM_DIR};
-	char name[PATH_MAX];
-
-	program_name(pid, name);
-	if (strcmp(name, "pshared") != 0)
-		return 0;
-	(void)sys_each_argument(pid, take_word, &words);
-	if (words.dir[0] != '/' || add_daemon(audit, words.dir) == -ENOENT)
-		audit_say(audit, "daemon", AUDIT_UNKNOWN, json_pack("[i]", (int)pid), 1,
-			  "give --runtime-dir DIR",
-			  "daemon %d does not answer in %s: its books are not known", (int)pid,
-			  words.dir);
-	return 0;
-}
-
-static int find_daemons(struct audit *audit)
-{
-	struct runtime runtime;
-	int r = runtime_find(&runtime, audit->args);
-
-	if (r)
-		return -EINVAL;
-	if (!runtime.chosen)
-		return sys_each_process(take_daemon, audit);
-	r = add_daemon(audit, runtime.dir);
-	if (r == -ENOENT)
-		audit_say(audit, "daemon", AUDIT_UNKNOWN, NULL, 0, NULL,
-			  "no daemon answers in %s, or it is not ours to ask: its books are not "
-			  "known",
-			  runtime.dir);
-	return r == -ENOMEM ? r : 0;
-}
-
-/* ---- VMs ------------------------------------------------------------------------------------ */
-
-static bool is_believed(const struct audit_daemon *d, uid_t uid)
-{
-	uint32_t system = 0;
-
-	return d->uid == 0 || d->uid == uid ||
-	       (sys_user_id(SYSTEM_USER, &system) == 0 && d->uid == system);
+	slash = strrchr(path, '/');
+	snprintf(name, PATH_MAX, "%s", slash ? slash + 1 : path);
 }
 
 /* What a daemon says of that process. */
@@ -300,7 +225,7 @@ static void find_account(struct audit *audit, struct audit_vm *vm)
 	for (size_t i = 0; i < audit->ndaemons && !vm->daemon; i++) {
 		struct audit_daemon *d = &audit->daemons[i];
 
-		if (!is_believed(d, vm->uid))
+		if (!audit_believes(d, vm->uid))
 			continue;
 		json_array_foreach(json_object_get(d->books, "vms"), k, account)
 		{
@@ -326,7 +251,7 @@ static bool is_vmm_program(pid_t pid)
 					    "cloud-hypervisor", "crosvm",   "lkvm", "kvmtool"};
 	char name[PATH_MAX];
 
-	program_name(pid, name);
+	audit_program_name(pid, name);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t n = strlen(names[i]);
 
@@ -344,8 +269,8 @@ static bool is_vm(struct audit_vm *vm, const struct reading *reading)
 		return true;
 	if (reading->agent && reading->anonymous >= GUEST_MIN)
 		return true;
-	(void)sys_each_fd(vm->pid, take_target, &kvm);
-	return kvm || is_vmm_program(vm->pid);
+	(void)sys_each_fd(vm->eye, take_target, &kvm);
+	return kvm || is_vmm_program(vm->eye);
 }
 
 static int add_vm(struct audit *audit, const struct audit_vm *vm)
@@ -362,19 +287,19 @@ static int add_vm(struct audit *audit, const struct audit_vm *vm)
 static int take_process(pid_t pid, void *arg)
 {
 	struct audit *audit = arg;
-	struct audit_vm vm = {.pid = pid, .pagemap = -1};
+	struct audit_vm vm = {.pid = pid, .eye = sys_live_thread(pid), .pagemap = -1};
 	struct reading reading = {.vm = &vm};
 	char comm[SYS_COMM_MAX], program[PATH_MAX];
 	int r;
 
 	if (sys_process_uid(pid, &vm.uid) || sys_comm(pid, comm))
 		return 0;
-	program_name(pid, program);
+	audit_program_name(vm.eye, program);
 	if (!*program)
 		return 0; /* a thread of the kernel's */
 	snprintf(vm.name, sizeof(vm.name), "%s-%d", comm, (int)pid);
 	find_account(audit, &vm);
-	vm.pagemap = sys_pagemap_of(pid);
+	vm.pagemap = sys_pagemap_of(vm.eye);
 	r = read_maps(&reading);
 	if (r != -ENOMEM && is_vm(&vm, &reading)) {
 		if (vm.pagemap < 0 || r < 0)
@@ -453,14 +378,7 @@ static void judge_groups(struct audit *audit)
 
 void audit_read_books(struct audit *audit)
 {
-	for (size_t i = 0; i < audit->ndaemons; i++) {
-		json_t *books = NULL;
-
-		if (client_try(audit->daemons[i].client, &books, "/v1/audit"))
-			continue; /* it has ended: what it said last stands */
-		json_decref(audit->daemons[i].books);
-		audit->daemons[i].books = books;
-	}
+	audit_ask_daemons(audit);
 	for (size_t i = 0; i < audit->nvms; i++) {
 		struct audit_vm *vm = &audit->vms[i];
 		json_t *account;
@@ -480,10 +398,14 @@ void audit_read_books(struct audit *audit)
 
 int audit_find(struct audit *audit)
 {
-	int r = find_daemons(audit);
+	int r = audit_find_daemons(audit);
 
 	if (!r)
 		r = sys_each_process(take_process, audit);
+	for (size_t i = 0; !r && i < audit->nvms; i++)
+		r = note_files(audit, &audit->vms[i]);
+	for (size_t i = 0; i < audit->nvms; i++)
+		leave_out_files(audit, &audit->vms[i]);
 	if (!r)
 		judge_groups(audit);
 	return r;
@@ -495,11 +417,8 @@ void audit_free(struct audit *audit)
 		free(audit->vms[i].maps);
 		close_fd(&audit->vms[i].pagemap);
 	}
-	for (size_t i = 0; i < audit->ndaemons; i++) {
-		client_free(audit->daemons[i].client);
-		json_decref(audit->daemons[i].books);
-	}
+	audit_free_daemons(audit);
 	free(audit->vms);
-	free(audit->daemons);
+	free(audit->files);
 	json_decref(audit->findings);
 }

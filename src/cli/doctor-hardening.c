@@ -15,10 +15,14 @@
 #include <string.h>
 
 #include "cli/doctor.h"
+#include "cli/salt-files.h"
+#include "cli/swap-crypt.h"
+#include "cli/weakness.h"
 #include "sys/look.h"
 #include "sys/outside.h"
 #include "sys/path.h"
 #include "sys/proc.h"
+#include "sys/secret.h"
 
 #define TEXT_BYTES 512
 #define VULNERABILITIES "/sys/devices/system/cpu/vulnerabilities"
@@ -173,10 +177,32 @@ static void check_socket(struct report *report, const struct runtime *runtime)
 static void check_log(struct report *report, struct client *client)
 {
 	_cleanup_json_ json_t *answer = NULL;
+	uint64_t lost, unwritten;
 
-	if (client_try(client, &answer, "/v1/log"))
+	if (client_try(client, &answer, "/v1/log")) {
 		report_add(report, "audit log", FINDING_UNKNOWN, "as root: pshare log",
 			   "it cannot be read (STIG ESXI-80-000232)");
+		return;
+	}
+	lost = ask_number(answer, "lost");
+	unwritten = ask_number(answer, "unwritten");
+	if (!*ask_text(answer, "file"))
+		report_add(report, "audit log", FINDING_MISSING, "start pshared with --log-dir",
+			   "it is in memory alone (STIG ESXI-80-000232)");
+	else if (unwritten)
+		report_add(report, "audit log", FINDING_MISSING,
+			   "make room in its folder, or let pshared's user write there",
+			   "the last %" PRIu64 " records could not be written to %s (STIG "
+			   "ESXI-80-000232)",
+			   unwritten, ask_text(answer, "file"));
+	else if (lost)
+		report_add(
+			report, "audit log", FINDING_MISSING,
+			"they are in the journal: keep it; a daemon that is started anew no longer "
+			"says this",
+			"it is written again, but %" PRIu64 " records could not be written to %s "
+			"(STIG ESXI-80-000232)",
+			lost, ask_text(answer, "file"));
 	else
 		report_add(report, "audit log", FINDING_OK, NULL,
 			   "every change is recorded (STIG ESXI-80-000232)");
@@ -184,20 +210,44 @@ static void check_log(struct report *report, struct client *client)
 
 /* ---- salts, KSM, processors, swap ----------------------------------------------------------- */
 
-static int take_salt(const char *path, void *arg)
+static void check_salt_file(struct report *report, const struct salt_file *file)
 {
-	struct sys_secret_file file;
+	struct salt_open open;
 
-	if (sys_secret_look(path, &file))
-		return 0;
-	if (file.mode & 07)
-		report_add(arg, "salt file", FINDING_MISSING,
-			   "chmod o= it, and make a new salt: the old one is known",
-			   "%s: every user of this host may read or write it (mode %04o)", path,
-			   file.mode);
+	if (file->error)
+		report_add(report, "salt file", FINDING_UNKNOWN, "run this as root",
+			   "%.300s cannot be looked at: %s", file->path, strerror(-file->error));
+	else if (!file->is.plain)
+		report_add(report, "salt file", FINDING_NOTE, NULL, "%.300s is no plain file",
+			   file->path);
+	else if (salt_file_is_open(&file->is, &open))
+		report_add(report, "salt file", FINDING_MISSING, open.mend, "%.300s: %s",
+			   file->path, open.text);
 	else
-		report_add(arg, "salt file", FINDING_OK, NULL, "%s, mode %04o", path, file.mode);
-	return 0;
+		report_add(report, "salt file", FINDING_OK, NULL, "%.300s, mode %04o", file->path,
+			   file->is.mode);
+}
+
+/* Of the VMs of another user it is not known, but to root, what they were started with. */
+static void check_salt_files(struct report *report, struct client *client)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	struct salt_files files = {NULL, 0, 0};
+	int r = salt_files_find(&files);
+	const json_t *vm;
+	size_t i;
+
+	if (client && !client_try(client, &answer, "/v1/vms"))
+		json_array_foreach(json_object_get(answer, "vms"), i, vm)
+		{
+			if (!r)
+				r = salt_files_add_vm(&files, (pid_t)ask_number(vm, "pid"));
+		}
+	for (i = 0; i < files.count; i++)
+		check_salt_file(report, &files.at[i]);
+	salt_files_free(&files);
+	if (r)
+		report_add(report, "salt file", FINDING_UNKNOWN, NULL, "out of memory");
 }
 
 static void check_ksm(struct report *report)
@@ -224,52 +274,101 @@ struct list {
 	char text[TEXT_BYTES];
 };
 
+static void add_name(struct list *list, const char *name, size_t length)
+{
+	size_t n = strlen(list->text);
+
+	snprintf(list->text + n, sizeof(list->text) - n, "%s%.*s", n ? ", " : "", (int)length,
+		 name);
+}
+
+struct weaknesses {
+	struct list of[WEAKNESS_OPEN + 1];
+};
+
 static int take_vulnerability(const char *path, void *arg)
 {
 	_cleanup_free_ char *text = NULL;
-	struct list *list = arg;
-	size_t n = strlen(list->text);
+	struct weaknesses *found = arg;
+	const char *name = strrchr(path, '/') + 1;
 
-	if (sys_read_text(path, TEXT_BYTES, &text) ||
-	    (strncmp(text, "Vulnerable", 10) != 0 && !strstr(text, "SMT vulnerable")))
-		return 0;
-	snprintf(list->text + n, sizeof(list->text) - n, "%s%s", n ? ", " : "",
-		 strrchr(path, '/') + 1);
+	if (!sys_read_text(path, TEXT_BYTES, &text))
+		add_name(&found->of[weakness_judge(text)], name, strlen(name));
 	return 0;
 }
 
 static void check_processors(struct report *report)
 {
-	struct list list = {""};
-	uint64_t smt = 0;
+	struct weaknesses found = {0};
+	const char *open = found.of[WEAKNESS_OPEN].text, *smt = found.of[WEAKNESS_SMT].text;
+	const char *unknown = found.of[WEAKNESS_UNKNOWN].text;
+	uint64_t active = 0;
 
-	if (sys_each_name(VULNERABILITIES, "", take_vulnerability, &list)) {
+	if (sys_each_name(VULNERABILITIES, "", take_vulnerability, &found)) {
 		report_add(report, "processors", FINDING_UNKNOWN, NULL, "this kernel does not say");
 		return;
 	}
-	if (*list.text)
+	if (*open)
 		report_add(report, "processors", FINDING_MISSING,
 			   "new microcode, mitigations=auto,nosmt on the kernel's command line",
-			   "not mitigated: %s (STIG ESXI-80-000223)", list.text);
-	else
+			   "not mitigated: %s (STIG ESXI-80-000223)", open);
+	if (*smt)
+		report_add(report, "processors", FINDING_MISSING,
+			   "nosmt on the kernel's command line",
+			   "not mitigated between the threads of a core (SMT vulnerable): %s (STIG "
+			   "ESXI-80-000223)",
+			   smt);
+	if (*unknown)
+		report_add(report, "processors", FINDING_UNKNOWN,
+			   "in a VM: ask its host; else a newer kernel",
+			   "the kernel does not know whether it is mitigated: %s", unknown);
+	if (!*open && !*smt && !*unknown)
 		report_add(report, "processors", FINDING_OK, NULL,
 			   "each known weakness is mitigated (STIG ESXI-80-000223)");
-	if (!sys_read_u64("/sys/devices/system/cpu/smt/active", &smt) && smt)
+	if (!sys_read_u64("/sys/devices/system/cpu/smt/active", &active) && active)
 		report_add(
 			report, "SMT", FINDING_NOTE, "nosmt, or core scheduling for the VMs",
 			"two VMs may run on the threads of one core: salts do not cover what they "
 			"learn of each other there");
 }
 
+static void device_uuid(const char *name, char uuid[SWAP_UUID_MAX])
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/dm/uuid", name);
+	if (!sys_read_text(path, SWAP_UUID_MAX - 1, &text))
+		snprintf(uuid, SWAP_UUID_MAX, "%s", text);
+}
+
+static void device_below(const char *name, int (*each)(const char *below, void *arg), void *arg)
+{
+	_cleanup_free_ char **names = NULL;
+	char path[PATH_MAX];
+	int n;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/slaves", name);
+	n = sys_folder_names(path, "", "", &names);
+	for (int i = 0; i < n; i++)
+		if (names[i][0] != '.' && each(names[i], arg))
+			return;
+}
+
 static int take_swap(const char *line, void *arg)
 {
-	struct list *list = arg;
-	size_t n = strlen(list->text), name = strcspn(line, " \t");
+	static const struct swap_devices devices = {device_uuid, device_below};
+	size_t length = strcspn(line, " \t");
+	char name[64];
 
-	if (line[0] != '/' || strncmp(line, "/dev/zram", 9) == 0 ||
-	    strncmp(line, "/dev/dm-", 8) == 0)
+	if (line[0] != '/' || strncmp(line, "/dev/zram", 9) == 0)
 		return 0;
-	snprintf(list->text + n, sizeof(list->text) - n, "%s%.*s", n ? ", " : "", (int)name, line);
+	if (strncmp(line, "/dev/", 5) == 0 && length - 5 < sizeof(name)) {
+		snprintf(name, sizeof(name), "%.*s", (int)length - 5, line + 5);
+		if (!strchr(name, '/') && swap_is_encrypted(&devices, name))
+			return 0;
+	}
+	add_name(arg, line, length);
 	return 0;
 }
 
@@ -284,7 +383,7 @@ static void check_swap(struct report *report)
 			   "%s: memory of guests and stores may get to a disk in plain text",
 			   list.text);
 	else
-		report_add(report, "swap", FINDING_OK, NULL, "none, or none on a bare disk");
+		report_add(report, "swap", FINDING_OK, NULL, "none, or none that is not encrypted");
 }
 
 static void check_lockdown(struct report *report)
@@ -321,7 +420,7 @@ void doctor_hardening(struct report *report, const struct args *args)
 		check_socket(report, &runtime);
 		check_log(report, client);
 	}
-	(void)sys_each_name("/etc/pshare", ".salt", take_salt, report);
+	check_salt_files(report, client);
 	check_ksm(report);
 	check_processors(report);
 	check_swap(report);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "policy/plain.h"
 
 #define FOUND_MAX 512
 
@@ -37,6 +38,7 @@ void report_add(struct report *report, const char *check, enum finding_state sta
 	va_start(list, format);
 	vsnprintf(found, sizeof(found), format, list);
 	va_end(list);
+	plain_text(found); /* names of files and processes are in it */
 	if (state == FINDING_MISSING)
 		report->missing = true;
 	json_array_append_new(report->findings,

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/salt-files.h"
 #include "sys/entropy.h"
+#include "sys/launch.h"
 #include "sys/memfd.h"
 #include "sys/saltfile.h"
 #include "wire/wire.h"
@@ -33,6 +35,7 @@ void salt_wipe(struct salt *salt)
 {
 	if (salt->bytes)
 		sys_secret_free(salt->bytes, PS_SALT_MAX);
+	free(salt->path);
 	*salt = (struct salt){0};
 }
 
@@ -44,6 +47,30 @@ int salt_make(struct salt *salt)
 		r = sys_random(salt->bytes, SALT_MADE);
 	salt->length = SALT_MADE;
 	return r ? say_error(CLI_FAILED, "no random bytes for a salt: %s", strerror(-r)) : 0;
+}
+
+/* Others than its owner and group may read it: who, and what would do. */
+static int say_open(const char *path)
+{
+	struct sys_secret_file is;
+	struct salt_open open = {.text = "others may read or write it", .verb = "chmod o="};
+
+	if (!sys_secret_look(path, &is))
+		(void)salt_file_is_open(&is, &open);
+	return say_error(CLI_FAILED, "salt file %s: %s: '%s %s' would do, and a new salt is better",
+			 path, open.text, open.verb, path);
+}
+
+/* What the links on the way are now does not matter to who looks at it later. */
+static int note_path(struct salt *salt, const char *path)
+{
+	struct sys_secret_file is;
+	char whole[PATH_MAX];
+
+	if (sys_whole_path(path, whole, sizeof(whole)) || sys_secret_look(whole, &is) || !is.plain)
+		return 0; /* a pipe, say */
+	salt->path = strdup(whole);
+	return salt->path ? 0 : say_error(CLI_FAILED, "out of memory");
 }
 
 static int from_file(struct salt *salt, const char *path)
@@ -60,11 +87,9 @@ static int from_file(struct salt *salt, const char *path)
 				 "needs no salt",
 				 path);
 	if (r == -EPERM)
-		return say_error(CLI_FAILED,
-				 "salt file %s: every user of this host may read or write it: "
-				 "'chmod o= %s' would do, and a new salt is better",
-				 path, path);
-	return r ? say_error(CLI_FAILED, "salt file %s: %s", path, strerror(-r)) : 0;
+		return say_open(path);
+	return r ? say_error(CLI_FAILED, "salt file %s: %s", path, strerror(-r)) :
+		   note_path(salt, path);
 }
 
 static int from_variable(struct salt *salt, const char *name)

@@ -134,6 +134,9 @@ bool api_may(struct api_request *request, enum role needed, const char *doing);
 /* The value of what a route is about, as JSON text to be freed; NULL: it has none. */
 char *api_value(const struct api_request *request);
 
+/* api-put.c: what was asked by who may not, for the audit log; never a secret. */
+void api_note_refused(struct api_request *request);
+
 /* api-log.c */
 void api_get_log(struct api_request *request);
 /* A change is over: it, or that it was refused or failed, goes into the audit log, once. */
@@ -166,7 +169,7 @@ void api_get_likeness(struct api_request *request);
 /* api-picture.c */
 void api_get_picture(struct api_request *request);
 void api_get_pictures(struct api_request *request);
-/* api-audit.c: for root and the daemon's own user alone */
+/* api-audit.c: for administrators */
 void api_get_audit(struct api_request *request);
 void api_get_audit_frames(struct api_request *request);
 void api_get_action(struct api_request *request);

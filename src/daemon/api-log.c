@@ -40,6 +40,8 @@ static char *value_of(const char *answer)
 				json_object_get(whole, "fingerprint") :
 				json_object_get(whole, "none");
 	if (!value)
+		value = json_object_get(whole, "by_hand"); /* of a balloon: what an order sets */
+	if (!value)
 		value = json_object_get(whole, "state");
 	stream = value ? open_memstream(&text, &length) : NULL;
 	if (!stream)
@@ -121,9 +123,11 @@ void api_get_log(struct api_request *request)
 		list = NULL;
 	}
 	view_log_state(request->api->daemon, &state);
-	answer = list ? json_pack("{s:s,s:I,s:I,s:I,s:o}", "file", state.path, "last",
-				  (json_int_t)state.last, "lost", (json_int_t)state.lost,
-				  "withheld", (json_int_t)state.withheld, "records", list) :
+	answer = list ? json_pack("{s:s,s:I,s:I,s:I,s:s,s:I,s:I,s:o}", "file", state.path, "last",
+				  (json_int_t)state.last, "written", (json_int_t)state.written,
+				  "unwritten", (json_int_t)state.unwritten, "head", state.head,
+				  "lost", (json_int_t)state.lost, "withheld",
+				  (json_int_t)state.withheld, "records", list) :
 			NULL;
 	api_answer_json(request, MHD_HTTP_OK, answer);
 }

@@ -52,6 +52,27 @@ static void note_asked(struct api_request *request, const json_t *value)
 	request->asked[sizeof(request->asked) - 1] = '\0';
 }
 
+void api_note_refused(struct api_request *request)
+{
+	const struct api_path *path = &request->path;
+	_cleanup_json_ json_t *body = NULL;
+	const json_t *asked;
+	int id;
+
+	if (request->asked[0] || !request->body || api_check_depth(request->body, request->length))
+		return;
+	id = setting_find(path->segment[path->n - 1], !strcmp(path->segment[1], "vms"), NULL);
+	if (!strcmp(path->segment[path->n - 2], "settings") &&
+	    (id < 0 || setting_get((enum setting_id)id)->secret))
+		return;
+	body = json_loadb(request->body, request->length, JSON_REJECT_DUPLICATES, NULL);
+	asked = json_object_get(body, "value");
+	if (!asked && json_object_get(body, "target"))
+		asked = body;
+	if (asked)
+		note_asked(request, asked);
+}
+
 /* The body, if it is an object of JSON; else NULL, and the answer says why not. */
 static json_t *parse_object(struct api_request *request)
 {

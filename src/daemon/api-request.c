@@ -5,7 +5,8 @@
  * libmicrohttpd calls api_handle() when the headers are there, then for each stretch of the body,
  * then with no data when the request is whole, and once more after a resume. What is wrong with
  * method, path or headers is answered at the first call, before any of the body is taken in (the
- * connection then ends). The body is collected up to API_BODY_MAX.
+ * connection then ends). The body is collected up to API_BODY_MAX; of who may not change this too,
+ * since the audit log says what he asked for.
  *
  * A body may hold a salt. So each stretch is wiped in libmicrohttpd's own buffer as soon as it is
  * copied, the copy as soon as it is parsed, and jansson wipes what it frees (json.c). No message
@@ -24,6 +25,7 @@
 #include "daemon/api-internal.h"
 #include "daemon/asset.h"
 #include "daemon/peer.h"
+#include "policy/plain.h"
 #include "sys/proc.h"
 
 #define JSON_TYPE "application/json"
@@ -91,6 +93,8 @@ static struct api_request *request_free(struct api_request *request)
 
 void api_answer_text(struct api_request *request, char *text, size_t length, const char *type)
 {
+	if (request->answer != no_memory)
+		free(request->answer); /* another one, that this replaces */
 	request->status = text ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
 	request->answer = text ? text : no_memory;
 	request->answer_length = text ? length : sizeof(no_memory) - 1;
@@ -129,7 +133,9 @@ void api_answer_error(struct api_request *request, unsigned int status, const ch
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	plain_text(line); /* names in it are as a client spelt them, and may be cut in two */
 	snprintf(request->reason, sizeof(request->reason), "%.*s", (int)VIEW_REASON - 1, line);
+	plain_text(request->reason);
 	api_answer_json(request, status,
 			json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
 				  MHD_get_reason_phrase_for(status), "status", (int)status,
@@ -252,19 +258,22 @@ static void check_headers(struct api_request *request, const char *method)
 	}
 }
 
+/* false: it is answered. Where the owner may too, the handler asks who asks. */
+static bool may_put(struct api_request *request)
+{
+	return request->route->owner ||
+	       api_may(request, role_needed(request->route->change), "change this");
+}
+
 /* Before any of the body is taken in. */
 static void check_role(struct api_request *request, const char *method)
 {
 	const struct api_route *route = request->route;
 
-	if (strcmp(method, "PUT") != 0) {
+	request->is_change = !strcmp(method, "PUT");
+	if (!request->is_change)
 		(void)api_may(request, route->read == ROLE_UNSAID ? ROLE_LOOK : route->read,
 			      "read this");
-		return;
-	}
-	request->is_change = true;
-	if (!route->owner)
-		(void)api_may(request, role_needed(route->change), "change this");
 }
 
 static void check_head(struct api_request *request, const char *url, const char *method)
@@ -294,6 +303,9 @@ static void check_head(struct api_request *request, const char *url, const char 
 		check_role(request, method);
 	if (request->progress == API_READING)
 		check_headers(request, method);
+	/* who may not is told that, whatever else is wrong */
+	if (request->progress == API_ANSWERED && request->is_change)
+		(void)may_put(request);
 }
 
 static struct api_request *request_new(struct api *api, struct MHD_Connection *connection)
@@ -372,11 +384,16 @@ static bool may_change_now(struct api_request *request)
 
 static void change(struct api_request *request)
 {
-	if (!may_change_now(request))
+	bool may = may_put(request);
+
+	if (may && !may_change_now(request))
 		return;
 	peer_look(&request->conn->peer);
 	request->before = api_value(request);
-	request->route->put(request);
+	if (may)
+		request->route->put(request);
+	if (request->progress == API_ANSWERED && request->status == MHD_HTTP_FORBIDDEN)
+		api_note_refused(request);
 }
 
 static void execute(struct api_request *request)

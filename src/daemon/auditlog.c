@@ -16,7 +16,13 @@
  * never left out.
  *
  * A file that takes no more (full disk) loses nobody a change: the daemon goes on, says so once in
- * a while, counts what is lost, and memory and journal have it.
+ * a while, counts what is lost, and memory and journal have it. Such a record keeps its number, and
+ * the next that is written says how many before it were not ("unwritten"): so the gap is in the
+ * file for ever. What a record holds the hash of is the line before it in the file, whatever came
+ * between. A daemon that ends before there is room again leaves the gap in a name, which takes no
+ * room: the file is set aside under the number of the last record, not of its last line.
+ *
+ * The newest line has none after it that would hold its hash: the daemon says it ('head').
  *
  * No fsync(): a record is in the kernel when the change is answered, and a crash of the daemon
  * loses nothing. A crash of the host may lose the last seconds of the file.
@@ -50,6 +56,7 @@
 #define USERS 64u
 #define SAY_NS 60000000000ull
 #define NAME "audit.log"
+#define NUMBER_DIGITS 12u /* of a record, in the name of a file that was set aside */
 #define MESSAGE_ID "5f0b6c3a7a0e4f39a1d2c48e9b77f016"
 
 struct ration {
@@ -67,9 +74,11 @@ struct auditlog {
 	unsigned int files;
 	int fd; /* -1: none */
 	uint64_t size;
-	bool torn; /* the last line has no end */
-	uint64_t last;
-	char previous[2 * HASH_SHOWN + 1];
+	bool torn;			   /* the last line has no end */
+	uint64_t last;			   /* number of the newest record, and of the newest ... */
+	uint64_t written;		   /* ... that is in the file */
+	uint64_t unwritten;		   /* since then, that are not */
+	char previous[2 * HASH_SHOWN + 1]; /* hash of the file's last line */
 	char *line[LINES];
 	uint64_t number[LINES];
 	unsigned int oldest, count;
@@ -114,7 +123,6 @@ static void remember(struct auditlog *log, char *line, uint64_t number)
 {
 	unsigned int at = (log->oldest + log->count) % LINES;
 
-	hash_of(line, strlen(line), log->previous);
 	log->last = number;
 	if (log->count == LINES) {
 		free(log->line[at]);
@@ -150,12 +158,13 @@ static bool read_lines(struct auditlog *log, char *text, bool from_start)
 
 		whole = at[length] == '\n';
 		at[length] = '\0';
+		hash_of(at, length, log->previous);
 		if (line_number(at, &number)) {
+			log->last = log->written = number;
+			log->unwritten = 0;
 			line = strdup(at);
 			if (line)
 				remember(log, line, number);
-		} else if (length) {
-			hash_of(at, length, log->previous);
 		}
 		at += length + whole;
 	}
@@ -178,19 +187,46 @@ static int set_aside_names(const struct auditlog *log, char ***names)
 	return sys_folder_names(log->folder, NAME ".", "", names);
 }
 
-/* The newest file that was set aside, then the one that grows. */
+/* A file that was set aside is called by the number of the last record when that was done: those
+ * between its last line and that one could not be written. */
+static void heed_name(struct auditlog *log, const char *name)
+{
+	const char *digits = name + strlen(NAME ".");
+	uint64_t number = strtoull(digits, NULL, 10);
+
+	if (strlen(digits) != NUMBER_DIGITS || strspn(digits, "0123456789") != NUMBER_DIGITS ||
+	    number <= log->last)
+		return;
+	log->unwritten += number - log->last;
+	log->last = number;
+}
+
+static bool has_record(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return sys_read_tail(path, TAIL_SIZE, &text) == 0 && strstr(text, "{\"seq\":");
+}
+
+/* The newest file that was set aside and has a record, those after it, and the one that grows. */
 static int read_back(struct auditlog *log)
 {
 	_cleanup_free_ char **names = NULL;
 	char path[PATH_SIZE + 280];
-	int n = set_aside_names(log, &names);
+	int n = set_aside_names(log, &names), first;
 	int r;
 
 	if (n < 0)
 		return n;
-	if (n > 0) {
-		snprintf(path, sizeof(path), "%s/%s", log->folder, names[n - 1]);
-		(void)read_file(log, path);
+	for (first = n - 1; first > 0; first--) {
+		snprintf(path, sizeof(path), "%s/%s", log->folder, names[first]);
+		if (has_record(path))
+			break;
+	}
+	for (int i = first < 0 ? 0 : first; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", log->folder, names[i]);
+		if (read_file(log, path) == 0)
+			heed_name(log, names[i]);
 	}
 	log->torn = false;
 	r = read_file(log, log->path);
@@ -215,13 +251,19 @@ static int open_file(struct auditlog *log)
 	return sys_logfile_open(log->path, &log->fd, &log->size);
 }
 
-static int rotate(struct auditlog *log)
+static int set_aside(const struct auditlog *log)
 {
 	char aside[PATH_SIZE + 48];
-	int r;
 
-	snprintf(aside, sizeof(aside), "%s/" NAME ".%012" PRIu64, log->folder, log->last);
-	r = sys_logfile_set_aside(log->path, aside);
+	snprintf(aside, sizeof(aside), "%s/" NAME ".%0*" PRIu64, log->folder, (int)NUMBER_DIGITS,
+		 log->last);
+	return sys_logfile_set_aside(log->path, aside);
+}
+
+static int rotate(struct auditlog *log)
+{
+	int r = set_aside(log);
+
 	if (r < 0)
 		return r;
 	close_fd(&log->fd);
@@ -233,7 +275,7 @@ static int rotate(struct auditlog *log)
 static int append(struct auditlog *log, const char *line, size_t length)
 {
 	char whole[LINE_SIZE + 3];
-	size_t done, n = 0;
+	size_t done, n = 0, start;
 	int r = 0;
 
 	if (log->fd < 0)
@@ -244,31 +286,39 @@ static int append(struct auditlog *log, const char *line, size_t length)
 		return r;
 	if (log->torn)
 		whole[n++] = '\n';
+	start = n;
 	memcpy(whole + n, line, length);
 	n += length;
 	whole[n++] = '\n';
 	r = sys_logfile_append(log->fd, whole, n, &done);
 	log->size += done;
-	if (done)
+	if (done) {
 		log->torn = done < n;
+		hash_of(whole + start, done < n ? done - start : length, log->previous);
+	}
 	return r;
 }
 
-static void to_file(struct auditlog *log, const char *line)
+/* false: it is not in the file. */
+static bool to_file(struct auditlog *log, const char *line)
 {
+	size_t length = strlen(line);
 	uint64_t now = sys_now();
 	int r;
 
-	if (!log->folder[0])
-		return;
-	r = append(log, line, strlen(line));
+	if (!log->folder[0]) {
+		hash_of(line, length, log->previous);
+		return true;
+	}
+	r = append(log, line, length);
 	if (r == 0)
-		return;
+		return true;
 	log->lost++;
 	if (!log->said_at || now - log->said_at > SAY_NS)
 		log_error("%s does not take a record: %s (%" PRIu64 " so far)", log->path,
 			  strerror(-r), log->lost);
 	log->said_at = now;
+	return false;
 }
 
 /* ---- the journal --------------------------------------------------------------------------- */
@@ -396,6 +446,8 @@ static json_t *make(const struct auditlog *log, const struct view_record *of, ui
 		put_peer(record, of->peer);
 	if (withheld)
 		put(record, "withheld", json_integer((json_int_t)withheld));
+	if (log->unwritten)
+		put(record, "unwritten", json_integer((json_int_t)log->unwritten));
 	put_text(record, "previous", log->previous);
 	return record;
 }
@@ -407,15 +459,17 @@ static const char *or_nothing(const char *text)
 
 static void sentence(char *out, size_t size, const struct view_record *of)
 {
+	bool other = of->asked && (!of->after || strcmp(of->asked, of->after) != 0);
 	char who[64] = "pshared";
 
 	if (of->peer)
 		snprintf(who, sizeof(who), "uid %u (%s, pid %d)", of->peer->uid, of->peer->comm,
 			 (int)of->peer->pid);
-	snprintf(out, size, "audit: %s %s %s%s%s: %s -> %s: %s%s%s", who, of->what,
+	snprintf(out, size, "audit: %s %s %s%s%s: %s -> %s%s%s: %s%s%s", who, of->what,
 		 of->vm ? of->vm : "", of->vm ? " " : "", or_nothing(of->setting),
-		 or_nothing(of->before), or_nothing(of->after), results[of->result],
-		 of->reason && *of->reason ? ": " : "", of->reason ? of->reason : "");
+		 or_nothing(of->before), or_nothing(of->after), other ? ", asked " : "",
+		 other ? of->asked : "", results[of->result], of->reason && *of->reason ? ": " : "",
+		 of->reason ? of->reason : "");
 }
 
 /* May one more of this user's be written? Else it is counted. */
@@ -459,13 +513,20 @@ void auditlog_add(struct auditlog *log, const struct view_record *of)
 	line = record ? dump(record) : NULL;
 	if (!line || strlen(line) > LINE_SIZE) {
 		log->lost++;
+		log->unwritten++;
+		log->last++;
 		log_error("a record of the audit log is lost: no memory, or too long");
 		free(line);
 		return;
 	}
 	sentence(message, sizeof(message), of);
 	log_info("%s", message);
-	to_file(log, line);
+	if (to_file(log, line)) {
+		log->written = log->last + 1;
+		log->unwritten = 0;
+	} else {
+		log->unwritten++;
+	}
 	to_journal(log, record, message, of->result == VIEW_DONE);
 	remember(log, line, log->last + 1);
 }
@@ -487,24 +548,37 @@ int auditlog_each(const struct auditlog *log, uint64_t after, unsigned int max,
 
 void auditlog_state(const struct auditlog *log, struct view_log_state *out)
 {
-	*out = (struct view_log_state){.path = ""};
+	*out = (struct view_log_state){.path = "", .head = ""};
 	if (log)
-		*out = (struct view_log_state){log->path, log->last, log->lost, log->withheld};
+		*out = (struct view_log_state){
+			.path = log->path,
+			.last = log->last,
+			.written = log->written,
+			.unwritten = log->unwritten,
+			.head = log->previous,
+			.lost = log->lost,
+			.withheld = log->withheld,
+		};
 }
 
 void auditlog_reopen(struct auditlog *log)
 {
+	uint64_t size;
+
 	if (!log || !log->folder[0])
 		return;
+	size = log->size;
 	close_fd(&log->fd);
-	log->torn = false;
 	(void)open_file(log);
+	log->torn &= log->size == size; /* the same file still */
 }
 
 struct auditlog *auditlog_free(struct auditlog *log)
 {
 	if (!log)
 		return NULL;
+	if (log->unwritten && log->folder[0])
+		(void)set_aside(log); /* the next daemon finds the gap in the name */
 	close_fd(&log->fd);
 	for (unsigned int i = 0; i < LINES; i++)
 		free(log->line[i]);

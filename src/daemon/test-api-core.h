@@ -26,8 +26,9 @@ struct daemon {
 	size_t salt_length;
 	bool salt_given;
 	bool forking;
-	bool rich;     /* VMs have all that a VM may have */
-	char did[256]; /* orders and wishes */
+	uint64_t balloon; /* that was ordered */
+	bool rich;	  /* VMs have all that a VM may have */
+	char did[256];	  /* orders and wishes */
 	/* what was recorded last */
 	uid_t owner;
 	unsigned int records;

@@ -86,6 +86,7 @@ int view_vm(struct daemon *daemon, const char *name, struct view_vm *out)
 	fill_vm(out, name, daemon->owner);
 	if (daemon->rich)
 		enrich(out);
+	out->balloon.by_hand = daemon->balloon;
 	return 0;
 }
 
@@ -173,7 +174,7 @@ int view_log(struct daemon *daemon, uint64_t after, unsigned int max,
 void view_log_state(struct daemon *daemon, struct view_log_state *out)
 {
 	(void)daemon;
-	*out = (struct view_log_state){.path = "/var/log/x", .last = 3};
+	*out = (struct view_log_state){.path = "/var/log/x", .head = "", .last = 3};
 }
 
 int view_reset(struct daemon *daemon, const char *name, const struct view_change *change,
@@ -216,7 +217,8 @@ int view_vm_set(struct daemon *daemon, const char *vm, const char *name, const c
 int view_vm_balloon(struct daemon *daemon, const char *vm, uint64_t bytes, bool force,
 		    struct view_reason *why)
 {
-	(void)vm, (void)bytes, (void)force;
+	(void)vm, (void)force;
+	daemon->balloon = bytes;
 	snprintf(why->text, sizeof(why->text), "the core does not want to");
 	return daemon->refuse;
 }

@@ -218,6 +218,57 @@ TEST("a change is recorded once, with what it was, what was asked and what it is
 	stop(&server);
 }
 
+static void change_what_he_may_not(struct server *server)
+{
+	static const char wanted[] = " asked 20, 60 to (null) by 4001 as look: uid 4001 may not";
+	const char *salts[] = {"/v1/settings/sched.mem.pshare.salt", SALT_PATH,
+			       "/v1/settings/Sched.Mem.Pshare.Salt", "/v1/settings/salt"};
+
+	CHECK_EQ(put(server, "/v1/settings/Mem.ShareScanTime", "{\"value\": 20}"), 403);
+	CHECK_IN(wanted, server->daemon.told);
+	CHECK_EQ(put(server, "/v1/vms/web1/settings/sched.mem.pshare.enable", "{\"value\": false}"),
+		 403);
+	CHECK_IN(" asked false, true to (null) by 4001", server->daemon.told);
+	CHECK_EQ(put(server, "/v1/vms/web1/reclaim", "{\"value\": 4096}"), 403);
+	CHECK_IN(" asked 4096, ", server->daemon.told);
+	CHECK_EQ(put(server, "/v1/vms/web1/balloon", "{\"target\": 4096}"), 403);
+	CHECK_IN(" asked {\"target\":4096}, 0 to ", server->daemon.told);
+	/* a salt that was taken for a value is not written down either */
+	for (size_t i = 0; i < sizeof(salts) / sizeof(salts[0]); i++) {
+		CHECK_EQ(put(server, salts[i], "{\"value\": \"hidden-away\"}"), 403);
+		CHECK(!strstr(server->daemon.told, "hidden-away"));
+	}
+	/* whatever else is wrong, he is told that he may not */
+	CHECK_EQ(ask(server, "PUT /v1/settings/Mem.ShareScanTime HTTP/1.1\r\nHost: x\r\n"
+			     "Connection: close\r\nContent-Length: 1\r\n\r\nx"),
+		 403);
+	check_error("may not change this");
+	CHECK_EQ(put(server, "/v1/settings/Mem.ShareScanTime", "nonsense"), 403);
+}
+
+TEST("a try of who may not is recorded with what was asked and what is, as each change is")
+{
+	struct server server;
+
+	if (sys_self_uid())
+		SKIP("needs root: another user has to connect");
+	start(&server);
+	as_user(&server, 4001, 0, change_what_he_may_not);
+	stop(&server);
+}
+
+TEST("of a balloon the record has what is ordered, before and after")
+{
+	struct server server;
+
+	start(&server);
+	REQUIRE_EQ(put(&server, "/v1/vms/web1/balloon", "{\"target\": 4096}"), 200);
+	CHECK_IN("web1 balloon asked {\"target\":4096}, 0 to 4096 by", server.daemon.told);
+	REQUIRE_EQ(put(&server, "/v1/vms/web1/balloon", "{\"target\": null}"), 200);
+	CHECK_IN("web1 balloon asked {\"target\":null}, 4096 to 0 by", server.daemon.told);
+	stop(&server);
+}
+
 TEST("a salt is not recorded; of it only whether there is one, and its fingerprint")
 {
 	struct server server;

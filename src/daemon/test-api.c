@@ -108,6 +108,24 @@ TEST("a HEAD is a GET without the body")
 	stop(&server);
 }
 
+TEST("a name that is no UTF-8, or is cut inside a letter, is answered like any other")
+{
+	char path[512] = "/v1/vms/";
+	struct server server;
+	json_t *json;
+
+	start(&server);
+	CHECK_EQ(get(&server, "/v1/vms/%ff"), 404);
+	json = json_body();
+	CHECK_IN("?", json_string_value(json_object_get(json, "detail")));
+	json_decref(json);
+	for (size_t n = strlen(path); n < 200; n += 6)
+		memcpy(path + n, "%c3%a9", 7);
+	CHECK_EQ(get(&server, path), 404);
+	CHECK_EQ(get(&server, "/v1/settings/%80"), 404);
+	stop(&server);
+}
+
 TEST("what is not there is 404, and the line says so")
 {
 	static const char *const paths[] = {

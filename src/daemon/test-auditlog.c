@@ -177,6 +177,103 @@ TEST("a disk that is full loses nobody a record in memory, and it is counted")
 	CHECK(state.lost > 5 && state.lost < 20);
 	CHECK_EQ(state.last, 20);
 	CHECK_EQ(held(log, 0, 100), 20);
+	CHECK_EQ(state.unwritten, state.lost);
+	CHECK_EQ(state.written, 20 - state.lost);
+	auditlog_free(log);
+}
+
+/* The file of the folder takes no more than so many bytes; 0: whatever comes. */
+static void bound_files(rlim_t bytes)
+{
+	const struct rlimit limit = {bytes ? bytes : RLIM_INFINITY, RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	REQUIRE_SYS(setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+/* The last line of what was read says so. */
+static void last_line_says(const char *part)
+{
+	size_t n = strlen(text);
+
+	REQUIRE(n > 1 && text[n - 1] == '\n');
+	text[n - 1] = '\0';
+	CHECK_IN(part, strrchr(text, '\n'));
+}
+
+TEST("with room again, a record says how many before it are not in the file, and keeps the numbers")
+{
+	struct auditlog *log = start(AUDITLOG_FILE_MAX, 2, NULL);
+	struct view_log_state state;
+	uint64_t lost;
+	char part[64];
+
+	bound_files(2048);
+	for (int i = 0; i < 20; i++)
+		add(log, "Mem.ShareScanTime");
+	auditlog_state(log, &state);
+	lost = state.lost;
+	auditlog_reopen(log); /* SIGHUP: the torn line is still there */
+	bound_files(0);
+	add(log, "Mem.ShareScanTime");
+	slurp("audit.log");
+	snprintf(part, sizeof(part), "\"unwritten\":%" PRIu64, lost);
+	last_line_says(part);
+	CHECK_IN("\n{\"seq\":21,", text);
+	CHECK(!strstr(text, "\n{\"seq\":20,"));
+	auditlog_state(log, &state);
+	CHECK_EQ(state.unwritten, 0);
+	CHECK_EQ(state.lost, lost);
+	CHECK_EQ(state.written, 21);
+	add(log, "Mem.ShareScanTime"); /* it is said once */
+	slurp("audit.log");
+	last_line_says("{\"seq\":22,");
+	CHECK(!strstr(strrchr(text, '\n'), "unwritten"));
+	auditlog_free(log);
+}
+
+TEST("a daemon that ends while there is no room leaves the gap for the next one to tell")
+{
+	struct auditlog *log = start(AUDITLOG_FILE_MAX, 2, NULL);
+	struct view_log_state state;
+	char part[64];
+
+	for (int i = 0; i < 3; i++)
+		add(log, "Mem.ShareScanTime");
+	bound_files(1);
+	for (int i = 0; i < 4; i++)
+		add(log, "Mem.ShareScanTime");
+	auditlog_free(log);
+	log = start(AUDITLOG_FILE_MAX, 2, NULL); /* still no room */
+	add(log, "Mem.ShareScanTime");
+	auditlog_free(log);
+	bound_files(0);
+	log = start(AUDITLOG_FILE_MAX, 2, NULL);
+	auditlog_state(log, &state);
+	CHECK_EQ(state.last, 8);
+	add(log, "Mem.ShareScanTime");
+	snprintf(part, sizeof(part), "\"unwritten\":5,");
+	CHECK_IN(part, slurp("audit.log"));
+	CHECK_IN("{\"seq\":9,", text);
+	auditlog_free(log);
+}
+
+TEST("the state says the hash of the file's last line: what the next record holds")
+{
+	struct auditlog *log = start(AUDITLOG_FILE_MAX, 2, NULL);
+	struct view_log_state state;
+	char part[80];
+
+	for (int i = 0; i < 3; i++) {
+		auditlog_state(log, &state);
+		snprintf(part, sizeof(part), "\"previous\":\"%s\"}\n", state.head);
+		add(log, "Mem.ShareScanTime");
+		CHECK_IN(part, slurp("audit.log"));
+		if (i == 1) { /* another daemon finds it in the file */
+			auditlog_free(log);
+			log = start(AUDITLOG_FILE_MAX, 2, NULL);
+		}
+	}
 	auditlog_free(log);
 }
 

@@ -93,3 +93,9 @@ bool user_has_room(struct daemon *d, const struct user *user)
 	return user->entries < host_pages(d) * ENTRIES_FACTOR &&
 	       user->bytes < user_bytes_max(d, user) && !host_books_short(d);
 }
+
+bool user_has_room_for(struct daemon *d, const struct user *user, uint64_t bytes)
+{
+	return user_has_room(d, user) && bytes <= user_bytes_max(d, user) - user->bytes &&
+	       !host_memory_short(d) && bytes <= d->room;
+}

@@ -39,5 +39,7 @@ uint32_t user_part(const struct daemon *d, uint32_t all, uint32_t own);
 uint64_t user_bytes_max(const struct daemon *d, const struct user *user);
 /* May the daemon hold more for this user's VMs: another page with a frame, another hint? */
 bool user_has_room(struct daemon *d, const struct user *user);
+/* The same for so many bytes at once. */
+bool user_has_room_for(struct daemon *d, const struct user *user, uint64_t bytes);
 
 #endif

@@ -4,15 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 #include "sys/memfd.h"
 #include "sys/salt.h"
+#include "sys/secret.h"
 #include "sys/self.h"
 #include "wire/wire.h"
+
+#define FILE_MAX (PS_SALT_MAX + 2u) /* with its newline */
 
 /* Reads to the end; -EFBIG where room bytes are not enough. */
 static long read_all(int fd, char *buf, size_t room)
@@ -42,23 +44,12 @@ static size_t without_newline(const char *buf, size_t length)
 	return length && buf[length - 1] == '\r' ? length - 1 : length;
 }
 
-int sys_salt_read_file(const char *path, void *buf, size_t *length)
+static int read_salt(int fd, void *buf, size_t *length)
 {
-	_cleanup_close_ int fd = -1;
-	char text[PS_SALT_MAX + 3]; /* the newline, and one byte to see that there is no more */
-	struct stat st;
-	long n;
+	char text[FILE_MAX + 1]; /* one byte to see that there is no more */
+	long n = read_all(fd, text, sizeof(text));
 	int r = 0;
 
-	SYS_INJECT();
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IROTH | S_IWOTH)))
-		return -EPERM;
-	n = read_all(fd, text, sizeof(text));
 	if (n >= 0)
 		n = (long)without_newline(text, (size_t)n);
 	if (n < 0) {
@@ -73,6 +64,31 @@ int sys_salt_read_file(const char *path, void *buf, size_t *length)
 	}
 	explicit_bzero(text, sizeof(text));
 	return r;
+}
+
+int sys_salt_read_file(const char *path, void *buf, size_t *length)
+{
+	_cleanup_close_ int fd = -1;
+	struct sys_secret_file file;
+	int r;
+
+	SYS_INJECT();
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	r = sys_secret_of(fd, &file);
+	if (r)
+		return r;
+	if (file.plain && file.to != SYS_SECRET_KEPT)
+		return -EPERM;
+	return read_salt(fd, buf, length);
+}
+
+int sys_salt_read_found(int found, void *buf, size_t *length)
+{
+	_cleanup_close_ int fd = sys_secret_open(found, FILE_MAX);
+
+	return fd < 0 ? fd : read_salt(fd, buf, length);
 }
 
 int sys_salt_memfd(const void *salt, size_t length)

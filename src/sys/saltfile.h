@@ -11,8 +11,11 @@
 
 /* Reads a whole file, which may be a pipe, into buf, which has PS_SALT_MAX bytes. 0 and *length;
  * -EFBIG: there is more without the newline; -ENODATA: there is nothing; -EPERM: users other than
- * its owner and group may read or write it; else -errno. */
+ * its owner and group may read or write it (sys/secret.h); else -errno. */
 int sys_salt_read_file(const char *path, void *buf, size_t *length);
+/* The same of a file that was found (sys_secret_find), whoever may read it. It is plain, or it is
+ * not opened: -EMEDIUMTYPE. */
+int sys_salt_read_found(int found, void *buf, size_t *length);
 
 /* A sealed memfd, CLOEXEC, that holds the bytes; length 0 is the empty salt. The fd or -errno. */
 int sys_salt_memfd(const void *salt, size_t length);

@@ -56,3 +56,22 @@ const char *t_audit_found(json_t *audit, const char *check, const char *state, p
 	}
 	return NULL;
 }
+
+#define AUDITS 5
+
+void t_audit_must_find(const struct t_daemon *d, const char *check, pid_t pid, const char *part)
+{
+	for (int tries = 0; tries < AUDITS; tries++) {
+		json_t *whole = t_audit(d);
+		const char *text = t_audit_found(whole, check, "violation", pid, part);
+
+		if (text)
+			t_note("%s", text);
+		else if (tries == AUDITS - 1)
+			json_dumpf(whole, stdout, JSON_INDENT(1));
+		json_decref(whole);
+		if (text)
+			return;
+	}
+	t_fail("no violation of \"%s\" with \"%s\" that names %d", check, part, pid);
+}

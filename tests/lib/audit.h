@@ -16,4 +16,9 @@ json_t *t_audit(const struct t_daemon *d);
 const char *t_audit_found(json_t *audit, const char *check, const char *state, pid_t pid,
 			  const char *part);
 
+/* Audits until there is such a violation, and fails the test if there is none: frames that move
+ * while they are looked at are left out of an audit, which says so, and on a busy host that may be
+ * those that are looked for. */
+void t_audit_must_find(const struct t_daemon *d, const char *check, pid_t pid, const char *part);
+
 #endif

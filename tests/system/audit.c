@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/audit.h"
 #include "lib/fakevmm.h"
 #include "lib/peer.h"
+#include "lib/plant.h"
 
 #define PSHARE test_built("src/cli/pshare")
 #define PAGES 512u
@@ -52,26 +52,9 @@ static void wait_shared(struct fakevmm *v)
 
 /* ---- audits --------------------------------------------------------------------------------- */
 
-/* Frames that move while they are looked at are left out of an audit, which says so; on a busy host
- * that may be those that are looked for. */
-#define AUDITS 5
-
 static void must_find(const char *check, pid_t pid, const char *part)
 {
-	json_t *whole = t_audit(&d);
-	const char *text = t_audit_found(whole, check, "violation", pid, part);
-
-	for (int tries = 1; !text && tries < AUDITS; tries++) {
-		json_decref(whole);
-		whole = t_audit(&d);
-		text = t_audit_found(whole, check, "violation", pid, part);
-	}
-	if (!text) {
-		json_dumpf(whole, stdout, JSON_INDENT(1));
-		FAIL("no violation of \"%s\" with \"%s\" that names %d", check, part, pid);
-	}
-	t_note("%s", text);
-	json_decref(whole);
+	t_audit_must_find(&d, check, pid, part);
 }
 
 static void must_be_clean(const pid_t *pids, size_t n)
@@ -87,53 +70,7 @@ static void must_be_clean(const pid_t *pids, size_t n)
 	json_decref(whole);
 }
 
-/* ---- plants --------------------------------------------------------------------------------- */
-
-struct plant {
-	pid_t pid;
-	int input;
-};
-
-/* name: what its program is called; NULL: plant. */
-static struct plant plant(const char *name, const char *what, const char *word)
-{
-	char program[256], ready[6];
-	struct plant p = {0};
-	int in[2], back[2];
-
-	snprintf(program, sizeof(program), "%s", test_built("tests/system/plant"));
-	if (name) {
-		char copy[256];
-
-		snprintf(copy, sizeof(copy), "%s/%s", test_dir(), name);
-		REQUIRE_EQ(TEST_RUN(ready, sizeof(ready), "cp", program, copy), 0);
-		snprintf(program, sizeof(program), "%s", copy);
-	}
-	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
-	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
-	p.pid = t_sys(fork());
-	if (p.pid == 0) {
-		dup2(in[0], 0);
-		dup2(back[1], 1);
-		execl(program, program, what, word, NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(back[1]);
-	REQUIRE_EQ(read(back[0], ready, 6), 6);
-	close(back[0]);
-	p.input = in[1];
-	return p;
-}
-
-static void uproot(struct plant *p)
-{
-	int status;
-
-	close(p->input);
-	REQUIRE_SYS(waitpid(p->pid, &status, 0));
-	CHECK_EQ(status, 0);
-}
+/* ---- plants ---------------------------------------------------------------------------------- */
 
 /* The path of the daemon's own descriptor of the n-th store. */
 static void store_path(char path[64], unsigned int n)
@@ -236,6 +173,27 @@ TEST_SECONDS("a process that maps a store that is not its own is found by frames
 	t_daemon_free(&d);
 }
 
+TEST_SECONDS("a store is found in a thread with descriptors of its own, or without a first thread",
+	     60)
+{
+	struct fakevmm v;
+	struct plant p;
+	char path[64];
+
+	start();
+	vm_up(&v, "v", "salt", 0);
+	wait_shared(&v);
+	store_path(path, 0);
+	p = plant(NULL, "apart", path);
+	must_find("stores", p.pid, "is no VM of its domain");
+	uproot(&p);
+	p = plant(NULL, "ended", path);
+	must_find("stores", p.pid, "can write to store");
+	uproot(&p);
+	fv_end(&v);
+	t_daemon_free(&d);
+}
+
 TEST_SECONDS("a VM that holds the store of another domain is found", 60)
 {
 	struct fakevmm a;
@@ -334,6 +292,70 @@ TEST_SECONDS("one file as the memory of two VMs is found, and two copies are not
 	b = plant("qemu-system-two", "shared", path);
 	must_find("files", b.pid, "one page cache");
 	uproot(&b);
+	b = plant("qemu-system-two", "reader", path);
+	must_find("files", b.pid, "one page cache");
+	uproot(&b);
+	b = plant("qemu-system-two", "code", path);
+	must_find("files", b.pid, "one page cache");
+	uproot(&b);
+	b = plant("qemu-system-two", "ended", path);
+	must_find("files", b.pid, "one page cache");
+	uproot(&b);
+	uproot(&a);
+	t_daemon_free(&d);
+}
+
+/* The memory of two VMs is one file. A daemon of user 65534's says that they are VMs of its own
+ * that may share, and that it is process 1, or the one that it is. */
+static void must_find_with_liar(pid_t liar, pid_t one, pid_t two, const char *books)
+{
+	json_t *whole;
+	FILE *file = fopen(books, "we");
+	const char *part = liar == 1 ? "not believed" : NULL;
+
+	REQUIRE(file != NULL);
+	fprintf(file,
+		"{\"pid\":%d,\"uid\":0,\"salting\":0,\"stores\":[],\"vms\":["
+		"{\"name\":\"one\",\"pid\":%d,\"uid\":0,\"group\":\"0\",\"stakes\":[]},"
+		"{\"name\":\"two\",\"pid\":%d,\"uid\":0,\"group\":\"0\",\"stakes\":[]}]}",
+		(int)liar, (int)one, (int)two);
+	fclose(file);
+	(void)TEST_RUN(out, sizeof(out), "env", "-u", "PSHARE_RUNTIME_DIR", PSHARE, "audit",
+		       "--json");
+	whole = json_loads(out, 0, NULL);
+	REQUIRE(whole != NULL);
+	if (!t_audit_found(whole, "files", "violation", two, "one page cache") ||
+	    (part && !t_audit_found(whole, "daemon", "unknown", liar, part))) {
+		json_dumpf(whole, stdout, JSON_INDENT(1));
+		FAIL("what a daemon of another user's says was believed");
+	}
+	json_decref(whole);
+}
+
+TEST_SECONDS("a daemon of another user's is not believed, whoever it says it is", 90)
+{
+	char path[256], folder[256], books[300];
+	struct plant a, b, liar;
+	int fd;
+
+	start();
+	snprintf(path, sizeof(path), "%s/snapshot", test_dir());
+	fd = t_sys(open(path, O_RDWR | O_CREAT, 0600));
+	REQUIRE_SYS(ftruncate(fd, 4 << 20));
+	close(fd);
+	a = plant("qemu-system-one", "shared", path);
+	b = plant("qemu-system-two", "shared", path);
+	snprintf(folder, sizeof(folder), "%s/run", test_dir());
+	REQUIRE_SYS(mkdir(folder, 0777));
+	REQUIRE_SYS(chmod(folder, 0777));
+	REQUIRE_SYS(chmod(test_dir(), 0755));
+	snprintf(books, sizeof(books), "%s/books", folder);
+	REQUIRE_SYS(setenv("PSHARE_RUNTIME_DIR", folder, 1)); /* where it is looked for */
+	liar = plant("pshared", "daemon", folder);
+	must_find_with_liar(1, a.pid, b.pid, books);
+	must_find_with_liar(liar.pid, a.pid, b.pid, books);
+	uproot(&liar);
+	uproot(&b);
 	uproot(&a);
 	t_daemon_free(&d);
 }
@@ -408,7 +430,7 @@ TEST_WITH("KSM is found while it runs, what it has merged too, and when it has s
 {
 	struct plant a, b;
 	json_t *whole;
-	double until;
+	double began;
 	char was[16];
 	bool both;
 
@@ -419,8 +441,8 @@ TEST_WITH("KSM is found while it runs, what it has merged too, and when it has s
 	b = plant("qemu-system-two", "merge", "equal");
 	must_be_clean((pid_t[]){a.pid, b.pid}, 2);
 	ksm_set("run", "1");
-	until = t_now() + 60;
-	while (!(both = merged(a.pid) && merged(b.pid)) && t_now() < until)
+	began = t_now();
+	while (!(both = merged(a.pid) && merged(b.pid)) && !t_late(began, 60))
 		t_sleep(0.1);
 	if (!both) { /* it is not left running */
 		ksm_set("run", "2");
@@ -444,21 +466,32 @@ TEST_WITH("KSM is found while it runs, what it has merged too, and when it has s
 
 /* ---- memory that changes by itself ---------------------------------------------------------- */
 
+/* Where the nth frame of a store begins. Between frames there may be holes: what was punched. */
+static off_t nth_frame(int fd, unsigned int nth)
+{
+	off_t at = lseek(fd, 0, SEEK_DATA);
+
+	while (nth--)
+		at = lseek(fd, at + T_PAGE, SEEK_DATA);
+	REQUIRE_LE(0, at);
+	return at;
+}
+
 /* Flips bits of a frame of the first store, as worn memory does. */
 static void flip(unsigned int bits, unsigned int nth)
 {
 	char path[64];
 	uint8_t bytes[2];
-	uint64_t at;
+	off_t at;
 	int fd;
 
 	store_path(path, 0);
 	fd = t_sys(open(path, O_RDWR | O_CLOEXEC));
-	at = (uint64_t)lseek(fd, 0, SEEK_DATA) + nth * T_PAGE + 1234;
-	REQUIRE_EQ(pread(fd, bytes, 2, (off_t)at), 2);
+	at = nth_frame(fd, nth) + 1234;
+	REQUIRE_EQ(pread(fd, bytes, 2, at), 2);
 	bytes[0] ^= 4;
 	bytes[1] ^= bits > 1 ? 0x40 : 0;
-	REQUIRE_EQ(pwrite(fd, bytes, 2, (off_t)at), 2);
+	REQUIRE_EQ(pwrite(fd, bytes, 2, at), 2);
 	close(fd);
 }
 
@@ -568,6 +601,30 @@ TEST_SECONDS("what cannot be set right is told loudly, reaches nobody else, and 
 	fv_kill(&b);
 	fv_check(&c, 0);
 	fv_end(&c);
+	t_daemon_free(&d);
+}
+
+TEST_SECONDS("each damaged frame is told once, however many there are", 120)
+{
+	enum { FRAMES = 80 }; /* more than are kept to be shown */
+	struct fakevmm a, b;
+	double before;
+
+	start();
+	vm_up(&a, "a", "red", 0);
+	vm_up(&b, "b", "red", 0);
+	wait_shared(&a);
+	wait_shared(&b);
+	wait_settled();
+	for (unsigned int i = 0; i < FRAMES; i++)
+		flip(2, i);
+	REQUIRE_EQ(t_setting_put(&d, "Mem.ShareVerifyRate", "100000"), 200);
+	REQUIRE_WITHIN(60000, frames_figure("damaged") >= FRAMES);
+	before = frames_figure("verified");
+	REQUIRE_WITHIN(20000, frames_figure("verified") > before + 4 * PAGES);
+	CHECK_EQ(frames_figure("damaged"), FRAMES);
+	fv_kill(&a);
+	fv_kill(&b);
 	t_daemon_free(&d);
 }
 

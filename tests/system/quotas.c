@@ -103,7 +103,7 @@ TEST("memory that was rewritten again and again takes no place: every twin is st
 	enum { PAGES = 4096, ROUNDS = 6, TWINS = 1000 };
 	struct peer a, b;
 	uint32_t shares = 0;
-	double end;
+	double begun;
 
 	start();
 	peer_join(&a, &d, "a", SALT);
@@ -121,7 +121,7 @@ TEST("memory that was rewritten again and again takes no place: every twin is st
 	settle(&a);
 	for (uint32_t page = 0; page < TWINS; page++)
 		hint(&b, page, hash_of(&b, page));
-	for (end = t_now() + 10; shares < 2 * TWINS && t_now() < end; t_sleep(0.002))
+	for (begun = t_now(); shares < 2 * TWINS && !t_late(begun, 10); t_sleep(0.002))
 		shares += serve(&a) + serve(&b);
 	CHECK_EQ(shares, 2 * TWINS);
 	CHECK_LE(vm_number("a", "hints/held"), PAGES - TWINS);
@@ -278,7 +278,7 @@ static void scatter(void)
 	enum { BLOCKS = 100000 };
 	struct peer *p = &claimant[0];
 	uint64_t hash;
-	double end;
+	double begun;
 
 	peer_join(p, &d, "scatter", "scatters");
 	peer_region(p, PS_MSG_REGION_ADD, 0, BLOCKS * PS_BLOCK_PAGES, 0);
@@ -286,7 +286,7 @@ static void scatter(void)
 	hint(p, 1, hash);
 	hint(p, 2, hash);
 	settle(p);
-	for (end = t_now() + 5; !serve(p) && t_now() < end; t_sleep(0.002))
+	for (begun = t_now(); !serve(p) && !t_late(begun, 5); t_sleep(0.002))
 		;
 	for (uint32_t block = 1; block < BLOCKS; block++) {
 		hint(p, block * PS_BLOCK_PAGES, hash);
@@ -296,6 +296,101 @@ static void scatter(void)
 	settle(p);
 	serve(p);
 	settle(p);
+}
+
+/* A process that is so many VMs, and grows when it is told to by the end of the pipe. */
+static pid_t many_vms(const char *name, unsigned int vms, uint64_t grows, int wait, int ready)
+{
+	pid_t pid = fork();
+
+	REQUIRE_SYS(pid);
+	if (pid)
+		return pid;
+	for (unsigned int i = 0; i < vms; i++) {
+		struct peer p;
+		char full[32];
+
+		snprintf(full, sizeof(full), "%s%u", name, i);
+		peer_join(&p, &d, full, SALT);
+		if (peer_region(&p, PS_MSG_REGION_ADD, 0, 65536, 0) < 0)
+			_exit(1);
+	}
+	(void)!write(ready, "", 1);
+	(void)!read(wait, &(char){0}, 1);
+	peer_look_large(grows);
+	pause();
+	_exit(0);
+}
+
+TEST_SECONDS("of more VMs than are read at a time, the last has what it has grown to as well", 120)
+{
+	static const char *const name[] = {"a", "b", "c"};
+	enum { VMS = 100 };
+	int wait[2], ready[2];
+	pid_t pid[3];
+
+	start();
+	REQUIRE_SYS(pipe(wait));
+	REQUIRE_SYS(pipe(ready));
+	for (int i = 0; i < 3; i++) {
+		pid[i] = many_vms(name[i], VMS, i == 2 ? 400u << 20 : 0, wait[0], ready[1]);
+		REQUIRE_EQ(read(ready[0], &(char){0}, 1), 1);
+	}
+	REQUIRE_WITHIN(ANSWER_MS, vm_number("c99", "hints/quota") > HINTS_FREE);
+	t_sleep(3);
+	CHECK_LT(vm_number("c99", "hints/quota"), HINTS_FREE + 800);
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(write(wait[1], "", 1), 1);
+	REQUIRE_WITHIN(ANSWER_MS, vm_number("c99", "hints/quota") > HINTS_FREE + 1024);
+	for (int i = 0; i < 3; i++) {
+		kill(pid[i], SIGKILL);
+		REQUIRE(!t_wait(pid[i], 5, NULL));
+	}
+	t_daemon_free(&d);
+}
+
+/* CPU time of the daemon, s. */
+static double cpu(void)
+{
+	unsigned long user = 0, sys = 0;
+	char path[64], text[1024];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)d.pid);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	at = strrchr(text, ')');
+	REQUIRE(at && sscanf(at + 1, " %*c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%lu%lu", &user, &sys) == 2);
+	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+}
+
+TEST_SECONDS("with whom a VM shares is told for little, however much it hints", 120)
+{
+	enum { PAGES = 200000, OTHERS = 60, TIMES = 60 };
+	static struct peer others[OTHERS];
+	struct peer a;
+	char name[32], answer[4096];
+	double before;
+
+	start();
+	peer_look_large((uint64_t)2 * PAGES * T_PAGE * OTHERS / 16);
+	peer_join(&a, &d, "a", SALT);
+	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_ADD, 0, PAGES, 0));
+	for (unsigned int i = 0; i < OTHERS; i++) {
+		snprintf(name, sizeof(name), "o%u", i);
+		peer_join(&others[i], &d, name, SALT);
+		REQUIRE_OK(peer_region(&others[i], PS_MSG_REGION_ADD, 0, 512, 0));
+	}
+	REQUIRE_WITHIN(ANSWER_MS, vm_number("a", "hints/quota") >= PAGES);
+	for (uint32_t page = 0; page < PAGES; page++)
+		hint(&a, page, t_mix(page));
+	settle(&a);
+	REQUIRE_GE(vm_number("a", "hints/held"), PAGES / 2);
+	before = cpu();
+	for (int i = 0; i < TIMES; i++)
+		REQUIRE_EQ(t_http(&d, "GET", "/v1/vms/a/family", NULL, answer, sizeof(answer)),
+			   200);
+	CHECK_LT(cpu() - before, 0.6);
+	t_daemon_free(&d);
 }
 
 TEST("pages spread one a block are charged by what they cost: the daemon does not grow without end")

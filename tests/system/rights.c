@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +233,10 @@ TEST("groups give roles: who is in none is not let in, and each does what is his
 	CHECK_IN("\"result\":\"refused\"", out);
 	CHECK_IN("\"uid\":4001", out);
 	CHECK_IN("\"role\":\"administer\"", out);
+	/* a try too, with what was asked and what it was */
+	CHECK_EQ(AS(4050, "set", SCAN, "44"), 1);
+	REQUIRE_EQ(RUN("log", "--lines", "1"), 0);
+	CHECK_IN("set " SCAN ": 20 -> -  asked 44  refused", out);
 	t_daemon_free(&d);
 }
 
@@ -357,12 +363,12 @@ TEST("a file with a mistake is refused whole, with its line; the last good setti
 	REQUIRE_SYS(unlink(conf));
 	REQUIRE_SYS(mkfifo(conf, 0644));
 	REQUIRE_SYS(kill(d.pid, SIGHUP));
-	REQUIRE_WITHIN(5000, logged("/conf: Wrong medium type"));
+	REQUIRE_WITHIN(5000, logged("/conf: is no regular file"));
 	CHECK_EQ(value_of(SCAN), 8);
 	REQUIRE_SYS(unlink(conf));
 	REQUIRE_SYS(mkdir(conf, 0755));
 	REQUIRE_SYS(kill(d.pid, SIGHUP));
-	REQUIRE_WITHIN(5000, logged("/conf: Is a directory"));
+	REQUIRE_WITHIN(5000, logged("/conf: is no regular file: it is a folder"));
 	CHECK_EQ(value_of(SCAN), 8);
 	REQUIRE_SYS(rmdir(conf));
 	write_text(conf, "nonsense\n");
@@ -408,6 +414,90 @@ TEST("the log has each change with before and after, goes on after a crash, and 
 	close(fd);
 	CHECK_EQ(RUN("log", "--verify", log_dir), 1);
 	CHECK_IN("not the one that was there", out);
+	t_daemon_free(&d);
+}
+
+/* ---- a log that cannot be written, or was edited at its end --------------------------------- */
+
+static void edit_last(const char *what)
+{
+	char path[192], change[64];
+
+	snprintf(path, sizeof(path), "%s/audit.log", log_dir);
+	snprintf(change, sizeof(change), "$%s", what);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "sed", "-i", change, path), 0);
+}
+
+TEST("the last record too cannot be edited or cut off unseen while its daemon is there")
+{
+	char path[192], away[192];
+
+	begin();
+	REQUIRE_EQ(RUN("set", SCAN, "11"), 0);
+	REQUIRE_EQ(RUN("set", SCAN, "12"), 0);
+	REQUIRE_EQ(RUN("log", "--verify"), 0);
+	CHECK_IN("none is missing or edited\n", out);
+	CHECK(!strstr(out, "vouched"));
+	REQUIRE_EQ(RUN("log", "--verify", "--json"), 0);
+	CHECK_IN("\"vouched\": true", out);
+	/* a copy that no daemon writes to, with an edit that only the next record would show */
+	snprintf(path, sizeof(path), "%s", log_dir);
+	snprintf(away, sizeof(away), "%s/copy", d.dir);
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "cp", "-r", path, away), 0);
+	edit_last("s/\"after\":12/\"after\":77/");
+	CHECK_EQ(RUN("log", "--verify"), 1);
+	CHECK_IN("the last record is not as the daemon wrote it", out);
+	CHECK_EQ(RUN("log", "--verify", log_dir), 1);
+	edit_last("d");
+	CHECK_EQ(RUN("log", "--verify"), 1);
+	CHECK_IN("the last record is not as the daemon wrote it", out);
+	CHECK_EQ(RUN("log", "--verify", away), 0);
+	CHECK_IN("the last one cannot be vouched for", out);
+	t_daemon_free(&d);
+}
+
+/* A folder of 12 KiB, in a mount namespace of this test's own. */
+static void small_log_folder(void)
+{
+	t_daemon_init(&d);
+	snprintf(log_dir, sizeof(log_dir), "%s/audit", d.dir);
+	REQUIRE_SYS(mkdir(log_dir, 0700));
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		SKIP("no mount namespace: %m");
+	REQUIRE_SYS(mount("tmpfs", log_dir, "tmpfs", 0, "size=12k,mode=0700,uid=65534"));
+}
+
+TEST("a disk that is full is told by doctor, by --verify, and for ever by the log itself")
+{
+	const char *const words[] = {"--user", "nobody", "--log-dir", log_dir, NULL};
+	char number[16];
+
+	t_need_product();
+	small_log_folder();
+	REQUIRE_SYS(setenv("PSHARE_RUNTIME_DIR", d.dir, 1));
+	t_daemon_start(&d, words, NULL, NULL);
+	(void)RUN("doctor", "--hardening");
+	CHECK_IN("ok       audit log", out);
+	for (int i = 0; i < 80; i++) {
+		snprintf(number, sizeof(number), "%d", 10 + i);
+		REQUIRE_EQ(RUN("set", SCAN, number), 0);
+	}
+	CHECK_EQ(RUN("doctor", "--hardening"), 1);
+	CHECK_IN("missing  audit log", out);
+	CHECK_IN("records could not be written", out);
+	CHECK_EQ(RUN("log", "--verify"), 1);
+	CHECK_IN("records could not be written", out);
+	REQUIRE_SYS(mount(NULL, log_dir, NULL, MS_REMOUNT, "size=1m"));
+	REQUIRE_EQ(RUN("set", SCAN, "100"), 0);
+	REQUIRE_EQ(RUN("log", "--lines", "1"), 0);
+	CHECK_IN(" records before it could not be written", out);
+	CHECK_EQ(RUN("doctor", "--hardening"), 1);
+	CHECK_IN("it is written again, but", out);
+	/* whoever reads the files alone, later, finds it too */
+	t_daemon_kill(&d, SIGTERM);
+	CHECK_EQ(RUN("log", "--verify", log_dir), 1);
+	CHECK_IN(" records before it could not be written", out);
+	REQUIRE_SYS(umount2(log_dir, MNT_DETACH));
 	t_daemon_free(&d);
 }
 
