@@ -19,6 +19,7 @@
 
 #include "agent/agent.h"
 #include "agent/pace.h"
+#include "agent/reader.h"
 #include "sys/coredump.h"
 #include "sys/uffd.h"
 #include "sys/vmas.h"
@@ -132,6 +133,7 @@ static void announce(struct agent *a, struct region *r)
 static void adopt(struct agent *a, struct region *r, const struct survey *s, uint64_t now)
 {
 	region_adopt(a, r, s->err, s->what);
+	readers_meet(a); /* before anything of it is taken out */
 	pace_first(a);
 	if (r->life == REGION_MANAGED && !(a->link.config.flags & PS_CONFIG_LARGE))
 		region_make_all_small(a, r);

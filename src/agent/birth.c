@@ -14,6 +14,8 @@
  * Invariants
  *  - Nothing of the region is looked at, armed or taken out before it is born (birth_waits): until
  *    then its frames are the daemon's word alone.
+ *  - An image is mapped into the region that it was asked for, and no other: memory that the VMM
+ *    offers anew meanwhile has other numbers, and the daemon has given the references back.
  *  - The manifest is sealed; an entry is checked all the same: a frame that the store has not ends
  *    the birth, and the child with it, for the daemon's books and the memory would differ.
  *
@@ -42,6 +44,7 @@
 #include "sys/memfd.h"
 #include "sys/self.h"
 #include "sys/sock.h"
+#include "sys/unsafe.h"
 
 #define RUNS_BY_LENGTH 64u /* runs this long, or longer, are always mapped */
 
@@ -239,25 +242,41 @@ static void say_born(struct agent *a, struct birth *birth, const struct region *
 	birth->state = BIRTH_DONE;
 }
 
-static void serve(struct agent *a, uint32_t ram)
+/* The memory has been offered anew since it was asked for, and has other numbers: the daemon counts
+ * frames for those that it had. */
+static bool is_another(const struct region *r, const struct birth *birth)
+{
+	return birth->image.page != r->base + r->first || birth->image.npages != r->end - r->first;
+}
+
+/* Under act, so that the region stays what it is. */
+static void serve_region(struct agent *a, uint32_t ram, struct region *r)
 {
 	struct birth *birth = &a->birth[ram];
-	struct region *r = forkram_region(a, (int)ram);
-	int err;
 
-	if (!r)
-		return;
 	if (birth->state == BIRTH_NONE) {
 		struct ps_msg_child m = message(PS_MSG_CHILD, forkram_image(), ram, r);
 
 		if (!sys_send_fds(a->link.sock, &m, sizeof(m), NULL, 0))
 			birth->state = BIRTH_WANTED;
 	} else if (birth->state == BIRTH_HERE) {
-		pthread_mutex_lock(&a->act);
-		err = birth->image.error ? -birth->image.error : bear(a, r, birth);
-		pthread_mutex_unlock(&a->act);
-		say_born(a, birth, r, err);
+		int err = -birth->image.error;
+
+		if (!err && !ps_without(DEFENCE_BIRTH_TIED) && is_another(r, birth))
+			err = -EBUSY;
+		say_born(a, birth, r, err ? err : bear(a, r, birth));
 	}
+}
+
+static void serve(struct agent *a, uint32_t ram)
+{
+	struct region *r;
+
+	pthread_mutex_lock(&a->act);
+	r = forkram_region(a, (int)ram);
+	if (r)
+		serve_region(a, ram, r);
+	pthread_mutex_unlock(&a->act);
 }
 
 int birth_take(struct agent *a, const struct ps_msg_child *m, int fd)

@@ -20,6 +20,7 @@
 #include "agent/child.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -113,20 +114,28 @@ static struct agent *forking(void)
 	return ps_without(DEFENCE_FORK_WAITS) ? NULL : agent_alive();
 }
 
+/* Who has taken the locks: the agent may come to life between a thread's before() and its parent(),
+ * which would let go what it has not got, or another thread has. */
+static _Atomic(pthread_t) forker;
+
 static void before(void)
 {
 	struct agent *a = forking();
 
-	if (a)
-		child_before(a);
+	if (!a)
+		return;
+	child_before(a);
+	atomic_store(&forker, pthread_self());
 }
 
 static void parent(void)
 {
 	struct agent *a = forking();
 
-	if (a)
-		child_in_parent(a);
+	if (!a || !pthread_equal(atomic_load(&forker), pthread_self()))
+		return;
+	atomic_store(&forker, 0);
+	child_in_parent(a);
 }
 
 static void child(void)

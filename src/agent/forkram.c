@@ -56,13 +56,9 @@ static void read_environment(void)
 
 int forkram_of(int fd)
 {
-	uint64_t inode, wanted;
-
 	pthread_once(&known.once, read_environment);
-	if (!known.n || sys_inode(fd, &inode))
-		return -1;
 	for (uint32_t i = 0; i < known.n; i++)
-		if (!sys_inode_of(known.ram[i].path, &wanted) && wanted == inode)
+		if (sys_is_file(fd, known.ram[i].path))
 			return (int)i;
 	return -1;
 }

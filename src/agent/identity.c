@@ -6,6 +6,7 @@
  *   PSHARE_NAME         the VM's name; else what QEMU's -name calls the guest
  *   PSHARE_SALT_FD, PSHARE_SALT_FROM  a sealed memfd that holds the salt (pshare run; saltpass.c)
  *   PSHARE_SALT_FILE    a file that holds the salt (an emulator wrapper of libvirt)
+ *   PSHARE_SALT_PATH    not read here: where pshare run read the salt, for an audit
  *   PSHARE_NO_SHARE     set: sched.mem.pshare.enable = FALSE
  *   PSHARE_QMP          socket of the VMM's monitor, for the balloon (monitor.c)
  *
@@ -107,7 +108,8 @@ static int take_salt(struct link *l)
 	if (l->salt_fd == -ENODATA)
 		agent_say("the salt file is empty", 0);
 	else if (l->salt_fd == -EPERM && !given)
-		agent_say("every user of this host may read or write the salt file: chmod o= it",
+		agent_say("users other than its owner and group may read or write the salt file: "
+			  "chmod o= it, or setfacl -b it",
 			  0);
 	else if (l->salt_fd < 0)
 		agent_say("the salt cannot be read", -l->salt_fd);

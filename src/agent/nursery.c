@@ -32,6 +32,8 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/move.h"
+#include "agent/pagein.h"
 #include "agent/place.h"
 #include "sys/mapping.h"
 #include "sys/uffd.h"
@@ -52,6 +54,10 @@ static int make_seed(struct agent *a, struct region *r, uint32_t page, char **se
 	long moved;
 	int err;
 
+	/* What is out in one piece with its block comes back with it, and not one page of it by the
+	 * fault below, whose reader would still have the block in hand when this page is taken. */
+	if (!pagein_range(a, r, page, 1, a->cold.act_room))
+		return -EBUSY;
 	err = region_make_small(a, r, page);
 	/* One write fault gives the mapping its anon_vma; the content stays. */
 	if (!err)
@@ -61,7 +67,7 @@ static int make_seed(struct agent *a, struct region *r, uint32_t page, char **se
 	if (err)
 		return err;
 	region_take(r, page);
-	moved = uffd_move(a->tracker, park, addr, PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
+	moved = move_pages(a, park, addr, PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 	if (moved == (long)PS_PAGE_SIZE)
 		*seed = map_away(addr, PS_PAGE_SIZE);
 	if (moved == (long)PS_PAGE_SIZE)

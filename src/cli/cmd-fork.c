@@ -7,12 +7,14 @@
  *	freeze		the parent runs on, writes to the disks that it had
  *	children	they are ended, and all that they had is removed; then the same
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/fork.h"
 #include "cli/format.h"
+#include "sys/launch.h"
 #include "sys/proc.h"
 #include "sys/terminal.h"
 
@@ -172,11 +174,27 @@ static int check_args(const struct args *args)
 	return 0;
 }
 
+/* QEMU is told the paths of deltas, and has a working folder of its own. */
+static int find_disk_dir(struct args *args, char whole[PATH_MAX])
+{
+	int r = args->disk_dir ? sys_whole_path(args->disk_dir, whole, PATH_MAX) : 0;
+
+	if (r)
+		return say_error(CLI_FAILED, "--disk-dir %s: %s: give a folder that is there",
+				 args->disk_dir, strerror(-r));
+	if (args->disk_dir)
+		args->disk_dir = whole;
+	return 0;
+}
+
 int cmd_fork(struct args *args)
 {
+	static char disk_dir[PATH_MAX];
 	struct fork f;
 	int r = check_args(args);
 
+	if (!r)
+		r = find_disk_dir(args, disk_dir);
 	if (r)
 		return r;
 	r = fork_open(&f, args);

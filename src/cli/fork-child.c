@@ -13,14 +13,15 @@
  * Children are started WINDOW at a time, each driven by what it waits for, so that many are not one
  * after the other. The first that fails ends all of this command: nothing of them is left.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/fork.h"
+#include "cli/salt-files.h"
 #include "cli/vm-folder.h"
+#include "policy/plain.h"
 #include "sys/file.h"
 #include "sys/launch.h"
 #include "sys/path.h"
@@ -30,7 +31,10 @@
 
 #define MS 1000000ull
 #define WINDOW 4u
-#define BORN_MOST_MS 30000u
+#define ANSWER_MOST_MS 30000u
+/* From exec() to the agent's word, and to the monitor: on a host that is full a QEMU that begins
+ * may have to wait long for a CPU, and one child that is given up undoes the whole fork. */
+#define BORN_MOST_MS 120000u
 #define LOAD_MOST_MS 60000u
 #define LOG_MAX (64u << 10)
 #define LINES 3u
@@ -75,7 +79,7 @@ static int make_deltas(struct fork *f, struct child *c)
 	if (!c->deltas)
 		return say_error(CLI_FAILED, "out of memory");
 	for (size_t i = 0; !r && i < f->ndisks; i++)
-		r = fork_disk_delta(f, i, c->name, &c->deltas[i]);
+		r = fork_disk_delta(f, i, c);
 	return r;
 }
 
@@ -173,6 +177,12 @@ static bool is_parents_own(const char *entry)
 	return false;
 }
 
+/* With a salt of its own, what the parent's was read from is not its affair. */
+static bool is_other_salts(const struct fork *f, const char *entry)
+{
+	return f->salt.bytes && !strncmp(entry, SALT_PATH_ENV "=", sizeof(SALT_PATH_ENV "=") - 1);
+}
+
 /* The child's environment: an array to be freed, whose first `own` entries are to be freed too. */
 static char **make_environ(const struct fork *f, const struct child *c, const char *rams, int salt,
 			   size_t *own)
@@ -200,10 +210,13 @@ static char **make_environ(const struct fork *f, const struct child *c, const ch
 	}
 	if (salt >= 0)
 		ADD("PSHARE_SALT_FD=%d", salt);
+	if (f->salt.path)
+		ADD(SALT_PATH_ENV "=%s", f->salt.path);
 #undef ADD
 	*own = n;
 	for (long at = 0; at < f->environ_length; at += (long)strlen(f->environ + at) + 1)
-		if (f->environ[at] && !is_parents_own(f->environ + at))
+		if (f->environ[at] && !is_parents_own(f->environ + at) &&
+		    !is_other_salts(f, f->environ + at))
 			env[n++] = f->environ + at;
 	return env;
 }
@@ -281,13 +294,10 @@ const char *fork_one_line(char *text)
 		if (!strstr(line, "warning: "))
 			lines[n++ % LINES] = line;
 	one[0] = '\0';
-	/* what a VMM prints comes to a terminal: no byte of it may steer that */
 	for (size_t i = n < LINES ? 0 : n - LINES; i < n; i++)
 		at += (size_t)snprintf(one + at, sizeof(one) - at, "%s%.190s", at ? "; " : "",
 				       lines[i % LINES]);
-	for (char *c = one; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
+	plain_text(one); /* what a VMM prints comes to a terminal */
 	return one;
 }
 
@@ -344,8 +354,8 @@ static int look_born(struct fork *f, struct child *c)
 	else if (sys_now() - c->began > BORN_MOST_MS * MS)
 		return say_error(CLI_FAILED,
 				 "%s: its memory does not begin as the parent's: no "
-				 "word of its agent",
-				 c->name);
+				 "word of its agent in %u s",
+				 c->name, BORN_MOST_MS / 1000);
 	return 0;
 }
 
@@ -353,7 +363,7 @@ static int look_born(struct fork *f, struct child *c)
  * image meanwhile, and to ask the daemon for that all the time would take the CPU from both. */
 static int connect_monitor(struct fork *f, struct child *c)
 {
-	static const struct qmp_limits limits = {.deadline_ms = BORN_MOST_MS};
+	static const struct qmp_limits limits = {.deadline_ms = ANSWER_MOST_MS};
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
 	int r;
@@ -363,7 +373,8 @@ static int connect_monitor(struct fork *f, struct child *c)
 	if ((r == -ENOENT || r == -ECONNREFUSED) && sys_process_lives(c->pid)) {
 		if (sys_now() - c->began < BORN_MOST_MS * MS)
 			return 0; /* not yet */
-		return say_error(CLI_FAILED, "%s: its QEMU makes no monitor", c->name);
+		return say_error(CLI_FAILED, "%s: its QEMU makes no monitor in %u s", c->name,
+				 BORN_MOST_MS / 1000);
 	}
 	if (r)
 		return say_broken(c, r);

@@ -6,7 +6,10 @@
  *
  * The parent's delta is made by its QEMU (blockdev-snapshot-sync, all disks in one transaction), a
  * child's by qemu-img. The chain grows by a file with each fork of a running VM; a template's does
- * not. To undo, what the parent wrote is committed into the frozen file: only if no child is left.
+ * not. Undone it is by fork-merge.c.
+ *
+ * A transaction that QEMU refused was not done. One that it did not answer may be done yet, when
+ * nobody listens any more: its deltas stay until QEMU says what it writes to.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,15 +23,12 @@
 #include "sys/run.h"
 #include "sys/vmproc.h"
 
-#define MS 1000000ull
-#define MERGE_MOST_MS 600000u
 #define DELTA_ROOM (1u << 20) /* what an empty delta takes, generously */
 #define TRIES 10000u
 
 /* ---- find --------------------------------------------------------------------------------- */
 
-/* From the root: QEMU takes a relative path by the folder that it works in. */
-static char *whole_path(const struct fork *f, const char *path)
+char *fork_whole_path(const struct fork *f, const char *path)
 {
 	char *text = NULL;
 
@@ -81,7 +81,7 @@ static int add_disk(struct fork *f, const char *device, const json_t *in)
 	*disk = (struct fork_disk){
 		.device = strdup(device),
 		.node = strdup(ask_text(in, "node-name")),
-		.top = whole_path(f, file),
+		.top = fork_whole_path(f, file),
 		.format = strdup(format),
 	};
 	if (!disk->device || !disk->node || !disk->top || !disk->format)
@@ -113,7 +113,8 @@ static int check_twice(const struct fork *f, const json_t *blocks)
 
 			if (k == disk->block || !json_is_object(in))
 				continue;
-			path = whole_path(f, ask_text(json_object_get(in, "image"), "filename"));
+			path = fork_whole_path(f,
+					       ask_text(json_object_get(in, "image"), "filename"));
 			if (!path)
 				return say_error(CLI_FAILED, "out of memory");
 			if (sys_same_file(path, disk->top) > 0)
@@ -155,6 +156,16 @@ int fork_disks_find(struct fork *f)
 
 /* ---- freeze ------------------------------------------------------------------------------- */
 
+/* Has another disk that name? Two may be called the same, in two folders. */
+static bool is_named(const struct fork *f, char *const *path)
+{
+	for (size_t i = 0; i < f->ndisks; i++)
+		if (&f->disk[i].delta != path && f->disk[i].delta &&
+		    !strcmp(f->disk[i].delta, *path))
+			return true;
+	return false;
+}
+
 /* A file name that nothing has yet. */
 static int new_name(const struct fork *f, const struct fork_disk *disk, const char *vm, char **path)
 {
@@ -166,7 +177,7 @@ static int new_name(const struct fork *f, const struct fork_disk *disk, const ch
 			     asprintf(path, "%s/%s.%s.%u", f->args->disk_dir, base, vm, i) :
 			     asprintf(path, "%.*s%s.%s.%u", folder, disk->top, base, vm, i)) < 0)
 			return say_error(CLI_FAILED, "out of memory");
-		if (sys_file_exists(*path) == -ENOENT)
+		if (!is_named(f, path) && sys_file_exists(*path) == -ENOENT)
 			return 0;
 		free(*path);
 		*path = NULL;
@@ -230,19 +241,19 @@ int fork_disks_freeze(struct fork *f)
 		json_decref(actions);
 		return 0;
 	}
-	r = fork_qmp(f, f->qmp, f->parent, "transaction", json_pack("{s:o}", "actions", actions),
-		     -1, NULL);
+	r = qmp_command_with(f->qmp, "transaction", json_pack("{s:o}", "actions", actions), -1,
+			     FORK_QMP_MS, NULL);
 	for (size_t i = 0; i < f->ndisks; i++) {
-		if (r) /* it may have made some of them before it failed */
+		if (r == -EREMOTEIO) /* it may have made some of them before it failed */
 			(void)sys_file_remove(f->disk[i].delta);
-		f->disk[i].frozen = !r;
+		f->disk[i].frozen = r != -EREMOTEIO;
 	}
-	return r;
+	return r ? fork_qmp_failed(f->qmp, f->parent, "transaction", r) : 0;
 }
 
 /* ---- a child's ---------------------------------------------------------------------------- */
 
-int fork_disk_delta(const struct fork *f, size_t i, const char *child, char **path)
+int fork_disk_delta(struct fork *f, size_t i, struct child *c)
 {
 	const struct fork_disk *disk = &f->disk[i];
 	char program[PATH_MAX];
@@ -252,74 +263,23 @@ int fork_disk_delta(const struct fork *f, size_t i, const char *child, char **pa
 	if (r)
 		return say_error(CLI_FAILED, "qemu-img is not installed: it makes the deltas of "
 					     "disks (Debian: qemu-utils)");
-	r = new_name(f, disk, child, path);
+	r = new_name(f, disk, c->name, &c->deltas[i]);
 	if (!r)
-		r = check_room(*path);
+		r = check_room(c->deltas[i]);
+	if (!r)
+		r = fork_note_child(f, c);
 	if (r)
 		return r;
 	r = sys_run(program,
 		    (const char *[]){"qemu-img", "create", "-q", "-f", "qcow2", "-F", disk->format,
-				     "-b", disk->top, *path, NULL},
+				     "-b", disk->top, c->deltas[i], NULL},
 		    &run);
 	free(run.output);
 	if (r)
 		return say_error(CLI_FAILED, "qemu-img: %s", strerror(-r));
-	return run.status ? say_error(CLI_FAILED, "qemu-img create %s: %s", *path, run.errors) : 0;
-}
-
-/* ---- merge -------------------------------------------------------------------------------- */
-
-static int merge_one(struct fork *f, struct fork_disk *disk, unsigned int nr)
-{
-	uint64_t end = sys_now() + MERGE_MOST_MS * MS;
-	bool completing = false;
-	char job[32];
-	int r;
-
-	snprintf(job, sizeof(job), "pshare-merge-%u", nr);
-	r = fork_qmp(f, f->qmp, f->parent, "block-commit",
-		     json_pack("{s:s, s:s, s:s}", "job-id", job, "device",
-			       *disk->device ? disk->device : disk->node, "base", disk->top),
-		     -1, NULL);
-	while (!r && sys_now() < end) {
-		_cleanup_json_ json_t *jobs = NULL;
-		const json_t *one, *mine = NULL;
-		size_t i;
-
-		r = fork_qmp(f, f->qmp, f->parent, "query-block-jobs", NULL, -1, &jobs);
-		json_array_foreach(jobs, i, one) if (!strcmp(ask_text(one, "device"), job))
-			mine = one;
-		if (!r && !mine)
-			break;
-		if (!r && !completing && ask_true(mine, "ready")) {
-			r = fork_qmp(f, f->qmp, f->parent, "block-job-complete",
-				     json_pack("{s:s}", "device", job), -1, NULL);
-			completing = true;
-		}
-		sys_sleep_ms(2);
-	}
-	if (r || !completing)
-		return r ? r :
-			   say_error(CLI_FAILED,
-				     "%s: %s could not be merged into %s; both are "
-				     "kept",
-				     f->parent, disk->delta, disk->top);
-	(void)sys_file_remove(disk->delta);
-	disk->frozen = false;
-	return 0;
-}
-
-int fork_disks_merge(struct fork *f)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < f->ndisks; i++)
-		if (f->disk[i].frozen) {
-			int one = merge_one(f, &f->disk[i], (unsigned int)i);
-
-			r = r ? r : one;
-		}
-	return r;
+	return run.status ?
+		       say_error(CLI_FAILED, "qemu-img create %s: %s", c->deltas[i], run.errors) :
+		       0;
 }
 
 /* ---- notes -------------------------------------------------------------------------------- */

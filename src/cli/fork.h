@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fork: what the parts of 'pshare fork' share: the parent (fork-parent.c), its disks (fork-disk.c),
- * the children (fork-child.c), what they become in their guests (fork-personality.c), what undoes
- * it all (fork-undo.c).
+ * fork: what the parts of 'pshare fork' share: can it be done (fork-open.c), the parent
+ * (fork-parent.c), its disks (fork-disk.c, fork-merge.c), the children (fork-child.c), what they
+ * become in their guests (fork-personality.c), what undoes it all (fork-undo.c).
  *
  * All functions return 0, or an exit code, said.
  */
@@ -28,7 +28,7 @@ struct fork_disk {
 	char *top;			 /* the file that is frozen, from the root */
 	char *format;			 /* its format */
 	char *delta;			 /* what the parent writes to from then on */
-	bool frozen;			 /* that is so already */
+	bool frozen;			 /* that is so already, or may be */
 	size_t block;			 /* its place in what query-block tells */
 };
 
@@ -76,8 +76,15 @@ struct fork {
 	unsigned int nchildren;
 };
 
-/* fork-parent.c */
+/* fork-open.c */
+
+/* Finds the VM that args name; with --undo no more than that, else looks for all that is against
+ * it. *f is to be freed in any case. */
 int fork_open(struct fork *f, struct args *args);
+/* QEMU leaves memory that it takes for a shared file out of its state, or does not. */
+json_t *fork_capability(bool on);
+
+/* fork-parent.c */
 /* Its pages become frames while it runs. */
 int fork_publish(struct fork *f);
 /* The pause: device state, disks, image. The parent runs on, if it is to. */
@@ -86,14 +93,17 @@ int fork_freeze(struct fork *f);
 void fork_undo_parent(struct fork *f);
 /* A fork is over: the image goes, or is kept for more. */
 int fork_close(struct fork *f);
-/* A child is about to be started: it is in the parent's record, should this program end. */
+/* A child is about to get a delta, or to be started: it is in the parent's record, should this
+ * program end. */
 int fork_note_child(struct fork *f, const struct child *c);
 void fork_free(struct fork *f);
+/* To its monitor. */
+int fork_connect(struct fork *f);
 /* A QMP command; what QEMU says against it is said. */
 int fork_qmp(struct fork *f, struct qmp *qmp, const char *whose, const char *command, json_t *args,
 	     int fd, json_t **answer);
-/* QEMU leaves memory that it takes for a shared file out of its state, or does not. */
-json_t *fork_capability(bool on);
+/* Says that it failed: r, of qmp_command(). */
+int fork_qmp_failed(const struct qmp *qmp, const char *whose, const char *command, int r);
 /* {"value": what} to the daemon, for the parent. */
 int fork_tell(struct fork *f, const char *what);
 /* "how far": on a terminal, over the line before. NULL: the line is cleared. */
@@ -111,18 +121,23 @@ int fork_undo(struct fork *f);
 json_t *fork_above(const struct fork *f);
 
 /* fork-disk.c */
+/* From the root, to be freed: QEMU takes a relative path by the folder that it works in. */
+char *fork_whole_path(const struct fork *f, const char *path);
 int fork_disks_find(struct fork *f);
 /* What the parent's deltas will be called. */
 int fork_disks_name(struct fork *f);
 /* One transaction; the guest stands still. */
 int fork_disks_freeze(struct fork *f);
-/* What the parent wrote since goes into the file that it had; its delta is removed. */
-int fork_disks_merge(struct fork *f);
 void fork_disks_free(struct fork *f);
-/* An overlay over the frozen file of a disk. */
-int fork_disk_delta(const struct fork *f, size_t disk, const char *child, char **path);
+/* A child's overlay over the frozen file of a disk, c->deltas[i]; it is noted before it is made. */
+int fork_disk_delta(struct fork *f, size_t i, struct child *c);
 json_t *fork_disks_note(const struct fork *f);
 int fork_disks_recall(struct fork *f, const json_t *note);
+
+/* fork-merge.c */
+/* What the parent wrote since goes into the file that it had; a delta is removed when QEMU says
+ * that no disk has it any more. */
+int fork_disks_merge(struct fork *f);
 
 /* fork-child.c */
 /* Can a child's command line be made of the parent's? */

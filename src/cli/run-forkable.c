@@ -68,12 +68,16 @@ int forkable_apply(struct forkable *f, struct args *args, const struct runtime *
 	return 0;
 }
 
+/* NULL: a word is no UTF-8, or no memory. */
 static json_t *words_array(char *const *words)
 {
 	json_t *list = json_array();
 
-	for (; *words; words++)
-		json_array_append_new(list, json_string(*words));
+	for (; list && *words; words++)
+		if (json_array_append_new(list, json_string(*words))) {
+			json_decref(list);
+			list = NULL;
+		}
 	return list;
 }
 
@@ -94,7 +98,10 @@ int forkable_record(struct forkable *f, const char *program, char *const *words)
 			   (int)sys_self_pid(), "program", program, "cwd", cwd, "rams",
 			   (int)f->rams, "argv", words_array(words));
 	if (!record)
-		return say_error(CLI_FAILED, "--forkable: the command line is no UTF-8 text");
+		return say_error(CLI_FAILED,
+				 "--forkable: the command line is no UTF-8 text, and "
+				 "children cannot be started by it; rename that file or "
+				 "option");
 	if (setenv(VM_FOLDER_ENV, f->folder, 1) || setenv("PSHARE_FORK_RAM", rams, 1))
 		return say_error(CLI_FAILED, "out of memory");
 	return vm_record_write(f->folder, record);

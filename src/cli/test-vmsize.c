@@ -27,6 +27,36 @@ TEST("the memory of a QEMU is what its last -m says, or QEMU's default")
 	CHECK_EQ(MIB_OF("qemu-system-x86_64", "-m", "much"), -EINVAL);
 }
 
+TEST("without -m it is the memory backend's that -machine names, in bytes; else it is not known")
+{
+#define QEMU "qemu-system-x86_64"
+	CHECK_EQ(MIB_OF(QEMU, "-object", "memory-backend-ram,size=64G,id=ram", "-machine",
+			"q35,memory-backend=ram"),
+		 65536);
+	CHECK_EQ(MIB_OF(QEMU, "-M", "memory-backend=b,accel=kvm", "--object",
+			"memory-backend-ram,id=a,size=1G", "-object",
+			"qom-type=memory-backend-memfd,id=b,size=2147483648"),
+		 2048);
+	/* QEMU wants both to be the same */
+	CHECK_EQ(MIB_OF(QEMU, "-m", "1G", "-machine", "memory-backend=b", "-object",
+			"memory-backend-ram,id=b,size=1G"),
+		 1024);
+	CHECK_EQ(MIB_OF(QEMU, "-readconfig", "f", "--m", "2G"), 2048);
+	CHECK_EQ(MIB_OF(QEMU, "-readconfig", "f"), -EINVAL);
+	CHECK_EQ(MIB_OF(QEMU, "-machine", "memory-backend=b"), -EINVAL);
+	CHECK_EQ(MIB_OF(QEMU, "-machine", "memory-backend=b", "-object",
+			"{\"qom-type\":\"memory-backend-ram\",\"id\":\"b\",\"size\":1073741824}"),
+		 -EINVAL);
+	CHECK_EQ(MIB_OF(QEMU, "-machine", "memory-backend=b", "-object",
+			"memory-backend-ram,id=b,size=1.5G"),
+		 -EINVAL);
+	/* a backend that is not the guest's main memory */
+	CHECK_EQ(MIB_OF(QEMU, "-machine", "q35", "-object", "memory-backend-ram,id=b,size=1G"),
+		 128);
+	CHECK_EQ(MIB_OF(QEMU, "-machine"), 128);
+	CHECK_EQ(MIB_OF(QEMU, "-object"), 128);
+}
+
 TEST("sizes are whole numbers with at most one known suffix, and never overflow")
 {
 	static const char *const bad[] = {"",		"0",	"-1",

@@ -21,23 +21,27 @@
 
 #include "sys/file.h"
 #include "sys/launch.h"
+#include "sys/look.h"
 #include "sys/path.h"
+#include "sys/process.h"
 #include "sys/vmproc.h"
 
 #define RECORD "vm.json"
 #define RECORD_MAX (4u << 20)
 #define SOCKET_MAX 108u
 
+/* The folder may be named by a VM of another user's: what is no plain file is not waited for. */
 json_t *vm_record_read(const char *folder)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[PATH_MAX];
 	json_error_t error;
+	size_t length;
 
 	if (snprintf(path, sizeof(path), "%s/" RECORD, folder) >= (int)sizeof(path) ||
-	    sys_read_text(path, RECORD_MAX, &text))
+	    sys_read_bytes(path, RECORD_MAX, &text, &length))
 		return NULL;
-	return json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	return json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 }
 
 int vm_record_write(const char *folder, const json_t *record)
@@ -71,6 +75,20 @@ static void sweep_one(const char *name, void *arg)
 		(void)sys_folder_clear(folder);
 }
 
+/* The process of a VM that has this folder; 0: none. The daemon may not know it (any more). */
+static pid_t who_has(const char *folder)
+{
+	_cleanup_json_ json_t *record = vm_record_read(folder);
+	pid_t pid = (pid_t)ask_number(record, "pid");
+	char has[PATH_MAX] = "";
+
+	/* a pid comes again: what it began with tells */
+	if (pid <= 0 || pid == sys_self_pid() ||
+	    sys_process_variable(pid, VM_FOLDER_ENV, has, sizeof(has)) < 0)
+		return 0;
+	return strcmp(has, folder) == 0 ? pid : 0;
+}
+
 static int make_in(const char *parent, const char *name, char folder[PATH_MAX])
 {
 	int r = sys_make_folder_if_none(parent, 0711);
@@ -81,6 +99,8 @@ static int make_in(const char *parent, const char *name, char folder[PATH_MAX])
 	    SOCKET_MAX)
 		return -ENAMETOOLONG;
 	(void)sys_folder_each(parent, sweep_one, (char *)(uintptr_t)parent);
+	if (who_has(folder))
+		return -EBUSY;
 	(void)sys_folder_clear(folder);
 	return sys_make_folder_if_none(folder, 0700);
 }
@@ -97,14 +117,21 @@ int vm_folder_make(const struct runtime *runtime, const char *name, char folder[
 		snprintf(parent, sizeof(parent), "%s/pshare-vms", xdg);
 		r = make_in(parent, name, folder);
 	}
-	if (r == -ENAMETOOLONG)
-		return say_error(CLI_FAILED,
-				 "%s/%s: too long for a socket in it; take a shorter name, or "
-				 "--runtime-dir",
-				 parent, name);
-	return r ? say_error(CLI_FAILED, "cannot make the folder %s/%s: %s", parent, name,
-			     strerror(-r)) :
-		   0;
+	if (!r)
+		return 0;
+	if (r == -EBUSY)
+		r = say_error(CLI_FAILED, "a VM named %s runs already, with pid %d", name,
+			      (int)who_has(folder));
+	else if (r == -ENAMETOOLONG)
+		r = say_error(CLI_FAILED,
+			      "%s/%s: too long for a socket in it; take a shorter name, or "
+			      "--runtime-dir",
+			      parent, name);
+	else
+		r = say_error(CLI_FAILED, "cannot make the folder %s/%s: %s", parent, name,
+			      strerror(-r));
+	folder[0] = '\0'; /* nobody is to remove it */
+	return r;
 }
 
 int vm_folder_rams(const char *folder, unsigned int rams, char list[PATH_MAX])

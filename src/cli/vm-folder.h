@@ -14,7 +14,7 @@
 
 /* Makes an empty folder for the VM of that name: in the runtime folder, or, where that is not this
  * user's, in $XDG_RUNTIME_DIR. Folders there of VMs that have gone are removed. 0, or an exit code,
- * said. */
+ * said, and folder is ""; that of a VM that lives is left alone. */
 int vm_folder_make(const struct runtime *runtime, const char *name, char folder[PATH_MAX]);
 /* Makes the RAM files in it, and names them as PSHARE_FORK_RAM has it. */
 int vm_folder_rams(const char *folder, unsigned int rams, char list[PATH_MAX]);

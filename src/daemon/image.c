@@ -18,17 +18,11 @@
  *           a frame already (compared in full, never by its hash alone) gets that.
  *  READY    the table is put into a memfd and sealed, for children to read.
  *
- * A child is a VM of the same domain. When its untouched RAM has been announced it asks for the
- * image; each of its pages with a frame gets a reference on the child's own books, then it is told
- * to map them. From there on the child needs no image: the parent, the image, every sibling may go.
+ * What children do with it: image-child.c.
  *
  * Who lies hurts its own children alone: what an agent sends is sealed, its frames are checked
  * against its books, copies are hashed by us. Another domain's frame cannot be named. What is held
  * for an image is its parent's user's charge.
- *
- * Into another domain nothing is shared: its frames are another store's. If whoever forks says so,
- * of that very process (image_copy_for()), a child there gets a copy of the pages, by a memfd, and
- * has all of its memory for itself. Nobody else can have what is in an image.
  *
  * An image of a domain that was closed (rehome.c) is dropped: nobody can be born into it.
  *
@@ -56,9 +50,6 @@
 
 #define FROZEN_NS (10 * SEC)  /* an agent has so long to answer */
 #define PUBLISH_NS (10 * SEC) /* whoever forks says it again and again */
-#define REFS_SLICE 16384u     /* references taken, or given back, in a turn */
-#define ASKING_NS (5 * SEC)   /* a child of another domain waits so long for the word that it may */
-#define COPY_SLICE 256u	      /* pages made frames in a turn */
 
 /* ---- its life ----------------------------------------------------------------------------- */
 
@@ -76,6 +67,7 @@ static void image_free(struct image *image)
 	list_del(&image->link);
 	close_fd(&image->manifest);
 	close_fd(&image->copies);
+	image_copies_expire(image, UINT64_MAX);
 	charge(image, 0);
 	user_release(image->daemon, image->user);
 	free(image->entry);
@@ -213,6 +205,18 @@ static int check_memfd(int fd, uint64_t least)
 	return (seals & SYS_SEALS_FINAL) == SYS_SEALS_FINAL && size >= least ? 0 : -EPROTO;
 }
 
+/* Does the RAM file of that number lie beside those before it? */
+static bool lies_apart(const struct ps_msg_frozen *msg, uint32_t ram)
+{
+	for (uint32_t i = 0; i < ram; i++)
+		if (msg->first[i] < msg->first[ram] + msg->npages[ram] &&
+		    msg->first[ram] < msg->first[i] + msg->npages[i])
+			return false;
+	return true;
+}
+
+/* Each RAM file is one region that was announced, and none is there twice: so there are no more
+ * pages than the VM has. */
 static int take_sizes(struct image *image, struct vm *vm, const struct ps_msg_frozen *msg)
 {
 	uint64_t pages = 0;
@@ -220,14 +224,11 @@ static int take_sizes(struct image *image, struct vm *vm, const struct ps_msg_fr
 	if (!msg->rams || msg->rams > PS_FORK_RAMS_MAX)
 		return -EPROTO;
 	for (uint32_t i = 0; i < msg->rams; i++) {
-		uint64_t last = (uint64_t)msg->first[i] + msg->npages[i] - 1;
-
-		if (!msg->npages[i] || last >= PS_PAGES_MAX || !vm_has_page(vm, msg->first[i]) ||
-		    !vm_has_page(vm, (uint32_t)last))
+		if (!vm_has_pages(vm, msg->first[i], msg->npages[i]) || !lies_apart(msg, i))
 			return -EPROTO;
 		pages += msg->npages[i];
 	}
-	if (pages > PS_PAGES_MAX || msg->copies > pages)
+	if (pages > vm->pages || pages > PS_PAGES_MAX || msg->copies > pages)
 		return -EPROTO;
 	image->rams = msg->rams;
 	memcpy(image->first, msg->first, sizeof(image->first));
@@ -237,12 +238,15 @@ static int take_sizes(struct image *image, struct vm *vm, const struct ps_msg_fr
 	return 0;
 }
 
-/* Reads the table, once, into memory of ours. */
+/* Reads the table, once, into memory of ours. A claim of size gives no room for it, nor for the
+ * memfd that it is given to children in. */
 static int take_manifest(struct image *image, const int *fds)
 {
 	uint64_t bytes = (uint64_t)image->pages * sizeof(uint32_t);
 	int r;
 
+	if (!user_has_room_for(image->daemon, image->user, 2 * bytes))
+		return -ENOMEM;
 	image->entry = malloc(bytes);
 	if (!image->entry)
 		return -ENOMEM;
@@ -329,7 +333,7 @@ static int hold(struct image *image, uint32_t i)
 
 static bool work_hold(struct image *image)
 {
-	uint32_t end = image->next + REFS_SLICE;
+	uint32_t end = image->next + IMAGE_REFS_SLICE;
 	struct vm *vm = image->parent;
 	int r = 0;
 
@@ -443,7 +447,7 @@ static bool work_copy(struct image *image)
 	uint32_t done = 0;
 	int r = 0;
 
-	for (; image->next < image->pages && done < COPY_SLICE; image->next++) {
+	for (; image->next < image->pages && done < IMAGE_COPY_SLICE; image->next++) {
 		if (!is_copy(image->entry[image->next]))
 			continue;
 		r = take_copy(image, image->next);
@@ -471,7 +475,7 @@ static bool work_copy(struct image *image)
 /* True when nothing is left. */
 static bool work_drop(struct image *image)
 {
-	uint32_t end = image->next + REFS_SLICE;
+	uint32_t end = image->next + IMAGE_REFS_SLICE;
 	struct domain *domain = image->domain;
 
 	end = end < image->held ? end : image->held;
@@ -484,208 +488,6 @@ static bool work_drop(struct image *image)
 			domain_free_frame(domain, entry);
 	}
 	return image->next == image->held;
-}
-
-/* ---- children ----------------------------------------------------------------------------- */
-
-static struct vm_birth *birth_of(struct vm *vm, const struct ps_msg_child *msg, const char **why)
-{
-	*why = "there is no RAM file of that number";
-	return msg->ram < PS_FORK_RAMS_MAX ? &vm->birth[msg->ram] : NULL;
-}
-
-void image_copy_for(struct image *image, pid_t pid)
-{
-	image->copy_for[image->ncopy_for++ % IMAGE_COPIES] = pid;
-}
-
-static bool may_copy(const struct image *image, const struct vm *vm)
-{
-	for (uint32_t i = 0; i < IMAGE_COPIES; i++)
-		if (image->copy_for[i] == vm->pid && vm->pid > 0)
-			return true;
-	return false;
-}
-
-static void say_birth(struct vm *vm, struct vm_birth *birth, int error)
-{
-	birth->error = error;
-	birth->state = VM_BIRTH_SAY;
-	if (!vm->session)
-		return;
-	vm->session->say_image = true;
-	session_mark(vm->session);
-}
-
-/* Is that image for this VM? 0, or a positive errno. */
-static int child_error(const struct vm *vm, const struct image *image,
-		       const struct ps_msg_child *msg)
-{
-	if (!image || image->state != IMAGE_READY)
-		return ENOENT;
-	if (!vm->member || vm->member->state != MEMBER_ACTIVE)
-		return EXDEV;
-	if (msg->ram >= image->rams || msg->npages != image->npages[msg->ram])
-		return EMSGSIZE;
-	return 0;
-}
-
-int image_child(struct vm *vm, const struct ps_msg_child *msg, const char **why)
-{
-	struct image *image = image_find(vm->daemon, msg->id);
-	struct vm_birth *birth = birth_of(vm, msg, why);
-	uint64_t last = (uint64_t)msg->page + msg->npages - 1;
-	int error;
-
-	if (!birth)
-		return -EPROTO;
-	*why = "CHILD: that memory was not announced, or not for the first time";
-	if (!msg->npages || last >= PS_PAGES_MAX || !vm_has_page(vm, msg->page) ||
-	    !vm_has_page(vm, (uint32_t)last) || birth->state != VM_BIRTH_NONE)
-		return -EPROTO;
-	*birth = (struct vm_birth){
-		.pages = -1,
-		.state = VM_BIRTH_TAKING,
-		.image = msg->id,
-		.page = msg->page,
-		.npages = msg->npages,
-	};
-	error = child_error(vm, image, msg);
-	if (error) {
-		say_birth(vm, birth, error);
-		return 0;
-	}
-	for (uint32_t i = 0; i < msg->ram; i++)
-		birth->offset += image->npages[i];
-	if (vm->member->domain != image->domain) {
-		birth->state = VM_BIRTH_ASKING;
-		birth->until = vm->daemon->now + ASKING_NS;
-		daemon_wake_at(vm->daemon, birth->until);
-	}
-	memcpy(vm->parent, image->parent_name, sizeof(vm->parent));
-	vm->parent_image = image->id;
-	balloon_inherit(vm, &image->balloon);
-	return 0;
-}
-
-int image_born(struct vm *vm, const struct ps_msg_child *msg, const char **why)
-{
-	struct vm_birth *birth = birth_of(vm, msg, why);
-
-	if (!birth)
-		return -EPROTO;
-	if (birth->state == VM_BIRTH_BORN && birth->error)
-		return 0; /* what it was told itself */
-	*why = "BORN, but it was given no image";
-	if (birth->state != VM_BIRTH_SAID)
-		return -EPROTO;
-	birth->state = VM_BIRTH_BORN;
-	birth->error = msg->error;
-	return 0;
-}
-
-/* One page of a child gets its reference. 0 or a positive errno. */
-static int take_page(struct member *m, uint32_t page, uint32_t frame)
-{
-	if (frame == PS_IMAGE_ZERO)
-		return 0;
-	if (frames_ref(m->domain->frames, frame) < 0)
-		return EOVERFLOW;
-	if (vmmap_set(m->map, page, VMMAP_MAPPED, frame) < 0) {
-		if (frames_unref(m->domain->frames, frame) == 1)
-			domain_free_frame(m->domain, frame);
-		return ENOMEM;
-	}
-	m->user->entries++;
-	return 0;
-}
-
-/* A child of another domain waits until whoever forks has said that it may have a copy. */
-static void ask_copy(struct vm *vm, struct vm_birth *birth)
-{
-	const struct image *image = image_find(vm->daemon, birth->image);
-
-	if (image && image->state == IMAGE_READY && may_copy(image, vm)) {
-		birth->copies = true;
-		birth->state = VM_BIRTH_TAKING;
-		birth->pages = sys_memfd_new("pshare-copy", (uint64_t)birth->npages * PS_PAGE_SIZE);
-		if (birth->pages < 0)
-			say_birth(vm, birth, -birth->pages);
-	} else if (!image || vm->daemon->now >= birth->until) {
-		say_birth(vm, birth, EXDEV);
-	} else {
-		daemon_wake_at(vm->daemon, birth->until);
-	}
-}
-
-static int copy_page(const struct image *image, const struct vm_birth *birth, uint32_t i)
-{
-	uint32_t frame = image->entry[birth->offset + i];
-	uint8_t page[PS_PAGE_SIZE];
-	int r;
-
-	if (frame == PS_IMAGE_ZERO)
-		return 0;
-	r = sys_pread_full(image->domain->store, page, PS_PAGE_SIZE,
-			   (uint64_t)frame * PS_PAGE_SIZE);
-	return r < 0 ? r :
-		       sys_pwrite_full(birth->pages, page, PS_PAGE_SIZE,
-				       (uint64_t)i * PS_PAGE_SIZE);
-}
-
-static bool work_copying(struct vm *vm, struct vm_birth *birth, const struct image *image)
-{
-	uint32_t end = birth->next + COPY_SLICE;
-	int r = image ? 0 : -ENOENT;
-
-	end = end < birth->npages ? end : birth->npages;
-	for (; r == 0 && birth->next < end; birth->next++)
-		r = copy_page(image, birth, birth->next);
-	if (r == 0 && birth->next == birth->npages)
-		r = sys_memfd_seal(birth->pages, SYS_SEALS_FINAL);
-	if (r < 0 || birth->next == birth->npages)
-		say_birth(vm, birth, -r);
-	return r == 0 && birth->next < birth->npages;
-}
-
-static bool work_birth(struct vm *vm, struct vm_birth *birth)
-{
-	struct image *image = image_find(vm->daemon, birth->image);
-	uint32_t end = birth->next + REFS_SLICE;
-	int error = 0;
-
-	if (birth->copies)
-		return work_copying(vm, birth, image);
-	if (!image || image->state != IMAGE_READY || !vm->member ||
-	    vm->member->domain != image->domain || vm->member->state != MEMBER_ACTIVE) {
-		say_birth(vm, birth, ENOENT);
-		return false;
-	}
-	if (!user_has_room(vm->daemon, vm->user)) {
-		say_birth(vm, birth, ENOMEM);
-		return false;
-	}
-	end = end < birth->npages ? end : birth->npages;
-	for (; !error && birth->next < end; birth->next++)
-		error = take_page(vm->member, birth->page + birth->next,
-				  image->entry[birth->offset + birth->next]);
-	member_charge(vm->member);
-	if (error || birth->next == birth->npages)
-		say_birth(vm, birth, error);
-	return !error && birth->next < birth->npages;
-}
-
-static bool work_births(struct vm *vm)
-{
-	bool more = false;
-
-	for (uint32_t i = 0; i < PS_FORK_RAMS_MAX; i++) {
-		if (vm->birth[i].state == VM_BIRTH_ASKING)
-			ask_copy(vm, &vm->birth[i]);
-		if (vm->birth[i].state == VM_BIRTH_TAKING)
-			more |= work_birth(vm, &vm->birth[i]);
-	}
-	return more;
 }
 
 /* ---- slices ------------------------------------------------------------------------------- */
@@ -717,7 +519,7 @@ bool images_work(struct daemon *d)
 		more |= work(image);
 	list_for_each(vm, &d->vms, struct vm, link)
 		if (vm->parent_image)
-			more |= work_births(vm);
+			more |= image_births_work(vm);
 	return more;
 }
 
@@ -730,6 +532,7 @@ void images_tick(struct daemon *d)
 			daemon_wake_at(d, vm->publish_until);
 	}
 	list_for_each(image, &d->images, struct image, link) {
+		image_copies_expire(image, d->now);
 		if (image->state != IMAGE_ASKED)
 			continue;
 		if (image->until <= d->now)

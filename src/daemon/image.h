@@ -33,8 +33,18 @@ enum image_state {
 	IMAGE_DROPPING,
 };
 
+#define IMAGE_REFS_SLICE 16384u /* references taken, or given back, in a turn */
+#define IMAGE_COPY_SLICE 256u	/* pages copied in a turn */
+
 #define IMAGE_WHY 160u
 #define IMAGE_COPIES 64u /* the latest so many */
+
+/* A process of another domain that may have a copy. pid 0: nobody. */
+struct image_copy {
+	pid_t pid;
+	int pidfd; /* of that very process: its number may be another's later */
+	uint64_t until;
+};
 
 struct image {
 	struct list link; /* daemon->images */
@@ -63,7 +73,7 @@ struct image {
 	uint64_t frames, zeros, copied, found; /* pages; found: copies that had a frame already */
 	uint64_t until;			       /* ns: FROZEN is due */
 	struct vm_balloon_wish balloon;	       /* the parent's, which its children are born with */
-	pid_t copy_for[IMAGE_COPIES];	       /* processes of other domains that may have a copy */
+	struct image_copy copy_for[IMAGE_COPIES];
 	uint32_t ncopy_for;
 };
 
@@ -81,14 +91,19 @@ void image_drop(struct image *image);
 void image_parent_silent(struct vm *vm);
 void image_parent_gone(struct vm *vm);
 
-/* That process may have a copy, whatever its domain: who forks says so. */
-void image_copy_for(struct image *image, pid_t pid);
+/* That process may have a copy, whatever its domain, for a minute: who forks says so. -ESRCH: there
+ * is none of that number. */
+int image_copy_for(struct image *image, pid_t pid);
+/* Nobody may any more of whom that was said before `by`. */
+void image_copies_expire(struct image *image, uint64_t by);
 
 struct image *image_find(struct daemon *d, uint64_t id);
 
 /* CHILD has come. 0; -EPROTO: a lie, *why. That there is no such image is answered. */
 int image_child(struct vm *vm, const struct ps_msg_child *msg, const char **why);
 int image_born(struct vm *vm, const struct ps_msg_child *msg, const char **why);
+/* A slice of what the births of this VM call for. True: there is more to do now. */
+bool image_births_work(struct vm *vm);
 
 /* Its pages are, or are not, to be made frames before they have a twin; for PUBLISH_NS. */
 void image_publish(struct vm *vm, bool publish);

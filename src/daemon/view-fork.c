@@ -13,7 +13,7 @@
 #include "daemon/view-vm.h"
 #include "daemon/view.h"
 
-#define FAMILY_LOOKS (1u << 18) /* pages looked at for one answer */
+#define FAMILY_LOOKS (1u << 18) /* places looked at for one answer */
 
 static const char *state_of(const struct vm *vm)
 {
@@ -85,7 +85,10 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 	} else if (!strncmp(what, "copy ", 5)) {
 		if (!vm->image || atoi(what + 5) <= 0)
 			return refuse(why, -EINVAL, "it has no image that PID could copy");
-		image_copy_for(vm->image, atoi(what + 5));
+		r = image_copy_for(vm->image, atoi(what + 5));
+		if (r == -ESRCH)
+			return refuse(why, -ENOENT, "there is no process PID");
+		text = "PID cannot be told from processes that come later";
 	} else if (!strcmp(what, "drop")) {
 		image_publish(vm, false);
 		if (vm->image)
@@ -98,19 +101,34 @@ int view_fork_set(struct daemon *daemon, const char *name, const char *what,
 
 /* ---- with whom it shares ------------------------------------------------------------------ */
 
-/* Pages that two members have from the same frames at the same place, of every step-th. */
+/* Pages that two members have from the same frames at the same place, of every step-th block. */
 static uint64_t in_common(const struct member *m, const struct member *other, uint32_t step)
 {
 	struct vmmap_entry entry;
 	uint64_t same = 0;
 
-	for (uint32_t page = 0; vmmap_next(m->map, &page, &entry); page += step) {
-		struct vmmap_entry its = vmmap_get(other->map, page);
+	for (uint32_t page = 0; vmmap_next(m->map, &page, &entry); page++) {
+		uint32_t block = page / PS_BLOCK_PAGES;
+		struct vmmap_entry its;
 
-		same += entry.state == VMMAP_MAPPED && its.state == VMMAP_MAPPED &&
-			its.frame == entry.frame;
+		if (block % step) {
+			page = (block / step + 1) * step * PS_BLOCK_PAGES - 1;
+			continue;
+		}
+		if (entry.state != VMMAP_MAPPED)
+			continue;
+		its = vmmap_get(other->map, page);
+		same += its.state == VMMAP_MAPPED && its.frame == entry.frame;
 	}
 	return same * step;
+}
+
+/* By what is walked, not by what is found: notes of hints and empty places are walked too. */
+static uint32_t step_for(const struct member *m)
+{
+	uint64_t looks = vmmap_bytes(m->map) / sizeof(uint32_t) * m->domain->members;
+
+	return (uint32_t)(looks / FAMILY_LOOKS) + 1;
 }
 
 int view_family(struct daemon *daemon, const char *name,
@@ -118,15 +136,14 @@ int view_family(struct daemon *daemon, const char *name,
 {
 	const struct vm *vm = vm_by_name(daemon, name);
 	const struct member *m = vm ? vm->member : NULL;
-	uint32_t step = 1;
+	uint32_t step;
 	int r = 0;
 
 	if (!vm)
 		return -ENOENT;
 	if (!m)
 		return 0;
-	while (vmmap_mapped(m->map) / step * m->domain->members > FAMILY_LOOKS)
-		step++;
+	step = step_for(m);
 	for (uint32_t i = 0; r == 0 && i < m->domain->nslots; i++) {
 		const struct member *other = m->domain->slot[i];
 		uint64_t pages;

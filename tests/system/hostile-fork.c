@@ -3,7 +3,13 @@
 #include "hostile.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RAM 1024u /* pages of a peer's RAM */
@@ -168,6 +174,13 @@ TEST_SECONDS("an image that its parent's agent lies about is cut off, or fails, 
 	m.frozen.rams = PS_FORK_RAMS_MAX + 1;
 	say_frozen(&p, &m, whole_table(), whole_pages());
 	must_cut(&p, "too many RAM files");
+	asked(&p, "liar");
+	frozen_make(&p, &m);
+	m.frozen.rams = 2;
+	m.frozen.first[1] = RAM / 2;
+	m.frozen.npages[0] = m.frozen.npages[1] = RAM / 2 + 1;
+	say_frozen(&p, &m, memfd(table, sizeof(table), 2 * sizeof(table), FINAL), whole_pages());
+	must_cut(&p, "a page in two RAM files");
 	for (uint32_t frame = 0; frame < 3; frame++) {
 		asked(&p, "liar");
 		frozen_make(&p, &m);
@@ -182,6 +195,45 @@ TEST_SECONDS("an image that its parent's agent lies about is cut off, or fails, 
 	table[3] = PS_IMAGE_COPY | 2;
 	say_frozen(&p, &m, whole_table(), whole_pages());
 	REQUIRE_WITHIN(5000, is("liar", "failed"));
+	peer_close(&p);
+	others_fine();
+}
+
+/* The most that the daemon has ever had resident, KiB. */
+static unsigned long most_resident(void)
+{
+	char path[64], text[4096];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)d.pid);
+	REQUIRE(t_slurp(path, text, sizeof(text)) > 0);
+	at = strstr(text, "VmHWM:");
+	REQUIRE(at != NULL);
+	return strtoul(at + 6, NULL, 10);
+}
+
+TEST_SECONDS("the table of memory that a VM claims and has not takes none of the daemon's", 120)
+{
+	const uint32_t claim = 1u << 24;
+	char answer[4096];
+	union peer_msg m;
+	unsigned long had;
+	struct peer p;
+
+	start();
+	peer_join(&p, &d, "claims", SALT);
+	REQUIRE_OK(peer_region(&p, PS_MSG_REGION_ADD, 0, claim, 0));
+	put("claims", "freeze");
+	REQUIRE_EQ(peer_hear(&p, PS_MSG_FORK, PEER_MS), PS_MSG_FORK);
+	had = most_resident();
+	frozen_make(&p, &m);
+	m.frozen.npages[0] = claim;
+	say_frozen(&p, &m, memfd(table, sizeof(table), claim * sizeof(*table), FINAL),
+		   whole_pages());
+	REQUIRE_WITHIN(5000, is("claims", "failed"));
+	REQUIRE_EQ(t_http(&d, "GET", "/v1/vms/claims/fork", NULL, answer, sizeof(answer)), 200);
+	CHECK_IN("has no room", answer);
+	CHECK_LE(most_resident(), had + 16384);
 	peer_close(&p);
 	others_fine();
 }
@@ -239,5 +291,79 @@ TEST_SECONDS("a child is given its parent's image; a stranger, or one of another
 {
 	start();
 	attack(bear_child);
+	others_fine();
+}
+
+/* ---- copies into another domain ------------------------------------------------------------ */
+
+/* A process, of that number if it is not 0. */
+static pid_t process(pid_t number)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = number ? (uint64_t)(uintptr_t)&number : 0,
+		.set_tid_size = number ? 1 : 0,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* A process that asks for that image when the pipe ends, from another domain, and ends with what it
+ * was answered. */
+static pid_t stranger(pid_t number, uint64_t image, const int go[2])
+{
+	pid_t pid = process(number);
+	struct peer p;
+	union peer_msg m;
+
+	if (pid)
+		return t_sys(pid);
+	close(go[1]);
+	(void)!read(go[0], &(char){0}, 1);
+	joined(&p, "stranger", "salt of a stranger");
+	child_make(&m, image);
+	if (peer_say(&p, PS_MSG_CHILD, &m, NULL, 0) < 0 ||
+	    peer_hear(&p, PS_MSG_IMAGE, 15000) != PS_MSG_IMAGE)
+		_exit(255);
+	_exit((int)p.image.error);
+}
+
+static int answered(pid_t pid)
+{
+	int status = 0;
+
+	REQUIRE_EQ(t_wait(pid, 20, &status), 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_SECONDS("the word that a process may have a copy is not for the next one of that number", 60)
+{
+	char path[] = "/v1/vms/parent/fork", body[64], text[4096];
+	struct peer parent;
+	int go[2];
+	pid_t pid;
+
+	t_need_root();
+	start();
+	ready(&parent, "parent");
+	REQUIRE_SYS(pipe(go));
+	pid = stranger(0, parent.fork.id, go);
+	snprintf(body, sizeof(body), "copy %d", (int)pid);
+	put("parent", body);
+	REQUIRE_SYS(kill(pid, SIGKILL));
+	CHECK_EQ(answered(pid), -1);
+	REQUIRE_EQ(stranger(pid, parent.fork.id, go), pid);
+	close(go[1]);
+	CHECK_EQ(answered(pid), EXDEV);
+	snprintf(body, sizeof(body), "{\"value\": \"copy %d\"}", (int)pid);
+	CHECK_NE(t_http(&d, "PUT", path, body, text, sizeof(text)), 200); /* it has ended */
+	CHECK_IN("there is no process", text);
+	REQUIRE_SYS(pipe(go));
+	pid = stranger(0, parent.fork.id, go);
+	snprintf(body, sizeof(body), "copy %d", (int)pid);
+	put("parent", body);
+	close(go[1]);
+	CHECK_EQ(answered(pid), 0);
+	peer_close(&parent);
 	others_fine();
 }
