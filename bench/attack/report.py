@@ -111,7 +111,8 @@ def write(out, calibration, tables, writes, needed, verdict):
             f"{os.cpu_count()} CPUs, Linux {html.escape(os.uname().release)}. A flushed line takes "
             f"{calibration['cold']} cycles to read, one in the cache {calibration['warm']}; "
             f"{calibration['wrong'] / 10:.1f} % are told wrong.</p>", "<h2>Verdict</h2><ul>"]
-    page += [f"<li>{'ok' if good else '<span class=bad>NOT SO</span>'}: {html.escape(text)}</li>"
+    marks = {True: "ok", None: "not seen here", False: "<span class=bad>NOT SO</span>"}
+    page += [f"<li>{marks[good]}: {html.escape(text)}</li>"
              for text, good in verdict]
     page += ["</ul>", *part_tables(out, tables, needed), *part_writes(out, writes), "</html>"]
     (out / "attack.html").write_text("\n".join(page) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from runner import tap
+from runner import pace, tap
 
 SPLIT = {"system": 25, "inject": 25, "tsan": 100}  # and the load of a test that says none
 WHOLE_LOAD = 100
@@ -85,7 +85,7 @@ class Piece:
         self.seconds = seconds or program.seconds
         self.limit = self.seconds
         self.output = bytearray()
-        self.told_to_end = False
+        self.told_to_end = None  # when
         if row is None:
             return
         number, limit, load, needs, self.sentence = row
@@ -108,12 +108,16 @@ class Piece:
     def age(self):
         return time.monotonic() - self.started
 
+    def pace_when_late(self):
+        return pace.pace() if self.age() > self.limit else 1
+
     def hurry(self):
-        """Looks at the time; True if it is to be waited for no longer."""
-        if self.age() > self.limit and not self.told_to_end:
-            self.told_to_end = True
+        """Looks at the time; True if it is to be waited for no longer. A slow machine has longer,
+        as in tests/harness/pace.c."""
+        if self.told_to_end is None and self.age() > self.limit * self.pace_when_late():
+            self.told_to_end = time.monotonic()
             self.child.send_signal(signal.SIGTERM)
-        if self.age() > self.limit + END_GRACE_SECONDS:
+        if self.told_to_end and time.monotonic() > self.told_to_end + END_GRACE_SECONDS:
             self.child.kill()
             return True
         return False

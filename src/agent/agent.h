@@ -6,6 +6,7 @@
  *   worker   (worker.c) looks, hashes, takes out, maps, empties the quarantine, talks to the daemon
  *   settler  (settler.c) settles write faults where frames are guarded; else there are none
  *   readers  (reader.c) bring back what is out when it is touched, fill holes behind gates
+ *   hold     (sys/hold.c) keeps the two userfaultfds open, whatever the VMM closes
  *   the VMM's own threads, inside the calls that interpose.c catches
  *
  * Locks, in this order, never the other way:
@@ -118,10 +119,11 @@ struct agent {
 	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */
 	struct sys_cgroup cgroup;	      /* of the process, if has_cgroup */
 	bool has_cgroup;
-	uint64_t limit_next; /* ns: when to ask again for its limit */
-	uint64_t pass_told;  /* looks, of those that the daemon knows of */
-	uint64_t fork_ns;    /* how long the last fork that told pins took */
-	uint64_t pins_next;  /* ns: when to ask again how pins are told */
+	uint64_t homeless_since; /* ns: frames of before, and no domain; 0: not so */
+	uint64_t limit_next;	 /* ns: when to ask again for its limit */
+	uint64_t pass_told;	 /* looks, of those that the daemon knows of */
+	uint64_t fork_ns;	 /* how long the last fork that told pins took */
+	uint64_t pins_next;	 /* ns: when to ask again how pins are told */
 	struct probe probe;
 	struct times timed[PS_TIMED_END];
 	struct closed closed[CLOSED_MAX]; /* scratch of whoever closes pages; under act */

@@ -172,7 +172,9 @@ void open_pages(struct agent *a, struct closed *c, uint32_t n)
 
 static bool may_come_back(const struct closed *p)
 {
-	return !p->pinned && p->r->nursery && p->page >= p->r->nursery_first;
+	/* what is said to be broken and is not there cannot be closed: it stays */
+	return !p->pinned && (p->broken || page_has_frame(p->was)) && p->r->nursery &&
+	       p->page >= p->r->nursery_first;
 }
 
 /* How many from c on are alike: neighbours, all broken or all frames, all to come back or none. */

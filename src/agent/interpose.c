@@ -79,8 +79,13 @@ static int discard(void *addr, size_t len, int advice)
 	struct agent *a = enter(addr, len);
 	int r;
 
-	if (!a)
-		return map_advise(addr, len, advice);
+	if (!a) {
+		r = map_advise(addr, len, advice);
+		/* offered meanwhile by another thread? With a hole in it, the rest is discarded */
+		a = r && r != -ENOMEM ? NULL : enter(addr, len);
+		if (!a)
+			return r;
+	}
 	r = discard_memory(a, addr, len, advice);
 	leave(a);
 	return r;
@@ -386,9 +391,14 @@ PUBLIC pid_t _Fork(void)
 	if (a)
 		child_before(a);
 	pid = libc_fork();
-	if (a && pid)
+	if (a && pid) {
+		int error = errno;
+
 		child_in_parent(a);
-	else if (a)
+		if (pid < 0)
+			errno = error;
+	}
+	if (a && !pid)
 		child_in_child(a, false);
 	return pid;
 }
@@ -414,7 +424,7 @@ PUBLIC int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	struct beginning b = {a, fn, arg, flags & CLONE_FILES};
 	struct libc_clone_rest rest;
 	va_list list;
-	int pid;
+	int pid, error;
 
 	va_start(list, arg);
 	rest.parent_tid = va_arg(list, void *);
@@ -425,6 +435,9 @@ PUBLIC int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		return libc_clone(fn, stack, flags, arg, &rest);
 	child_before(a);
 	pid = libc_clone(begin, stack, flags, &b, &rest);
+	error = errno;
 	child_in_parent(a);
+	if (pid < 0)
+		errno = error;
 	return pid;
 }

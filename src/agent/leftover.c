@@ -72,6 +72,8 @@ static void take_out(struct leftovers *l, const struct leftover *piece)
 	struct leftover before, behind;
 	uint32_t i = 0;
 
+	if (l->n == LEFTOVERS_MAX) /* now: later it could join over the piece */
+		join_nearest(l);
 	while (l->of[i].end <= piece->start)
 		i++;
 	before = behind = l->of[i];

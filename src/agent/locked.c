@@ -147,7 +147,7 @@ int locked_all(int flags)
 	if (!a || !flags || flags & ~KNOWN_FLAGS || flags == MCL_ONFAULT)
 		return map_lock_all(flags);
 	agent_lock(a);
-	a->locks_future = flags & MCL_FUTURE;
+	a->locks_future = true;
 	offer_anew(a, NULL, SIZE_MAX / 2);
 	agent_unlock(a);
 	sigblock_save(&blocked); /* open() and read() are cancellation points; mlockall() is none */

@@ -338,6 +338,7 @@ void follow_advice(struct agent *a, void *addr, size_t len, int advice)
 
 	while (next_part(a, addr, len, &slot, &p)) {
 		follow_in_nursery(p.r, p.page, p.n, advice);
+		region_survey_anew(a, p.r);
 		if (advice == MADV_DOFORK)
 			p.r->forks = true;
 		else if (advice == MADV_DONTFORK && p.len == p.r->len)
@@ -388,6 +389,8 @@ int allow_huge(struct agent *a, void *addr, size_t len)
 			hole = err;
 			err = 0;
 		}
+		if (any)
+			region_survey_anew(a, p.r);
 		if (!err && any)
 			err = huge_part(&p);
 		from = any ? p.addr + p.len : end;

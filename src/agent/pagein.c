@@ -41,6 +41,7 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/move.h"
 #include "agent/quarantine.h"
 #include "agent/say.h"
 #include "agent/swapfile.h"
@@ -219,9 +220,8 @@ static uint32_t move_in(struct agent *a, struct region *r, uint32_t page, uint32
 	long moved = 0;
 
 	for (unsigned int tries = 0; tries < PAGEIN_TRIES; tries++) {
-		moved = uffd_move(a->tracker, region_page(r, page) + done,
-				  shadow_page(r, page) + done,
-				  step < len - done ? step : len - done, 0);
+		moved = move_pages(a, region_page(r, page) + done, shadow_page(r, page) + done,
+				   step < len - done ? step : len - done, 0);
 
 		if (moved == -EBUSY && is_held(a, r, page, &refused)) {
 			if (!copy_staged(a, r, page + (uint32_t)(done / PS_PAGE_SIZE), room))

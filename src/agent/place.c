@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/move.h"
 #include "agent/say.h"
 #include "agent/store.h"
 #include "sys/mapping.h"
@@ -134,7 +135,7 @@ void place_back(struct agent *a, char *dst, char *src, size_t len)
 	unsigned int final = 0;
 
 	for (unsigned int tries = 0; done < len && tries < PLACE_TRIES; tries++) {
-		moved = uffd_move(a->tracker, dst + done, src + done, len - done, 0);
+		moved = move_pages(a, dst + done, src + done, len - done, 0);
 		if (moved > 0)
 			done += (size_t)moved;
 		else if (!may_pass(moved) && ++final == PLACE_TRIES_FINAL)

@@ -19,7 +19,9 @@
  *
  * The table of regions is read without a lock: a reader says which region it is in (a hazard
  * pointer), then looks whether that still takes part. Who gives a region up makes it RETIRED first,
- * then waits until no reader is in it (readers_quiesce()).
+ * then waits until no reader is in it (readers_quiesce()). Who adopts one makes it MANAGED, then
+ * waits until no reader is on his way to fill what was in no region (readers_meet()): his zeros
+ * would come in the place of a page that has gone out since.
  *
  * Somebody who reads all memory in order, as a migration does, is told from a guest: what comes in
  * for him is no promotion, and is noted for the worker, which puts it out again first. It takes
@@ -37,6 +39,7 @@
 #include <errno.h>
 
 #include "agent/agent.h"
+#include "agent/heldfds.h"
 #include "agent/pagein.h"
 #include "agent/say.h"
 #include "sys/events.h"
@@ -49,6 +52,7 @@
 
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
+#define LOST_US 60000000	     /* nothing will come */
 #define PACE_US 1000		     /* who reads all memory has some 1000 pages a second then */
 #define SLOW_US 4000		     /* a vCPU that is held back has some 250 pages a second */
 #define STREAM_REST_NS 2000000000ull /* a stream that did not go on for so long is over */
@@ -69,16 +73,30 @@ int readers_init(struct agent *a)
 
 static bool has_addr(const struct region *r, uintptr_t addr)
 {
-	uintptr_t start = __atomic_load_n(&r->start, __ATOMIC_RELAXED);
+	uintptr_t start;
 
-	return __atomic_load_n(&r->life, __ATOMIC_SEQ_CST) == REGION_MANAGED && addr >= start &&
-	       addr - start < __atomic_load_n(&r->len, __ATOMIC_RELAXED);
+	/* first: what is read behind it is of this life, or of a later one */
+	if (__atomic_load_n(&r->life, __ATOMIC_SEQ_CST) != REGION_MANAGED)
+		return false;
+	start = __atomic_load_n(&r->start, __ATOMIC_RELAXED);
+	return addr >= start && addr - start < __atomic_load_n(&r->len, __ATOMIC_RELAXED);
 }
 
+/* In no region, and yet at work: who adopts one waits for that too. No element of the table. */
+static struct region *nowhere(struct agent *a)
+{
+	return a->region + PS_REGIONS_MAX;
+}
+
+/* Looked through again after a region that went while it was entered: one that was adopted since,
+ * before it in the table, was not waited for. */
 struct region *reader_enter(struct agent *a, uint32_t who, uintptr_t addr, uint32_t *page)
 {
-	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
-		struct region *r = &a->region[i];
+	size_t i = 0;
+
+	atomic_store(&a->readers.in[who], nowhere(a));
+	while (i < PS_REGIONS_MAX) {
+		struct region *r = &a->region[i++];
 
 		if (!has_addr(r, addr))
 			continue;
@@ -87,7 +105,8 @@ struct region *reader_enter(struct agent *a, uint32_t who, uintptr_t addr, uint3
 			*page = (uint32_t)((addr - r->origin) / PS_PAGE_SIZE);
 			return r;
 		}
-		atomic_store(&a->readers.in[who], NULL);
+		atomic_store(&a->readers.in[who], nowhere(a));
+		i = 0;
 	}
 	return NULL;
 }
@@ -102,6 +121,11 @@ void readers_quiesce(struct agent *a, const struct region *r)
 	for (uint32_t i = 0; i <= READERS; i++)
 		while (atomic_load(&a->readers.in[i]) == r)
 			sys_yield();
+}
+
+void readers_meet(struct agent *a)
+{
+	readers_quiesce(a, nowhere(a));
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */
@@ -306,11 +330,10 @@ static void serve(struct agent *a, uint32_t who, const struct reader_job *job)
 		pthread_mutex_unlock(&a->settle);
 	}
 	r = reader_enter(a, who, job->addr, &page);
-	if (!r) {
+	if (r)
+		serve_page(a, who, r, page, job->since);
+	else
 		fill(a, job->addr);
-		return;
-	}
-	serve_page(a, who, r, page, job->since);
 	reader_leave(a, who);
 }
 
@@ -353,9 +376,12 @@ static void hear(struct agent *a, uint32_t who)
 		int n = uffd_read(a->tracker, msg, FAULTS_PER_READ);
 		struct reader_job job = {.since = sys_now()};
 
+		ps_pause_without(DEFENCE_FDS_HELD);
 		if (n < 0) {
+			bool gone = n != -EAGAIN && n != -EINTR && heldfds_lost(a);
+
 			agent_say("accesses to what is out cannot be read", -n);
-			sys_wait_readable(NULL, 0, READ_AGAIN_US, &none);
+			sys_wait_readable(NULL, 0, gone ? LOST_US : READ_AGAIN_US, &none);
 		}
 		if (atomic_load(&a->cold.slow))
 			sys_wait_readable(NULL, 0, SLOW_US, &none);

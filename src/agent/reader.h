@@ -34,7 +34,7 @@ struct reader_stream {
 };
 
 struct readers {
-	struct region *_Atomic in[READERS + 1]; /* where each of them is */
+	struct region *_Atomic in[READERS + 1]; /* where each of them is; see reader.c */
 	char *room[READERS + 1];		/* PAGEIN_ROOM pages each */
 	pthread_t thread[READERS];
 	_Atomic uint32_t begun; /* threads that have a number */
@@ -52,9 +52,13 @@ int readers_init(struct agent *a);
 void *reader_main(void *arg);
 /* The region is no longer MANAGED: returns when no reader looks at it any more. */
 void readers_quiesce(struct agent *a, const struct region *r);
+/* A region has become MANAGED: returns when every reader that may not have seen that has done what
+ * it does with an address of no region. */
+void readers_meet(struct agent *a);
 
 /* The region that has this address, and its page, for thread number `who`: it stays until
- * reader_leave(). NULL: there is none. No lock is needed. */
+ * reader_leave(), which is to be called in any case. NULL: there is none, and none becomes managed
+ * there until then. No lock is needed. */
 struct region *reader_enter(struct agent *a, uint32_t who, uintptr_t addr, uint32_t *page);
 void reader_leave(struct agent *a, uint32_t who);
 

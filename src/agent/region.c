@@ -115,6 +115,12 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 	return true;
 }
 
+void region_survey_anew(struct agent *a, struct region *r)
+{
+	if (r->life == REGION_OFFERED)
+		r->changes = ++a->changes;
+}
+
 void region_offer_again(struct agent *a, struct region *r)
 {
 	region_set_life(r, REGION_OFFERED);
@@ -420,8 +426,14 @@ void region_ungate_block(struct agent *a, struct region *r, uint32_t block)
 
 	if (!b->gated || __atomic_load_n(&b->out, __ATOMIC_ACQUIRE))
 		return;
-	if (!each_own(a, r, block, ungate_stretch))
+	if (!each_own(a, r, block, ungate_stretch)) {
 		b->gated = 0;
+		return;
+	}
+	/* In a part it is off, or nothing is: the next who needs it must not take it for whole, and
+	 * until then all of it is registered again (track.c). */
+	__atomic_store_n(&b->untracked, 1, __ATOMIC_RELEASE);
+	a->untracked = true;
 }
 
 enum page_state region_take(struct region *r, uint32_t page)

@@ -170,6 +170,8 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len);
 void region_set_life(struct region *r, enum region_life life);
 /* REFUSED or OFFERED: to be looked at (again). Under act and settle. */
 void region_offer_again(struct agent *a, struct region *r);
+/* What is being found out of it may be so no more: to be asked again. Under act and settle. */
+void region_survey_anew(struct agent *a, struct region *r);
 /* OFFERED to MANAGED or REFUSED: makes the tables, registers the tracker. err and what: as
  * vmas_describe() says, of the memory as it is now. Worker, under act and settle. */
 void region_adopt(struct agent *a, struct region *r, int err, unsigned int what);

@@ -158,7 +158,7 @@ static void put_back(struct agent *a)
 	uint32_t page;
 
 	if (a->link.target.flags & PS_TARGET_STAGE)
-		return; /* reclaim.c does with them what it does with others */
+		return; /* reclaim-ripe.c does with them what it does with others */
 	for (uint32_t i = 0; i < a->sample.n; i++) {
 		struct region *r;
 

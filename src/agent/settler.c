@@ -18,6 +18,7 @@
 
 #include "agent/agent.h"
 #include "agent/guarded.h"
+#include "agent/heldfds.h"
 #include "agent/say.h"
 #include "agent/worker.h"
 #include "sys/proc.h"
@@ -28,6 +29,7 @@
 
 #define FAULTS_PER_READ 16
 #define READ_AGAIN_US 1000
+#define LOST_US 60000000 /* nothing will come */
 #define LATE_PAUSES 1000u
 
 static bool is_closed(struct agent *a, uintptr_t addr)
@@ -86,8 +88,10 @@ void *settler_main(void *arg)
 		uint64_t since = sys_now();
 
 		if (n < 0) {
+			bool gone = n != -EAGAIN && n != -EINTR && heldfds_lost(a);
+
 			agent_say("faults cannot be read", -n);
-			sys_wait_readable(NULL, 0, READ_AGAIN_US, &none);
+			sys_wait_readable(NULL, 0, gone ? LOST_US : READ_AGAIN_US, &none);
 		}
 		for (int i = 0; i < n; i++)
 			if (msg[i].event == UFFD_EVENT_PAGEFAULT)

@@ -32,6 +32,7 @@
 #include "agent/guarded.h"
 #include "agent/hash.h"
 #include "agent/mapbudget.h"
+#include "agent/move.h"
 #include "agent/nursery.h"
 #include "agent/pagein.h"
 #include "agent/place.h"
@@ -230,8 +231,8 @@ static void refuse_all(struct batch *b, uint32_t page, uint32_t frame, uint32_t 
 static long move(struct batch *b, char *to, uint32_t page, uint32_t n)
 {
 	char *from = region_page(b->r, page);
-	long moved = uffd_move(b->a->tracker, to, from, (size_t)n * PS_PAGE_SIZE,
-			       UFFDIO_MOVE_MODE_DONTWAKE);
+	long moved =
+		move_pages(b->a, to, from, (size_t)n * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 
 	if (moved == -EBUSY && ps_without(DEFENCE_LEAVE_PINNED)) {
 		memcpy(to, from, PS_PAGE_SIZE);

@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 
 #include "agent/agent.h"
+#include "agent/move.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/proc.h"
@@ -128,12 +129,12 @@ static void leave_alone(struct region *r, uint32_t page, uint32_t n)
 
 static long move_out(struct agent *a, struct region *r, uint32_t page, uint32_t n)
 {
-	long moved = uffd_move(a->tracker, stage_page(r, page), region_page(r, page),
-			       (size_t)n * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
+	long moved = move_pages(a, stage_page(r, page), region_page(r, page),
+				(size_t)n * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 
 	if (moved == -EBUSY && region_reown(a, r, page, n))
-		moved = uffd_move(a->tracker, stage_page(r, page), region_page(r, page),
-				  (size_t)n * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
+		moved = move_pages(a, stage_page(r, page), region_page(r, page),
+				   (size_t)n * PS_PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE);
 	return moved;
 }
 
@@ -155,7 +156,7 @@ static uint32_t stage_run(struct agent *a, struct region *r, uint32_t page, uint
 			staged += k;
 			i += k;
 		} else if (moved == -EEXIST && ++again <= STAGE_TRIES) {
-			stage_give_back(r, page + i, 1); /* somebody read there */
+			stage_give_back(r, page + i, 1); /* zeros: somebody read there */
 		} else if (moved != -EAGAIN || ++again > STAGE_TRIES) {
 			leave_alone(r, page + i, 1);
 			i++;

@@ -2,7 +2,8 @@
 /*
  * start: the agent starts when the process opts in its first region, not when the library is
  * loaded: a shell or a wrapper that is preloaded too, and then executes the VMM, stays what it was.
- * From then on it has three threads, all signals blocked, for as long as the process lives.
+ * From then on it has threads of its own (agent.h), all signals blocked, for as long as the process
+ * lives.
  */
 
 #include "agent/start.h"
@@ -12,6 +13,7 @@
 #include "agent/agent.h"
 #include "agent/child.h"
 #include "agent/device.h"
+#include "agent/heldfds.h"
 #include "agent/identity.h"
 #include "agent/monitor.h"
 #include "agent/reclaim.h"
@@ -84,6 +86,7 @@ static enum ps_cause prepare(struct agent *a)
 	err = open_fds(a);
 	if (err)
 		return setup_cause(err);
+	heldfds_begin(a);
 	err = quarantine_init(a);
 	if (!err)
 		err = readers_init(a);

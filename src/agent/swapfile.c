@@ -193,6 +193,8 @@ static uint32_t take_run(struct swapfile *s, uint32_t n, uint32_t *slots)
 	uint32_t enough = n < RUN_ENOUGH ? n : RUN_ENOUGH, at = 0, k = find_run(s, n, &at), more;
 
 	if (!k || (k < enough && !s->full)) {
+		while (s->edge < s->slots && is_taken(s, s->edge))
+			s->edge++; /* a run that began below it went on above it */
 		more = room_at(s, s->edge, n);
 		if (more > k) {
 			k = more;

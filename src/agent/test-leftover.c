@@ -88,3 +88,25 @@ TEST("a full table forgets nothing: it takes more for left over than is")
 	for (uint32_t i = 1; i < agent.leftovers.n; i++)
 		CHECK_GE(agent.leftovers.of[i].start, agent.leftovers.of[i - 1].end);
 }
+
+/* As many pieces as there is room for, the first two of three pages and nearest to each other. */
+#define PIECES_END (12u + 6u * (LEFTOVERS_MAX - 3u))
+
+static bool in_pieces(uint32_t page)
+{
+	return page < 3 || (page > 3 && page < 7) || (page > 10 && page % 6 == 5);
+}
+
+TEST("of a full table a piece is cut out of the middle of one, and is gone")
+{
+	noted(PIECES_END, in_pieces);
+	REQUIRE_EQ(agent.leftovers.n, LEFTOVERS_MAX);
+	leftover_drop(&agent, AT(1), AT(2)); /* what is left of it on both sides is not joined */
+	CHECK(knows(0));
+	CHECK(!knows(1));
+	CHECK(knows(2));
+	for (uint32_t i = 0; i + 1 < agent.leftovers.n; i++)
+		CHECK(agent.leftovers.of[i].end <= agent.leftovers.of[i + 1].start);
+	leftover_drop(&agent, AT(0), AT(PIECES_END));
+	CHECK_EQ(agent.leftovers.n, 0);
+}

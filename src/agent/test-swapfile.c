@@ -723,3 +723,35 @@ TEST("when the file is closed nothing of the key is left in memory")
 		key[i] ^= 0x5a;
 	CHECK(!memory_has(key, sizeof(key)));
 }
+
+TEST("free slots below the edge do not stop the file from growing")
+{
+	struct fixture x = open_file(SLOTS);
+	static char content[SWAPFILE_BATCH][PS_PAGE_SIZE];
+	const void *contents[SWAPFILE_BATCH];
+	uint32_t slots[SWAPFILE_BATCH], pages[SWAPFILE_BATCH], page = SWAPFILE_BATCH, all;
+	struct swapfile_done done;
+	long batch;
+
+	write_pages(x.file, 0, SWAPFILE_BATCH, 1, slots);
+	swapfile_drop(x.file, slots[SWAPFILE_BATCH - 1]);
+	swapfile_drop(x.file, slots[SWAPFILE_BATCH - 2]);
+	all = SWAPFILE_BATCH - 2;
+	for (;;) {
+		for (uint32_t i = 0; i < SWAPFILE_BATCH; i++) {
+			pages[i] = page + i;
+			fill(content[i], page + i, 1);
+			contents[i] = content[i];
+		}
+		batch = swapfile_submit(x.file, SWAPFILE_BATCH, pages, contents, slots);
+		if (batch == -EAGAIN)
+			continue;
+		if (batch < 0)
+			break;
+		swapfile_wait(x.file, &done);
+		page += SWAPFILE_BATCH;
+		all += done.good;
+	}
+	CHECK_GE(all, SLOTS - SWAPFILE_BATCH);
+	close_file(&x);
+}

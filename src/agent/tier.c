@@ -13,7 +13,7 @@
  *
  * Twins: when staged pages have waited long enough they are hinted, once, and go on in the next
  * round. Where there is no room for a block's hints they wait, as long as the daemon takes some
- * (reclaim.c): a VM that is suspended has many pages of one age. What is equal to a frame is
+ * (reclaim-ripe.c): a VM that is suspended has many pages of one age. What is equal to a frame is
  * ordered to share by then: compared in full, and kept as a reference, which the daemon counts as
  * it counts one that is mapped.
  */
@@ -188,9 +188,9 @@ static void untwin_page(struct agent *a, struct region *r, uint32_t page, bool a
 	pagein_range(a, r, page, 1, a->cold.act_room);
 }
 
-void tier_untwin(struct agent *a, struct region *r, bool all)
+void tier_untwin(struct agent *a, struct region *r, uint32_t first, uint32_t end, bool all)
 {
-	for (uint32_t page = r->first; page < r->end; page++) {
+	for (uint32_t page = first; page < end; page++) {
 		if (page % PS_BLOCK_PAGES == 0 && !region_block(r, page)->out) {
 			page += PS_BLOCK_PAGES - 1;
 			continue;

@@ -41,8 +41,8 @@ enum ps_cause tier_twin(struct agent *a, struct region *r, uint32_t page, struct
 /* The content of a page that is out, for the daemon; NONE, or why not. The swap file is not read
  * for it. */
 enum ps_cause tier_content(struct agent *a, struct region *r, uint32_t page, void *out);
-/* Cold twins of stores that are to go, all or those of earlier ones, are compressed, or come
- * back. */
-void tier_untwin(struct agent *a, struct region *r, bool all);
+/* Cold twins of stores that are to go, all or those of earlier ones, in pages [first, end), are
+ * compressed, or come back. */
+void tier_untwin(struct agent *a, struct region *r, uint32_t first, uint32_t end, bool all);
 
 #endif

@@ -61,6 +61,9 @@
 #define FREEZE_NAP_NS 10000000ull
 #define TIDY_NS 2000000000ull
 #define LEAVE_NS 20000000ull
+#define HOMELESS_NS 5000000000ull
+#define HOMELESS_LONG_NS 60000000000ull /* it may share: a domain may still come */
+#define HOMELESS_AGAIN_NS 500000000ull	/* the quarantine, and what could not be moved */
 #define TIDY_BUSY_NS 20000000000ull
 #define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
 
@@ -74,20 +77,48 @@ static bool still_quarantined(const struct agent *a)
 	return false;
 }
 
-static void leave_store(struct agent *a)
+/* Nothing of these pages maps a frame any more, of whatever store, but for what the kernel does not
+ * let move. Under act. */
+static void bring_part_back(struct agent *a, struct region *r, uint32_t first, uint32_t end)
 {
-	pthread_mutex_lock(&a->act);
+	tier_untwin(a, r, first, end, true);
+	bring_back(a, r, first, end - first);
+	for (uint32_t page = first; page < end; page++)
+		if (page_is_broken(page_state(&r->state[page])))
+			r->frame[page] = FRAME_BROKEN_OLD;
+}
+
+/* The same of all regions, a block at a time: a thread of the VMM may wait for act. Nothing comes
+ * to map a frame meanwhile, as only this thread maps them. */
+static void bring_frames_back(struct agent *a)
+{
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++) {
 		struct region *r = &a->region[i];
+		uint32_t next = 0;
+		bool more = true;
 
-		if (r->life != REGION_MANAGED)
-			continue;
-		tier_untwin(a, r, true);
-		bring_back_all(a, r);
-		for (uint32_t page = r->first; page < r->end; page++)
-			if (page_is_broken(page_state(&r->state[page])))
-				r->frame[page] = FRAME_BROKEN_OLD;
+		while (more) {
+			pthread_mutex_lock(&a->act);
+			if (next < r->first)
+				next = r->first;
+			more = r->life == REGION_MANAGED && next < r->end;
+			if (more) {
+				uint32_t block = next / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
+				uint32_t end = block + PS_BLOCK_PAGES;
+
+				end = end < r->end ? end : r->end;
+				bring_part_back(a, r, next, end);
+				next = end;
+			}
+			pthread_mutex_unlock(&a->act);
+		}
 	}
+}
+
+static void leave_store(struct agent *a)
+{
+	bring_frames_back(a);
+	pthread_mutex_lock(&a->act);
 	store_leave(a);
 	pthread_mutex_unlock(&a->act);
 }
@@ -105,7 +136,7 @@ static bool twins_are_read(struct agent *a)
 	pthread_mutex_lock(&a->act);
 	for (size_t i = 0; i < PS_REGIONS_MAX; i++)
 		if (a->region[i].life == REGION_MANAGED)
-			tier_untwin(a, &a->region[i], true);
+			tier_untwin(a, &a->region[i], a->region[i].first, a->region[i].end, true);
 	pthread_mutex_unlock(&a->act);
 	return true;
 }
@@ -145,6 +176,33 @@ static void serve_leave(struct agent *a)
 	pthread_mutex_unlock(&a->act);
 	if (link_plain(l, PS_MSG_LEFT, l->leaving) == 0)
 		l->leaving = 0;
+}
+
+/* Frames of an earlier session, and no domain to find their twins in: the VM may not share any
+ * more, or there is no room for a domain. There is no look that would copy them out, and nobody
+ * else tells us to. */
+static void serve_homeless(struct agent *a, uint64_t now)
+{
+	struct link *l = &a->link;
+
+	if (l->state != LINK_UP || !l->configured || !l->holds_old || store_current(a)) {
+		a->homeless_since = 0;
+		return;
+	}
+	if (!a->homeless_since)
+		a->homeless_since = now;
+	if (now - a->homeless_since <
+	    (l->config.flags & PS_CONFIG_SHARE ? HOMELESS_LONG_NS : HOMELESS_NS))
+		return;
+	a->homeless_since += HOMELESS_AGAIN_NS;
+	bring_frames_back(a);
+	if (still_quarantined(a) || twins_are_read(a))
+		return;
+	pthread_mutex_lock(&a->act);
+	store_sweep(a);
+	pthread_mutex_unlock(&a->act);
+	if (link_no_old(a) && link_plain(l, PS_MSG_OLD_GONE, 0) == 0)
+		l->holds_old = false;
 }
 
 /* ---- orders ------------------------------------------------------------------------------- */
@@ -371,6 +429,7 @@ void *worker_main(void *arg)
 			continue;
 		}
 		serve_leave(a);
+		serve_homeless(a, now);
 		serve_orders(a);
 		wait = least(wait, quarantine_wait(a, now));
 		serve_references(a);

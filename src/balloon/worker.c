@@ -12,6 +12,8 @@
  *  - when pshared ends: its end of the channel is closed, which is seen at once,
  *  - when this process is killed: pshared starts another with PS_BALLOON_WAS_HELD, which lets go of
  *    what it finds standing still,
+ *  - when QEMU falls silent after it was told to stop: in the same way. So pshared is told before
+ *    QEMU is, and what may have been stopped counts as held until QEMU says that it runs,
  *  - when all of them are killed: the VM's agent, which was told before (PS_MSG_HELD).
  * What stood still before we held it stays so.
  *
@@ -133,6 +135,20 @@ static int let_go_former(struct worker *w)
 	return r;
 }
 
+/* pshared knows before the VM stands still: whatever happens then, the next worker is told. */
+static int stop_guest(struct worker *w)
+{
+	int r;
+
+	w->held = true;
+	w->report.flags = (w->report.flags & ~PS_BALLOON_PAUSED) | PS_BALLOON_HELD;
+	say_report(w);
+	r = guest_stop(&w->guest);
+	if (r == -EREMOTEIO)
+		w->held = false;
+	return r; /* else it may have been stopped: held until it is seen to run */
+}
+
 /* Stops or lets go, as is wanted now. An answer of QEMU's that it cannot is noted, not an error. */
 static int hold_or_let_go(struct worker *w)
 {
@@ -142,8 +158,7 @@ static int hold_or_let_go(struct worker *w)
 	if (r == 0 && w->held && w->runs)
 		w->held = false; /* somebody else let it go */
 	if (r == 0 && wanted && w->runs) {
-		r = guest_stop(&w->guest);
-		w->held = r == 0;
+		r = stop_guest(w);
 	} else if (r == 0 && !wanted && w->held) {
 		r = guest_go_on(&w->guest);
 		if (r == 0)
@@ -314,7 +329,9 @@ static void end_well(struct worker *w)
 static enum ps_balloon_state end_badly(struct worker *w, int r)
 {
 	w->report.state = state_of_error(r);
-	w->report.flags &= PS_BALLOON_HELD | PS_BALLOON_OOM | PS_BALLOON_REPORTING;
+	w->report.flags &= PS_BALLOON_OOM | PS_BALLOON_REPORTING;
+	if (w->held || w->was_held) /* the next worker has to let it go */
+		w->report.flags |= PS_BALLOON_HELD;
 	note_text(w, r == -EREMOTEIO ? qmp_error(w->guest.qmp) : strerror(-r));
 	say_report(w);
 	return w->report.state;
@@ -345,7 +362,8 @@ enum ps_balloon_state worker_run(const struct ps_balloon_start *start, int qmp_f
 		.channel = channel,
 		.was_held = start->flags & PS_BALLOON_WAS_HELD,
 		.runs = true,
-		.report = {.head = ps_balloon_head(PS_BALLOON_REPORT)},
+		.report = {.head = ps_balloon_head(PS_BALLOON_REPORT),
+			   .state = PS_BALLOON_CONNECTING},
 	};
 	enum ps_balloon_state state;
 	int r;

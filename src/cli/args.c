@@ -18,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/top.h"
 #include "cli/vmsize.h"
+#include "policy/plain.h"
 #include "wire/wire.h"
 
 #define WATCH_DEFAULT_S 2.0
@@ -93,6 +94,7 @@ static const struct option_row rows[] = {
 	 "hosts whose name matches are in maintenance: their VMs run elsewhere"},
 	{OPT_PRICE, "price", "EUROS", "what a host and its licence cost"},
 	{OPT_HTML, "html", "FILE", "write a page with plots to this file too"},
+	{OPT_PLACEMENT, "placement", NULL, "say where each VM should live, of more than 50 too"},
 	{OPT_PID, "pid", "PID", "look at this process instead of the host"},
 	{OPT_HARDENING, "hardening", NULL,
 	 "look for what guides for hardening would call a finding (SECURITY.md)"},
@@ -109,14 +111,10 @@ __attribute__((format(printf, 3, 0))) static void
 put_line(const char *prefix, const char *name, const char *format, va_list list, const char *end)
 {
 	char line[LINE_MAX_BYTES];
-	char *c;
 
 	vsnprintf(line, sizeof(line), format, list);
 	/* what a user typed may hold anything; a line stays a line, a terminal stays as it was */
-	for (c = line; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	}
+	plain_text(line);
 	fprintf(stderr, "pshare%s%s: %s%s\n", prefix, name, line, end);
 }
 
@@ -214,8 +212,8 @@ static int take_watch(struct args *args, const char *text)
 	args->watch_s = WATCH_DEFAULT_S;
 	if (!text || parse_seconds(text, &args->watch_s))
 		return 0;
-	return say_usage(args->command, "--watch: '%s' is no number of seconds from %g to %g", text,
-			 WATCH_MIN_S, WATCH_MAX_S);
+	return say_usage(args->command, "--watch: '%.40s' is no number of seconds from %g to %g",
+			 text, WATCH_MIN_S, WATCH_MAX_S);
 }
 
 static int take_wait_settled(struct args *args, const char *text)
@@ -224,7 +222,7 @@ static int take_wait_settled(struct args *args, const char *text)
 	if (!text || parse_seconds(text, &args->settled_s))
 		return 0;
 	return say_usage(args->command,
-			 "--wait-settled: '%s' is no number of seconds from %g to %g", text,
+			 "--wait-settled: '%.40s' is no number of seconds from %g to %g", text,
 			 WATCH_MIN_S, WATCH_MAX_S);
 }
 
@@ -236,7 +234,7 @@ static int take_pid(struct args *args, const char *text)
 	errno = 0;
 	pid = strtol(text, &end, 10);
 	if (errno || *end || !*text || pid < 1 || pid > PID_MAX)
-		return say_usage(args->command, "--pid: '%s' is no process id", text);
+		return say_usage(args->command, "--pid: '%.40s' is no process id", text);
 	args->pid = (int)pid;
 	return 0;
 }
@@ -249,7 +247,7 @@ static int take_lines(struct args *args, const char *text)
 	errno = 0;
 	lines = strtol(text, &end, 10);
 	if (errno || *end || !*text || lines < 1 || lines > LINES_MAX)
-		return say_usage(args->command, "--lines: '%s' is no number from 1 to %d", text,
+		return say_usage(args->command, "--lines: '%.40s' is no number from 1 to %d", text,
 				 LINES_MAX);
 	args->lines = (int)lines;
 	return 0;
@@ -259,8 +257,8 @@ static int take_delay(struct args *args, const char *text)
 {
 	if (parse_seconds(text, &args->delay_s) && args->delay_s >= TOP_DELAY_MIN)
 		return 0;
-	return say_usage(args->command, "--delay: '%s' is no number of seconds from %g to %g", text,
-			 TOP_DELAY_MIN, WATCH_MAX_S);
+	return say_usage(args->command, "--delay: '%.40s' is no number of seconds from %g to %g",
+			 text, TOP_DELAY_MIN, WATCH_MAX_S);
 }
 
 static int take_iterations(struct args *args, const char *text)
@@ -271,7 +269,7 @@ static int take_iterations(struct args *args, const char *text)
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno || *end || !*text || n < 1 || n > ITERATIONS_MAX)
-		return say_usage(args->command, "--iterations: '%s' is no number from 1 to %d",
+		return say_usage(args->command, "--iterations: '%.40s' is no number from 1 to %d",
 				 text, ITERATIONS_MAX);
 	args->iterations = (int)n;
 	return 0;
@@ -285,7 +283,7 @@ static int take_count(struct args *args, const char *text)
 	errno = 0;
 	count = strtol(text, &end, 10);
 	if (errno || *end || !*text || count < 1 || count > COUNT_MAX)
-		return say_usage(args->command, "--count: '%s' is no number from 1 to %d", text,
+		return say_usage(args->command, "--count: '%.40s' is no number from 1 to %d", text,
 				 COUNT_MAX);
 	args->count = (unsigned int)count;
 	return 0;
@@ -297,7 +295,7 @@ static int take_canary(struct args *args, const char *text)
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end || n < 1 || n > CANARY_MAX)
-		return say_usage(args->command, "--canary: '%s' is no number of hosts, 1 to %u",
+		return say_usage(args->command, "--canary: '%.40s' is no number of hosts, 1 to %u",
 				 text, CANARY_MAX);
 	args->canary = (unsigned int)n;
 	return 0;
@@ -310,7 +308,7 @@ static int take_number(struct args *args, const char *option, const char *text, 
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end || n < 1 || n > NUMBER_MAX)
-		return say_usage(args->command, "--%s: '%s' is no number from 1 to %u", option,
+		return say_usage(args->command, "--%s: '%.40s' is no number from 1 to %u", option,
 				 text, NUMBER_MAX);
 	*out = (unsigned int)n;
 	return 0;
@@ -322,7 +320,7 @@ static int take_price(struct args *args, const char *text)
 
 	args->price = strtod(text, &end);
 	if (*text < '0' || *text > '9' || *end || !(args->price >= 0 && args->price <= PRICE_MAX))
-		return say_usage(args->command, "--price: '%s' is no price: give euros a host",
+		return say_usage(args->command, "--price: '%.40s' is no price: give euros a host",
 				 text);
 	args->priced = true;
 	return 0;
@@ -332,7 +330,7 @@ static int take_timeout(struct args *args, const char *text)
 {
 	if (parse_seconds(text, &args->timeout_s))
 		return 0;
-	return say_usage(args->command, "--timeout: '%s' is no number of seconds from %g to %g",
+	return say_usage(args->command, "--timeout: '%.40s' is no number of seconds from %g to %g",
 			 text, WATCH_MIN_S, WATCH_MAX_S);
 }
 
@@ -340,7 +338,8 @@ static int take_memory(struct args *args, const char *text)
 {
 	if (!vm_size_parse(text, &args->memory))
 		return 0;
-	return say_usage(args->command, "--memory: '%s' is no size: give MiB, or 4G, 512M", text);
+	return say_usage(args->command, "--memory: '%.40s' is no size: give MiB, or 4G, 512M",
+			 text);
 }
 
 static int take_name(struct args *args, const char *option, const char *text, const char **out)
@@ -351,9 +350,10 @@ static int take_name(struct args *args, const char *option, const char *text, co
 	if (length && length < sizeof(name))
 		memcpy(name, text, length);
 	if (!name[0] || ps_name_check(name))
-		return say_usage(args->command,
-				 "--%s: '%s' is no name of a VM: 1 to %u of A-Z a-z 0-9 . _ : @ -",
-				 option, text, PS_NAME_MAX - 1);
+		return say_usage(
+			args->command,
+			"--%s: '%.40s' is no name of a VM: 1 to %u of A-Z a-z 0-9 . _ : @ -",
+			option, text, PS_NAME_MAX - 1);
 	*out = text;
 	return 0;
 }
@@ -371,7 +371,7 @@ static int take_set(struct args *args, const char *text)
 	const char *equals = strchr(text, '=');
 
 	if (!equals || equals == text)
-		return say_usage(args->command, "--set: '%s' is no setting: write NAME=VALUE",
+		return say_usage(args->command, "--set: '%.40s' is no setting: write NAME=VALUE",
 				 text);
 	if (args->nsets == SETS_MAX)
 		return say_usage(args->command, "--set: more than %d are given", SETS_MAX);
@@ -446,6 +446,9 @@ static int take_option(struct args *args, enum option_id id, const char *text)
 		return take_text(args, "simulate", text, &args->simulate);
 	case OPT_HTML:
 		return take_text(args, "html", text, &args->html);
+	case OPT_PLACEMENT:
+		args->placement = true;
+		return 0;
 	case OPT_MAINTENANCE:
 		return take_text(args, "maintenance", text, &args->maintenance);
 	case OPT_ADD:
@@ -533,19 +536,27 @@ static const char *next_seconds(const struct args *args, int argc, char **argv)
 	return NULL;
 }
 
+/* A value below 0, as sched.mem.max has one, looks like options to getopt. While that moves words
+ * about, the first such word of set is seen without its sign. Returns it so; NULL: none. */
+static char *hide_sign(const struct command *command, int argc, char **argv)
+{
+	for (int i = 1; command->run == cmd_set && i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1] &&
+		    !argv[i][1 + strspn(argv[i] + 1, "0123456789")])
+			return ++argv[i];
+	return NULL;
+}
+
 static int complain(const struct command *command, int c, char **argv)
 {
 	const char *word = argv[optind - 1];
 
 	if (c == ':')
-		return say_usage(command, "%s needs a value", word);
-	if (command->run == cmd_set && word[0] == '-' && word[1] >= '0' && word[1] <= '9')
-		return say_usage(command, "'%s': no value is below 0; for no limit write none",
-				 word);
+		return say_usage(command, "%.40s needs a value", word);
 	/* a short option, of which there is only -h, hides in a word of several */
 	if (word[0] == '-' && word[1] == '-' && strchr(word, '='))
-		return say_usage(command, "option '%s' is unknown, or takes no value", word);
-	return say_usage(command, "unknown option '%s'",
+		return say_usage(command, "option '%.40s' is unknown, or takes no value", word);
+	return say_usage(command, "unknown option '%.40s'",
 			 optopt > 0 && optopt < 128 && word[0] != '-' ?
 				 (char[]){'-', (char)optopt, 0} :
 				 word);
@@ -561,7 +572,7 @@ static int check_operands(const struct args *args)
 		return say_usage(command, "something is missing: pshare %s %.*s", command->name,
 				 (int)strcspn(command->usage, "\n"), command->usage);
 	if (command->max_operands >= 0 && args->noperands > command->max_operands)
-		return say_usage(command, "'%s' is one word too many",
+		return say_usage(command, "'%.40s' is one word too many",
 				 args->operands[command->max_operands]);
 	return 0;
 }
@@ -576,6 +587,7 @@ static const char *short_options(const struct command *command)
 
 int args_parse(struct args *args, const struct command *command, int argc, char **argv)
 {
+	char *below = hide_sign(command, argc, argv);
 	struct option table[OPTIONS_MAX + 2];
 	bool seen[OPT_DRY_RUN - OPT_HELP + 1] = {false};
 	int c, r;
@@ -584,7 +596,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 	make_table(table, command);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, short_options(command), table, NULL)) != -1) {
-		const char *value = optarg;
+		const char *value = below && optarg == below ? below - 1 : optarg;
 
 		if (c == 'h')
 			c = OPT_HELP;
@@ -606,5 +618,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 	}
 	args->operands = argv + optind;
 	args->noperands = argc - optind;
+	for (int i = 0; below && i < args->noperands; i++)
+		args->operands[i] -= args->operands[i] == below;
 	return check_operands(args);
 }

@@ -25,31 +25,6 @@ const char *ask_text(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-static void scrub_text(char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)text[i], after = (unsigned char)text[i + 1];
-
-		if (c < ' ' || c == 0x7f) {
-			text[i] = '?';
-		} else if (c == 0xc2 && after >= 0x80 && after < 0xa0) {
-			text[i] = text[i + 1] = '?'; /* U+0080 to U+009F */
-		}
-	}
-}
-
-void ask_scrub(json_t *value)
-{
-	const char *key;
-	json_t *part;
-	size_t i;
-
-	if (json_is_string(value)) /* the length stays as it is */
-		scrub_text((char *)(uintptr_t)json_string_value(value), json_string_length(value));
-	json_array_foreach(value, i, part) ask_scrub(part);
-	json_object_foreach(value, key, part) ask_scrub(part);
-}
-
 bool ask_true(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));

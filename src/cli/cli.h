@@ -76,6 +76,7 @@ enum option_id {
 	OPT_MAINTENANCE,
 	OPT_PRICE,
 	OPT_HTML,
+	OPT_PLACEMENT,
 	OPT_DRY_RUN, /* the last */
 };
 
@@ -126,6 +127,7 @@ struct args {
 	/* plan */
 	bool fleet;
 	const char *simulate, *html;
+	bool placement;
 	const char *maintenance; /* pattern of hosts */
 	unsigned int add, fail;	 /* 0: not given */
 	double price;		 /* euros a host */
@@ -193,6 +195,11 @@ int client_put(struct client *client, json_t **answer, const json_t *body, const
 	       const char *format, const char *a, const char *b);
 /* As client_get(), but says nothing: -ENOENT where no daemon answers, -EIO for other trouble. */
 int client_try(struct client *client, json_t **answer, const char *path);
+/* A read from now on takes so long at most. */
+void client_limit(struct client *client, uint32_t ms);
+/* The user who made the socket that answered last, by the kernel's word. 0 or -errno; -ENOTCONN:
+ * the connection has been closed since. */
+int client_peer(struct client *client, uid_t *uid);
 
 /* A daemon for this command line, found and ready to be asked. 0 or an exit code, said. */
 int client_open(struct client **client, const struct args *args);
@@ -202,14 +209,13 @@ uint64_t ask_number(const json_t *object, const char *key);
 double ask_real(const json_t *object, const char *key);
 const char *ask_text(const json_t *object, const char *key);
 bool ask_true(const json_t *object, const char *key);
-/* Control characters in all of its strings become question marks. */
-void ask_scrub(json_t *value);
 int print_json(const json_t *value); /* indented, on stdout; an exit code */
 
 /* salt.c: a salt of --salt-file or --salt-env, at most PS_SALT_MAX bytes. */
 struct salt {
 	unsigned char *bytes; /* locked memory; NULL: no salt was given */
 	size_t length;
+	char *path; /* of the file that it was read from; NULL: a variable, or no plain file */
 };
 int salt_read(struct salt *salt, const struct args *args);
 /* A random one, for a VM that was given none. */

@@ -16,8 +16,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "fleet/json.h"
 #include "sys/launch.h"
 #include "sys/proc.h"
+#include "sys/sock.h"
 #include "sys/terminal.h"
 #include "sys/wipe.h"
 
@@ -34,6 +36,7 @@ struct client {
 	size_t length;
 	const char *what; /* is shown while waiting; or NULL */
 	uint64_t began;
+	long get_ms;	 /* a read takes no longer */
 	bool for_people; /* answers are shown: nothing in them acts on a terminal */
 	bool shown;
 };
@@ -107,12 +110,30 @@ int client_new(struct client **out, const struct runtime *runtime)
 
 	if (!client || curl_global_init(CURL_GLOBAL_NOTHING))
 		return say_error(CLI_FAILED, "out of memory");
+	client->get_ms = GET_TIMEOUT_MS;
 	snprintf(client->socket, sizeof(client->socket), "%s/api.sock", runtime->dir);
 	client->curl = curl_easy_init();
 	if (!client->curl || !set_options(client))
 		return say_error(CLI_FAILED, "libcurl does not start, or cannot do unix sockets");
 	*out = TAKE_PTR(client);
 	return 0;
+}
+
+void client_limit(struct client *client, uint32_t ms)
+{
+	client->get_ms = ms ? (long)ms : 1;
+}
+
+int client_peer(struct client *client, uid_t *uid)
+{
+	curl_socket_t sock = CURL_SOCKET_BAD;
+	pid_t pid;
+	gid_t gid;
+
+	if (curl_easy_getinfo(client->curl, CURLINFO_ACTIVESOCKET, &sock) != CURLE_OK ||
+	    sock == CURL_SOCKET_BAD)
+		return -ENOTCONN;
+	return sys_peer_cred(sock, &pid, uid, &gid);
 }
 
 int client_open(struct client **client, const struct args *args)
@@ -232,7 +253,7 @@ static int read_answer(const struct client *client, long status, json_t **answer
 		json_loadb(client->text ? client->text : "", client->length, 0, NULL);
 
 	if (read && client->for_people)
-		ask_scrub(read);
+		json_scrub(read);
 	if (status == 200 && read) {
 		*answer = TAKE_PTR(read);
 		return 0;
@@ -250,7 +271,7 @@ static int set_get(struct client *client)
 	    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, (char *)NULL) != CURLE_OK ||
 	    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL) !=
 		    CURLE_OK ||
-	    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, GET_TIMEOUT_MS) != CURLE_OK)
+	    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, client->get_ms) != CURLE_OK)
 		return -ENOMEM;
 	return 0;
 }

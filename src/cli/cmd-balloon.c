@@ -17,9 +17,10 @@ static json_t *body_of(const struct args *args, int *r)
 	*r = CLI_FAILED;
 	if (strcmp(size, "none") != 0) {
 		if (size_parse(size, &bytes) < 0) {
-			*r = say_usage(args->command,
-				       "'%s' is no size: MiB, a number with K, M, G or T, or none",
-				       size);
+			*r = say_usage(
+				args->command,
+				"'%.40s' is no size: MiB, a number with K, M, G or T, or none",
+				size);
 			return NULL;
 		}
 		target = json_integer((json_int_t)bytes);

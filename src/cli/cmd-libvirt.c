@@ -283,7 +283,7 @@ int cmd_libvirt(struct args *args)
 	if (!strcmp(verb, "check"))
 		return check(args);
 	if (!enables && strcmp(verb, "disable") != 0)
-		return say_usage(args->command, "'%s' is none of enable, disable, check", verb);
+		return say_usage(args->command, "'%.40s' is none of enable, disable, check", verb);
 	if (args->noperands < 2)
 		return say_usage(args->command, "which domain? pshare libvirt %s DOMAIN", verb);
 	return enables ? enable(args) : disable(args);

@@ -126,9 +126,10 @@ int cmd_memory(struct args *args)
 	if (args->noperands > 1) {
 		wanted = parse_size(args->operands[1]);
 		if (!wanted)
-			return say_usage(args->command,
-					 "'%s' is no size: a number of MiB, or with K, M, G or T",
-					 args->operands[1]);
+			return say_usage(
+				args->command,
+				"'%.40s' is no size: a number of MiB, or with K, M, G or T",
+				args->operands[1]);
 	}
 	r = client_open(&client, args);
 	if (r)

@@ -282,9 +282,10 @@ int cmd_proxmox(struct args *args)
 	if (args->clear_salt && (args->salt_file || args->salt_env))
 		return say_usage(args->command, "--clear-salt and a salt exclude each other");
 	if (!enables && strcmp(verb, "disable") != 0 && strcmp(verb, "check") != 0)
-		return say_usage(args->command, "'%s' is none of enable, disable, check", verb);
+		return say_usage(args->command, "'%.40s' is none of enable, disable, check", verb);
 	if (args->noperands > 1 && !is_vmid(args->operands[1]))
-		return say_usage(args->command, "'%s' is no VMID: a number, as 'qm list' shows it",
+		return say_usage(args->command,
+				 "'%.40s' is no VMID: a number, as 'qm list' shows it",
 				 args->operands[1]);
 	if (!strcmp(verb, "check"))
 		return check(args);

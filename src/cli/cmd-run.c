@@ -9,7 +9,8 @@
  *
  * The salt goes over in a sealed memfd by its number, to this process alone (agent/saltpass.c).
  * Neither the command line nor the environment of the VMM ever holds it; the variable of --salt-env
- * has been removed (salt.c).
+ * has been removed (salt.c). The path of its file, which is no secret, stays in the environment, so
+ * that an audit can see later how the file is kept (salt-files.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +24,7 @@
 #include "cli/program.h"
 #include "cli/qmp-option.h"
 #include "cli/run-forkable.h"
+#include "cli/salt-files.h"
 #include "cli/start-daemon.h"
 #include "policy/settings.h"
 #include "sys/launch.h"
@@ -168,6 +170,7 @@ static int set_environment(const struct args *args, const struct runtime *runtim
 	bad |= unsetenv("PSHARE_SALT_FD") != 0;
 	bad |= unsetenv("PSHARE_SALT_FROM") != 0;
 	bad |= unsetenv("PSHARE_SALT_FILE") != 0;
+	bad |= unsetenv(SALT_PATH_ENV) != 0;
 	bad |= unsetenv("PSHARE_NAME") != 0;
 	bad |= unsetenv("PSHARE_NO_SHARE") != 0;
 	bad |= unsetenv("PSHARE_VM_DIR") != 0;
@@ -201,7 +204,8 @@ static int pass_salt(const struct salt *salt)
 		return say_error(CLI_FAILED, "cannot hand the salt over: %s", strerror(-r));
 	snprintf(number, sizeof(number), "%d", fd);
 	snprintf(from, sizeof(from), "%d:%" PRIu64, (int)sys_self_pid(), inode);
-	if (setenv("PSHARE_SALT_FD", number, 1) || setenv("PSHARE_SALT_FROM", from, 1))
+	if (setenv("PSHARE_SALT_FD", number, 1) || setenv("PSHARE_SALT_FROM", from, 1) ||
+	    (salt->path && setenv(SALT_PATH_ENV, salt->path, 1)))
 		return say_error(CLI_FAILED, "out of memory");
 	(void)TAKE_FD(fd); /* the VMM's from here on */
 	return 0;

@@ -145,7 +145,8 @@ const struct command commands[] = {
 		.summary = "who changed what, and when",
 		.details =
 			"Takes the role 'operate'. --verify reads the files themselves, in FOLDER or\n"
-			"where the daemon has them; it exits with 1 if a record is not what it was.\n",
+			"where the daemon has them; it exits with 1 if a record is not what it was, or\n"
+			"could not be written. The last one is vouched for by its daemon alone.\n",
 		.options = {OPT_LINES, OPT_FOLLOW, OPT_VERIFY, OPT_JSON, OPT_RUNTIME_DIR},
 		.max_operands = 1,
 		.run = cmd_log,
@@ -271,10 +272,10 @@ const struct command commands[] = {
 	},
 	{
 		.name = "plan",
-		.usage =
-			"[--fleet | --simulate FILE] [--add N] [--fail N] [--maintenance PATTERN] "
-			"[--price EUROS]\n"
-			"                   [--html FILE] [--json] [--config FILE] [--runtime-dir DIR]",
+		.usage = "[--fleet | --simulate FILE] [--add N] [--fail N] [--maintenance PATTERN] "
+			 "[--price EUROS]\n"
+			 "                   [--html FILE] [--placement] [--json] [--config FILE]\n"
+			 "                   [--runtime-dir DIR]",
 		.summary = "does the memory suffice, with sharing and without? changes nothing",
 		.details =
 			"What sharing saves, inside VMs, inside salts and across them; what each\n"
@@ -282,7 +283,7 @@ const struct command commands[] = {
 			"hosts the VMs need with sharing and without it, today, with VMs more, with\n"
 			"hosts in maintenance, with hosts failed; and where VMs had better live.\n",
 		.options = {OPT_FLEET, OPT_SIMULATE, OPT_ADD, OPT_FAIL, OPT_MAINTENANCE, OPT_PRICE,
-			    OPT_HTML, OPT_JSON, OPT_CONFIG, OPT_RUNTIME_DIR},
+			    OPT_HTML, OPT_PLACEMENT, OPT_JSON, OPT_CONFIG, OPT_RUNTIME_DIR},
 		.run = cmd_plan,
 	},
 	{
@@ -316,7 +317,7 @@ int cmd_help(struct args *args)
 	}
 	command = command_find(args->operands[0]);
 	if (!command)
-		return say_error(CLI_USAGE, "unknown command '%s'; see 'pshare --help'",
+		return say_error(CLI_USAGE, "unknown command '%.40s'; see 'pshare --help'",
 				 args->operands[0]);
 	print_help(command);
 	return CLI_OK;

@@ -151,7 +151,7 @@ static int find_uri(struct libvirt *libvirt)
 	libvirt->session = !strcmp(uri, SESSION_URI);
 	if (!libvirt->session && strcmp(uri, SYSTEM_URI) != 0)
 		return say_error(CLI_USAGE,
-				 "'%s': only QEMU of this host can be looked after: " SYSTEM_URI
+				 "'%.40s': only QEMU of this host can be looked after: " SYSTEM_URI
 				 " or " SESSION_URI,
 				 uri);
 	libvirt->uri = uri;

@@ -40,10 +40,11 @@ int main(int argc, char **argv)
 		return flush(CLI_OK);
 	}
 	if (argv[1][0] == '-')
-		return say_error(CLI_USAGE, "unknown option '%s'; see 'pshare --help'", argv[1]);
+		return say_error(CLI_USAGE, "unknown option '%.40s'; see 'pshare --help'", argv[1]);
 	command = command_find(argv[1]);
 	if (!command)
-		return say_error(CLI_USAGE, "unknown command '%s'; see 'pshare --help'", argv[1]);
+		return say_error(CLI_USAGE, "unknown command '%.40s'; see 'pshare --help'",
+				 argv[1]);
 	code = args_parse(&args, command, argc - 1, argv + 1);
 	if (code)
 		return code;

@@ -77,13 +77,13 @@ int screen_begin(struct top_grid *g)
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
 		return say_error(CLI_FAILED,
-				 "top: TERM '%s' is not known; set it, or use 'pshare top -b'",
+				 "top: TERM '%.40s' is not known; set it, or use 'pshare top -b'",
 				 name);
 	place = tigetstr("cup");
 	if (!place || place == (char *)-1) {
 		screen_end();
 		return say_error(CLI_FAILED,
-				 "top: TERM '%s' cannot place text; use 'pshare top -b'", name);
+				 "top: TERM '%.40s' cannot place text; use 'pshare top -b'", name);
 	}
 	g->wide = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	begin_colours();

@@ -9,6 +9,9 @@
  * resume it is what the agent says is still out. Where nothing moves for some seconds the rest is
  * not asked of the balloon any more, but taken out; where nothing moves for STILL seconds it is
  * over: the rest is in use, pinned, or has no tier to go to.
+ *
+ * A VM that is about to be forked is brought in (pressure.c). That ends what suspends it, with
+ * EBUSY; while it lasts nobody may suspend it.
  */
 #include "daemon/action.h"
 
@@ -131,6 +134,8 @@ void action_look(struct vm *vm)
 	action->stood |= vm->daemon->now - action->moved_at >= STOOD;
 	if (!vm->session)
 		end(vm, -ENOTCONN);
+	else if (action->what == VM_ACT_SUSPEND && vm->publishing)
+		end(vm, -EBUSY);
 	else if (is_done(vm, &stats))
 		end(vm, 0);
 	else if (vm->daemon->now - action->moved_at >=

@@ -35,6 +35,7 @@
 
 #define BEAT_BUSY (1 * SEC)
 #define PAUSE_MAX (60 * SEC)
+#define PAUSE_HELD (250 * MSEC) /* a VM that stands still is not to wait */
 #define REPORTS_SLICE 16u
 #define PATH_BYTES 4096u
 
@@ -323,8 +324,8 @@ static void worker_ended(struct vm *vm)
 	let_go_of_worker(vm);
 	b->try_at = vm->daemon->now + b->pause;
 	b->pause = b->pause * 2 < PAUSE_MAX ? b->pause * 2 : PAUSE_MAX;
-	if (b->hold || b->was_held)
-		b->try_at = vm->daemon->now;
+	if ((b->hold || b->was_held) && b->try_at > vm->daemon->now + PAUSE_HELD)
+		b->try_at = vm->daemon->now + PAUSE_HELD;
 	daemon_wake_at(vm->daemon, b->try_at);
 }
 
@@ -343,6 +344,8 @@ void balloon_event(struct vm *vm)
 			close_fd(&fds[--nfds]);
 		if (r == -EAGAIN)
 			return;
+		if (r == -ECONNRESET)
+			continue; /* orders were left unread: said once, before its last reports */
 		if (r == 0 && got)
 			r = ps_balloon_check(&report, (uint32_t)got, PS_BALLOON_REPORT);
 		if (r == 0 && got)

@@ -11,9 +11,8 @@
  *   4. the command line (--set)
  *   5. what was set while the daemon runs, where there is no folder to keep it in
  *
- * All are read before any counts: one bad line anywhere and nothing of it is taken. Files that
- * others than their owner may write, or that belong to somebody who is neither root nor this
- * daemon's user, are refused: who can write them could switch off what keeps VMs apart.
+ * All are read before any counts: one bad line anywhere and nothing of it is taken. Files, and a
+ * folder, that others may write are refused (trusted.c).
  *
  * Rejected: a file for each setting (sysfs style: no two settings change together), and writing
  * what was set into the administrator's own file (it would lose his comments and his order).
@@ -25,12 +24,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/trusted.h"
 #include "sys/cleanup.h"
 #include "sys/file.h"
 #include "sys/path.h"
 #include "sys/self.h"
 
-#define OTHERS_MAY_WRITE 022
 #define KEPT_MODE 0644
 #define HEADER                                                                             \
 	"# Settings of the host that were made by 'pshare set'. Written anew by pshared\n" \
@@ -42,40 +41,16 @@ static int refuse(char *err, int error, const char *path, const char *why)
 	return error;
 }
 
-static int check_owner(const char *path, char *err)
-{
-	struct sys_file file;
-	char why[128];
-	int r = sys_file_look(path, &file);
-
-	if (r < 0)
-		return refuse(err, r, path, strerror(-r));
-	if (file.mode & OTHERS_MAY_WRITE) {
-		snprintf(why, sizeof(why),
-			 "others than its owner may write it (mode %04o): chmod go-w", file.mode);
-		return refuse(err, -EPERM, path, why);
-	}
-	if (file.uid != 0 && file.uid != sys_self_uid()) {
-		snprintf(why, sizeof(why), "belongs to user %u: it must be root's, or user %u's",
-			 file.uid, sys_self_uid());
-		return refuse(err, -EPERM, path, why);
-	}
-	return 0;
-}
-
 /* One file. -ENOENT: there is none, or as for all errors a line in err. */
-static int read_one(const char *path, struct conf *conf, char *err)
+static int read_one(const struct options *options, const char *path, struct conf *conf, char *err)
 {
 	_cleanup_free_ char *text = NULL;
 	char why[POLICY_ERROR_MAX];
 	size_t length;
-	int r = check_owner(path, err);
+	int r = trusted_read(options, path, CONF_FILE_MAX, &text, &length, why);
 
 	if (r < 0)
-		return r;
-	r = sys_read_bytes(path, CONF_FILE_MAX, &text, &length);
-	if (r < 0)
-		return refuse(err, r, path, strerror(-r));
+		return refuse(err, r, path, why);
 	if (conf_parse(text, length, conf, why) < 0)
 		return refuse(err, -EINVAL, path, why);
 	return 0;
@@ -95,10 +70,11 @@ static void take(struct conffile *all, const struct conf *conf, enum conffile_ki
 }
 
 /* A file that is not there is one that sets nothing, unless it was asked for. */
-static int take_file(struct conffile *all, const char *path, bool must, char *err)
+static int take_file(const struct options *options, struct conffile *all, const char *path,
+		     bool must, char *err)
 {
 	struct conf conf;
-	int r = read_one(path, &conf, err);
+	int r = read_one(options, path, &conf, err);
 
 	if (r == -ENOENT && !must)
 		return 0;
@@ -111,14 +87,18 @@ static int take_file(struct conffile *all, const char *path, bool must, char *er
 	return 0;
 }
 
-static int take_folder(struct conffile *all, const char *folder, char *err)
+static int take_folder(const struct options *options, struct conffile *all, char *err)
 {
+	const char *folder = options->config_dir;
 	_cleanup_free_ char **names = NULL;
-	int n = sys_folder_names(folder, "", ".conf", &names);
-	char path[CONFFILE_PATH_MAX];
+	char path[CONFFILE_PATH_MAX], why[TRUSTED_WHY_MAX];
+	int n = trusted_look(options, folder, why);
 
 	if (n == -ENOENT)
 		return 0;
+	if (n < 0)
+		return refuse(err, n, folder, why);
+	n = sys_folder_names(folder, "", ".conf", &names);
 	if (n < 0)
 		return refuse(err, n, folder, strerror(-n));
 	for (int i = 0; i < n; i++) {
@@ -128,11 +108,41 @@ static int take_folder(struct conffile *all, const char *folder, char *err)
 			continue;
 		if (snprintf(path, sizeof(path), "%s/%s", folder, names[i]) >= (int)sizeof(path))
 			return refuse(err, -ENAMETOOLONG, folder, "a name in it is too long");
-		r = take_file(all, path, false, err);
+		r = take_file(options, all, path, false, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Was a set after b was? */
+static bool is_later(const struct conffile *all, enum setting_id a, enum setting_id b)
+{
+	if (all->origin[a].kind != all->origin[b].kind)
+		return all->origin[a].kind > all->origin[b].kind;
+	if (all->origin[a].file != all->origin[b].file)
+		return all->origin[a].file > all->origin[b].file;
+	return all->origin[a].line > all->origin[b].line;
+}
+
+/* Two settings do not go together: the one that was set last broke it. The line names it, and says
+ * where the other is set, if it is. */
+static int blame(const struct conffile *all, struct setting_pair broken, char *err,
+		 const char *line)
+{
+	bool first = is_later(all, broken.a, broken.b);
+	enum setting_id id = first ? broken.a : broken.b, other = first ? broken.b : broken.a;
+	char where[CONFFILE_PATH_MAX + 32] = "settings", also[CONFFILE_PATH_MAX + 16];
+
+	if (all->origin[id].kind == CONF_FILE)
+		snprintf(where, sizeof(where), "%s: line %u", all->file[all->origin[id].file],
+			 all->origin[id].line);
+	else if (all->origin[id].kind != CONF_DEFAULT)
+		conffile_origin(all, id, where, sizeof(where));
+	conffile_origin(all, other, also, sizeof(also));
+	snprintf(err, CONFFILE_ERROR_MAX, "%s: %s (%s: %s)", where, line, setting_get(other)->name,
+		 also);
+	return -EINVAL;
 }
 
 int conffile_read(const struct options *options, const struct conf *set, struct conffile *out,
@@ -140,21 +150,22 @@ int conffile_read(const struct options *options, const struct conf *set, struct 
 {
 	_cleanup_free_ struct conffile *all = calloc(1, sizeof(*all));
 	char line[POLICY_ERROR_MAX];
+	struct setting_pair broken;
 	int r = 0;
 
 	if (!all)
 		return refuse(err, -ENOMEM, "settings", strerror(ENOMEM));
 	settings_defaults(&all->settings);
 	if (options->config)
-		r = take_file(all, options->config, options->config_asked, err);
+		r = take_file(options, all, options->config, options->config_asked, err);
 	if (r == 0 && options->config_dir)
-		r = take_folder(all, options->config_dir, err);
+		r = take_folder(options, all, err);
 	if (r < 0)
 		return r;
 	take(all, &options->sets, CONF_COMMAND_LINE, 0);
 	take(all, set, CONF_SET, 0);
-	if (settings_check(&all->settings, line) < 0)
-		return refuse(err, -EINVAL, "settings", line);
+	if (settings_check(&all->settings, &broken, line) < 0)
+		return blame(all, broken, err, line);
 	*out = *all;
 	return 0;
 }
@@ -192,7 +203,7 @@ int conffile_keep(const struct options *options, enum setting_id id, const int64
 	int r;
 
 	snprintf(path, sizeof(path), "%s/" CONFFILE_KEPT, options->config_dir);
-	r = read_one(path, &conf, err);
+	r = read_one(options, path, &conf, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	conf.line[id] = value != NULL;

@@ -170,7 +170,9 @@ struct daemon {
 	uint64_t host_read_at; /* when /proc/meminfo was read; 0: never */
 	uint64_t read_frames;  /* frames made until then, and bytes held then */
 	uint64_t read_bytes;
-	uint64_t grants_at; /* what the VMs have is found then; 0: there are none */
+	uint64_t grants_at;    /* what the VMs have is found then; 0: there are none */
+	uint64_t grants_round; /* it is read anew of whom it was last read before this */
+	bool grants_whole;     /* and has been, of all */
 	uint64_t mem_available;
 	struct verify verify;
 	uint64_t config_at;    /* CONFIG to all is due; 0: not */

@@ -13,8 +13,9 @@
  *		HINTS_FREE; less where all quotas together are more than the daemon has memory for
  *   bytes	what the daemon holds for all VMs of a user (user_bytes_max())
  *
- * Figures are rounded up to an eighth of their size, so that rates do not change all the time, and
- * read once a second, READS_MAX processes at most. Where /proc hides other users' processes, the
+ * Figures are rounded up to an eighth of their size, so that rates do not change all the time. They
+ * are read in rounds, one a second at most, READS_MAX processes at a time: with more VMs a round
+ * takes longer, and each of them has its turn in it. Where /proc hides other users' processes, the
  * claim counts, as far as the host has so much.
  *
  * Rejected: GRANT as the agent says it (it is a claim like the others), and RssAnon (of a VM that
@@ -72,13 +73,13 @@ uint64_t grant_process_claims(const struct vm *vm)
 	return pages;
 }
 
-/* Reads what the process has resident, if it is time. True if it was read. */
+/* Reads what the process has resident, if this round has not. True if it was read. */
 static bool read_resident(struct vm *vm)
 {
 	const struct daemon *d = vm->daemon;
 	uint64_t bytes;
 
-	if (vm->resident_at && d->now - vm->resident_at < GRANT_NS)
+	if (vm->resident_at && vm->resident_at >= d->grants_round)
 		return false;
 	vm->resident_at = d->now;
 	/* the process of that number is still ours if it has not ended after it was read */
@@ -116,6 +117,8 @@ static bool sum_up(struct daemon *d)
 	bool changed = false;
 	unsigned int reads = 0;
 
+	if (d->grants_whole && d->now - d->grants_round >= GRANT_NS)
+		d->grants_round = d->now;
 	list_for_each(user, &d->users, struct user, link)
 		user->granted = user->wanted = 0;
 	list_for_each(vm, &d->vms, struct vm, link) {
@@ -128,6 +131,7 @@ static bool sum_up(struct daemon *d)
 		vm->user->granted += vm->granted;
 		vm->user->wanted += hints_wanted(vm);
 	}
+	d->grants_whole = reads < READS_MAX;
 	d->granted = d->wanted = d->nusers = 0;
 	list_for_each(user, &d->users, struct user, link) {
 		if (user->granted > host_pages(d))

@@ -124,7 +124,7 @@ static int find_user(const struct options *options, uid_t *uid, gid_t *gid)
 	if (r < 0 && !options->user_asked)
 		return 0;
 	if (r < 0) {
-		log_error("--user %s: %s", options->user,
+		log_error("--user %.40s: %s", options->user,
 			  r == -ENOENT ? "there is no such user in /etc/passwd" : strerror(-r));
 		return r;
 	}

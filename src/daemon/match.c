@@ -70,6 +70,14 @@ static void put_hint(struct member *m, uint32_t page, uint64_t hash)
 		COUNT(m->vm, refused[PS_CAUSE_LIMIT]);
 }
 
+/* Its content made no frame, though it is right: it waits for a twin, as it did or would have. What
+ * was to be published, or came second, has no hint any more (match_hint). */
+static void keep_hint(struct member *m, uint32_t page, uint64_t hash)
+{
+	if (vm_has_page(m->vm, page) && vmmap_get(m->map, page).state == VMMAP_NONE)
+		put_hint(m, page, hash);
+}
+
 /* The page has not that hash, or nobody can tell: if that is its hint, it has none any more. */
 static void drop_hint(struct member *m, uint32_t page, uint64_t hash)
 {
@@ -256,13 +264,16 @@ static void content_good(struct member *m, const struct want *want, const uint8_
 	uint32_t frame;
 	int r;
 
-	if (!asker && !m->vm->publishing)
-		return; /* nobody to share with: the hint stays */
+	if (!asker && !m->vm->publishing) { /* nobody to share with */
+		keep_hint(m, want->page, want->hash);
+		return;
+	}
 	r = frame_for(m, want, content, &frame);
 	if (r < 0) {
 		if (r == -EEXIST)
 			return; /* another content with that shortened hash: not eligible */
 		COUNT(m->vm, store_full);
+		keep_hint(m, want->page, want->hash);
 		if (asker)
 			(void)member_park(asker, want->asker_page, want->hash);
 		return;

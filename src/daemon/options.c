@@ -4,11 +4,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/auditlog.h"
+#include "policy/plain.h"
 #include "sys/self.h"
 
 #define IDLE_SECONDS_MAX 86400u
@@ -17,6 +19,7 @@
 #define LOG_KIB_LEAST (AUDITLOG_FILE_LEAST >> 10)
 #define LOG_KIB_MOST (1u << 20)
 #define LOG_FILES_MOST 1000u
+#define LINE_BYTES 512u
 #define SOCKET_NAME_MAX 16u /* "/agent.sock" and its NUL, with room */
 
 enum {
@@ -105,20 +108,27 @@ static const char help_text[] =
 	"  --version                print the version and end\n"
 	"  --help                   print this and end\n";
 
-static int complain(const char *line)
+/* One line, whatever was typed; of that a format cuts what is long. */
+__attribute__((format(printf, 1, 2))) static int complain(const char *format, ...)
 {
+	char line[LINE_BYTES];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(line, sizeof(line), format, list);
+	va_end(list);
+	plain_text(line);
 	fprintf(stderr, "pshared: %s\n", line);
 	return -EINVAL;
 }
 
 static int set_one(const char *text, struct conf *sets)
 {
-	char err[POLICY_ERROR_MAX], line[POLICY_ERROR_MAX + 16];
+	char err[POLICY_ERROR_MAX];
 
 	if (conf_assign(text, strlen(text), 0, sets, err) == 0)
 		return 0;
-	snprintf(line, sizeof(line), "--set: %s", err);
-	return complain(line);
+	return complain("--set: %s", err);
 }
 
 /* A whole number from least to most; what: "seconds, " or the like. */
@@ -130,12 +140,8 @@ static int parse_number(const char *option, const char *what, const char *text, 
 
 	errno = 0;
 	n = strtoul(text, &end, 10);
-	if (errno || end == text || *end || !isdigit((unsigned char)*text) || n < least ||
-	    n > most) {
-		fprintf(stderr, "pshared: %s \"%.40s\": give %s%u to %u\n", option, text, what,
-			least, most);
-		return -EINVAL;
-	}
+	if (errno || end == text || *end || !isdigit((unsigned char)*text) || n < least || n > most)
+		return complain("%s \"%.40s\": give %s%u to %u", option, text, what, least, most);
 	*number = (unsigned int)n;
 	return 0;
 }
@@ -152,43 +158,43 @@ static int parse_log_size(const char *text, uint64_t *bytes)
 
 static int use_http(struct options *options, const char *text)
 {
-	char err[POLICY_ERROR_MAX], line[POLICY_ERROR_MAX + 16];
+	char err[POLICY_ERROR_MAX];
 
 	if (loopback_parse(text, &options->http, err) == 0) {
 		options->has_http = true;
 		return 0;
 	}
-	snprintf(line, sizeof(line), "--http %s", err);
-	return complain(line);
+	return complain("--http %s", err);
 }
 
 /* A file or folder of the command line, for when the daemon may stand elsewhere. */
 static int take_path(const char *option, const char *text, const char **path)
 {
-	if (text[0] != '/' || strlen(text) > PATH_LONGEST) {
-		fprintf(stderr,
-			"pshared: %s \"%.100s\": give a path from the root, %u bytes at most\n",
-			option, text, PATH_LONGEST);
-		return -EINVAL;
-	}
+	if (text[0] != '/' || strlen(text) > PATH_LONGEST)
+		return complain("%s \"%.40s\": give a path from the root, %u bytes at most", option,
+				text, PATH_LONGEST);
+	*path = text;
+	return 0;
+}
+
+/* A file, for which a path from where one stands will do. */
+static int take_file(const char *option, const char *text, const char **path)
+{
+	if (!*text || strlen(text) > PATH_LONGEST)
+		return complain("%s \"%.40s\": give the path of a file, %u bytes at most", option,
+				text, PATH_LONGEST);
 	*path = text;
 	return 0;
 }
 
 static int use_runtime_dir(struct options *options, const char *path)
 {
-	if (path[0] != '/') {
-		fprintf(stderr, "pshared: --runtime-dir \"%.100s\": give a path from the root\n",
-			path);
-		return -EINVAL;
-	}
-	if (strlen(path) + SOCKET_NAME_MAX > sizeof(options->runtime_dir)) {
-		fprintf(stderr,
-			"pshared: --runtime-dir: %zu characters do not fit a socket's "
-			"address, %zu would\n",
-			strlen(path), sizeof(options->runtime_dir) - SOCKET_NAME_MAX);
-		return -EINVAL;
-	}
+	if (path[0] != '/')
+		return complain("--runtime-dir \"%.40s\": give a path from the root", path);
+	if (strlen(path) + SOCKET_NAME_MAX > sizeof(options->runtime_dir))
+		return complain("--runtime-dir: %zu characters do not fit a socket's address, %zu "
+				"would",
+				strlen(path), sizeof(options->runtime_dir) - SOCKET_NAME_MAX);
 	memcpy(options->runtime_dir, path, strlen(path) + 1);
 	return 0;
 }
@@ -231,16 +237,11 @@ static void system_defaults(struct options *options)
 
 static int use_swap_dir(struct options *options, const char *path)
 {
-	if (*path && *path != '/') {
-		fprintf(stderr, "pshared: --swap-dir \"%.100s\": give a path from the root\n",
-			path);
-		return -EINVAL;
-	}
-	if (strlen(path) >= sizeof(options->swap_dir)) {
-		fprintf(stderr, "pshared: --swap-dir: %zu characters are too long, %u would do\n",
-			strlen(path), SETTING_PATH_MAX);
-		return -EINVAL;
-	}
+	if (*path && *path != '/')
+		return complain("--swap-dir \"%.40s\": give a path from the root", path);
+	if (strlen(path) >= sizeof(options->swap_dir))
+		return complain("--swap-dir: %zu characters are too long, %u would do",
+				strlen(path), SETTING_PATH_MAX);
 	memcpy(options->swap_dir, path, strlen(path) + 1);
 	return 0;
 }
@@ -274,12 +275,10 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 	case OPT_SWAP_DIR:
 		return use_swap_dir(options, optarg);
 	case OPT_POLICY:
-		options->policy = optarg;
-		return 0;
+		return take_file("--policy", optarg, &options->policy);
 	case OPT_CONFIG:
-		options->config = optarg;
 		options->config_asked = true;
-		return 0;
+		return take_file("--config", optarg, &options->config);
 	case OPT_CONFIG_DIR:
 		return take_path("--config-dir", optarg, &options->config_dir);
 	case OPT_SET:
@@ -319,9 +318,7 @@ static int parse_one(int opt, struct options *options, enum options_action *acti
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &options->log_level) == 0)
 			return 0;
-		fprintf(stderr, "pshared: --log-level \"%.40s\": give error, warn, info or debug\n",
-			optarg);
-		return -EINVAL;
+		return complain("--log-level \"%.40s\": give error, warn, info or debug", optarg);
 	case OPT_EXIT_WHEN_IDLE:
 		return parse_number("--exit-when-idle", "seconds, ", optarg, 1, IDLE_SECONDS_MAX,
 				    &options->exit_when_idle_s);
@@ -353,21 +350,16 @@ int options_parse(int argc, char **argv, struct options *options, enum options_a
 	default_swap_dir(options);
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-		if (opt == ':' || opt == '?') {
-			fprintf(stderr, "pshared: %.100s %s: see pshared --help\n",
-				argv[optind - 1], opt == ':' ? "needs a value" : "is no option");
-			return -EINVAL;
-		}
+		if (opt == ':' || opt == '?')
+			return complain("%.40s %s: see pshared --help", argv[optind - 1],
+					opt == ':' ? "needs a value" : "is no option");
 		r = parse_one(opt, options, action);
 		if (r < 0 || *action == OPTIONS_EXIT)
 			return r;
 	}
-	if (optind < argc) {
-		fprintf(stderr,
-			"pshared: \"%.100s\" is too much: options only, see pshared --help\n",
-			argv[optind]);
-		return -EINVAL;
-	}
+	if (optind < argc)
+		return complain("\"%.40s\" is too much: options only, see pshared --help",
+				argv[optind]);
 	r = options->runtime_dir[0] ? 0 : default_runtime_dir(options);
 	if (r == 0)
 		system_defaults(options);

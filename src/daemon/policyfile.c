@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/rehome.h"
+#include "daemon/trusted.h"
 #include "daemon/vm-salt.h"
 #include "daemon/vm.h"
 #include "sys/cleanup.h"
@@ -40,9 +41,9 @@ int policyfile_load(struct daemon *d, char why[POLICYFILE_WHY_MAX])
 	int r = 0;
 
 	if (path)
-		r = sys_read_bytes(path, ACCESS_FILE_MAX, &text, &length);
+		r = trusted_read(d->options, path, ACCESS_FILE_MAX, &text, &length, err);
 	if (r < 0) {
-		snprintf(why, POLICYFILE_WHY_MAX, "--policy %.200s: %s", path, strerror(-r));
+		snprintf(why, POLICYFILE_WHY_MAX, "--policy %.200s: %s", path, err);
 		return r;
 	}
 	r = access_parse_names(text, length, sys_user_id, &policy, err);

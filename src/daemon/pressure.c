@@ -44,6 +44,7 @@
 #define TURN_VM (SEC / 2000) /* of each VM: reading all of them is not to take a core */
 #define RATES_NS (2 * SEC)
 #define BALANCE_HARD (1 * SEC)
+#define COMES_NS (60 * SEC)	 /* a guest boots, and grows */
 #define SHARE_PATIENCE (3 * SEC) /* without getting on, over the time of a quarantine */
 #define PATIENCE(d) \
 	((uint64_t)(d)->settings.value[SETTING_SHARE_QUARANTINE_MS] * MSEC + SHARE_PATIENCE)
@@ -193,7 +194,8 @@ static struct ladder_large large_of(const struct vm *vm, const struct ps_agent_s
 
 	if (!leaves_whole(vm))
 		return large;
-	large.blocks = least(stats->large, vm->pages) / PS_BLOCK_PAGES;
+	/* no more than it has, by the kernel's word: claims of more would get all the breaking */
+	large.blocks = least(stats->large, least(vm->pages, vm->memory.anonymous)) / PS_BLOCK_PAGES;
 	large.worth = least(stats->cowh, large.blocks * PS_BLOCK_PAGES);
 	return large;
 }
@@ -284,8 +286,12 @@ static void order_breaks(struct daemon *d)
 	uint64_t pages = UINT64_MAX;
 	uint32_t n = 0, i = 0;
 
-	if (d->memstate == MEMSTATE_HIGH)
+	if (d->memstate == MEMSTATE_HIGH) {
+		/* what was ordered and was not worth breaking is not to be broken when it is */
+		list_for_each(vm, &d->vms, struct vm, link)
+			vm->memory.break_order = 0;
 		return;
+	}
 	if (d->now - d->share.ordered >= wait) {
 		d->share.coming[0] = d->share.coming[1];
 		d->share.coming[1] = 0;
@@ -440,8 +446,10 @@ static void plan_vm(struct vm *vm, bool shares)
 		order.flags |= PS_TARGET_SUSPEND;
 	/* what is out when a VM is forked comes back in the pause: so before */
 	back = action_is(vm, VM_ACT_RESUME) || (vm->publishing && d->memstate != MEMSTATE_LOW);
-	if (back)
+	if (back) {
 		order.flags = PS_TARGET_RESUME;
+		memory->suspended = false;
+	}
 	if (memory->slowed)
 		order.flags |= PS_TARGET_SLOW;
 	order.out_pages = back ? 0 : clip(memory->plan.out);
@@ -451,8 +459,10 @@ static void plan_vm(struct vm *vm, bool shares)
 	/* where the host is about to run out it does not count whom it hurts */
 	if (d->memstate != MEMSTATE_LOW && !in.push)
 		order.promote_max = (uint32_t)d->settings.value[SETTING_PAGE_IN_RATE_MAX];
-	/* one that we never asked anything of stays as it is: somebody else put it there */
-	if (memory->plan.balloon || vm->balloon.wanted)
+	/* one that we never asked anything of stays as it is: somebody else put it there. While
+	 * nobody says how large it is (its worker has just ended, or not yet spoken) it is to stay
+	 * what it was to be: a plan made of nothing would give all of it back at once. */
+	if (vm->balloon.reported && (memory->plan.balloon || vm->balloon.wanted))
 		balloon_want(vm, memory->plan.balloon * PS_PAGE_SIZE, balloon_limit(vm));
 	if (vm->balloon.wanted)
 		order.balloon = clip(vm->balloon.target / PS_PAGE_SIZE + 1);
@@ -574,11 +584,19 @@ static void count_rates(struct vm *vm)
 	rates->wait_ns = stats.wait_ns;
 }
 
-/* In hard and low who has come since the last time takes what the others' targets leave him none
- * of: they are not to wait for the end of the period. */
+/* Who has come a moment ago takes what the others' targets leave him none of: in hard and low
+ * they are not to wait for the end of the period, and in soft he is not: he grows, and would have
+ * to give all that is above the target of his first second. */
 static bool balances_now(const struct daemon *d)
 {
-	return d->memstate >= MEMSTATE_HARD && d->now - d->balanced_at >= BALANCE_HARD;
+	if (d->memstate < MEMSTATE_SOFT || d->now - d->balanced_at < BALANCE_HARD)
+		return false;
+	if (d->memstate >= MEMSTATE_HARD)
+		return true;
+	list_for_each(vm, &d->vms, struct vm, link)
+		if (vm->session && d->now - vm->memory.came < COMES_NS)
+			return true;
+	return false;
 }
 
 static void turn(struct daemon *d)

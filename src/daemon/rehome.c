@@ -11,13 +11,13 @@
  * go wherever they are.
  *
  * LEFT is not believed. Who was made to leave may keep the store's descriptor, and whatever is
- * written there later he could read. So the domain that a VM was made to leave is closed, and
- * the VMs that remain move to a fresh one with the same key, in the same way; no frame is made in
- * the old store from the moment of the change. It costs them that they share anew. Rejected: to let
- * them keep the frames that they have, which the leaver knows anyway, and only make new ones
- * elsewhere: a VM has one store that it may get orders for, and everything that takes pages from
- * one store to another would have to work between two that live. VMs of other domains are
- * not touched.
+ * written there later he could read. So the domain that a VM is made to leave is closed, at once,
+ * also when the VM has no session by which it could be told; and the VMs that remain move to a
+ * fresh one with the same key, in the same way; no frame is made in the old store from the moment
+ * of the change. It costs them that they share anew. Rejected: to let them keep the frames that
+ * they have, which the leaver knows anyway, and only make new ones elsewhere: a VM has one store
+ * that it may get orders for, and everything that takes pages from one store to another would have
+ * to work between two that live. VMs of other domains are not touched.
  *
  * The new DOMAIN is told only when the agent has taken every order of the old one out of its
  * ring: an order carries a frame's number, and a number means something else in another store.
@@ -100,12 +100,13 @@ static void close_domain(struct domain *domain)
 			rehome_vm(domain->slot[i]->vm);
 }
 
-/* The domains that the VM may not be in any more. */
+/* The domains that the VM may not be in any more. Of one that it was not told of it has nothing. */
 static void close_former_domains(struct vm *vm)
 {
 	struct domain_key target = vm_target(vm);
+	bool told = !vm->session || !vm->session->say_domain;
 
-	if (!may_hold(vm, vm->member, &target))
+	if (vm->member && told && !may_hold(vm, vm->member, &target))
 		close_domain(vm->member->domain);
 	list_for_each(m, &vm->old, struct member, link)
 		if (!may_hold(vm, m, &target))
@@ -119,8 +120,11 @@ static void order_leave(struct vm *vm)
 	struct member *m = vm->member;
 
 	if (vm->session->say_domain) { /* it was not told of it yet: nothing to leave */
-		if (belongs(vm, m, &target))
-			return; /* only frames of before have to go: when it has been told */
+		if (belongs(vm, m, &target)) {
+			/* only frames of before have to go: when it has been told */
+			daemon_wake_at(vm->daemon, vm->daemon->now + DRAIN_POLL);
+			return;
+		}
 		vm->session->say_domain = false;
 		vm->member = NULL;
 		member_retire(m);
@@ -134,7 +138,6 @@ static void order_leave(struct vm *vm)
 	daemon_wake_at(vm->daemon, vm->left_by);
 	vm->session->say_leave = true;
 	session_mark(vm->session);
-	close_former_domains(vm);
 }
 
 static enum ps_cause join_cause(int err)
@@ -180,6 +183,7 @@ static void join_target(struct vm *vm)
 
 void rehome_vm(struct vm *vm)
 {
+	close_former_domains(vm); /* nobody has to be asked for that */
 	if (!vm->session || vm->left_by)
 		return;
 	if (vm->member && !rehome_settled(vm))
@@ -236,7 +240,8 @@ void rehome_tick(struct daemon *d)
 			daemon_wake_at(d, vm->left_by);
 		else if (vm->session && !vm->member && vm->join_at > d->now)
 			daemon_wake_at(d, vm->join_at);
-		else if (vm->session && (!vm->member || vm->must_leave))
+		else if (vm->session &&
+			 (!vm->member || vm->must_leave || (vm->nold && !rehome_settled(vm))))
 			rehome_vm(vm);
 	}
 }

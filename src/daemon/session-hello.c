@@ -123,12 +123,18 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 	log_info("%s: process %d (%s) of user %u is here%s%s", vm->name, (int)vm->pid, vm->comm,
 		 s->user->uid, vm->cause ? ", and cannot share: " : "", reason_text(vm->cause));
 	s->say_target = true;
+	vm->memory.came = d->now;
+	d->balance_at = 0; /* it has no target yet */
 	d->pressure_at = 0;
 	daemon_wake_at(d, d->now);
 	sessions_configure_soon(d);
 	if (hello->flags & PS_HELLO_QMP)
 		balloon_offered(vm, hello->flags & PS_HELLO_HELD);
-	rehome_vm(vm);
+	/* References that were on their way when a session ended: nobody would ever say OLD_GONE */
+	if (hello->flags & PS_HELLO_HOLDS_OLD)
+		rehome_vm(vm);
+	else
+		rehome_old_gone(vm);
 }
 
 void session_hello(struct session *s, const struct ps_msg_hello *hello, const int *fds,

@@ -110,7 +110,14 @@ static int find_group(const char *option, const char *name, bool asked, uint32_t
 	if (r == 0)
 		return 0;
 	*gid = ROLE_NO_GROUP;
-	return asked ? fail(option, name, r) : 0;
+	if (!asked)
+		return 0;
+	if (r == -ENOENT)
+		log_error("%s %.40s: there is no such group in /etc/group: groupadd would make it",
+			  option, name);
+	else
+		(void)fail(option, name, r);
+	return r;
 }
 
 static int find_groups(struct daemon *d)
@@ -368,7 +375,15 @@ static int read_likeness_key(struct daemon *d)
 
 	if (r == -ENOENT && !d->options->likeness_asked)
 		return secret_likeness_key(NULL, d->likeness_key);
-	if (r == -EPERM)
+	if (r == -ENOENT)
+		log_error("likeness key %s: there is no such file: head -c 32 /dev/urandom | "
+			  "base64 makes one",
+			  path);
+	else if (r == -EMEDIUMTYPE || r == -EISDIR)
+		log_error("likeness key %s: is no regular file: give one that is", path);
+	else if (r == -EFBIG)
+		log_error("likeness key %s: is too long: 44 bytes would do", path);
+	else if (r == -EPERM)
 		log_error("likeness key %s: others may read it: chmod 600 would do", path);
 	else if (r == -EINVAL)
 		log_error("likeness key %s: give %u bytes at least: head -c 32 /dev/urandom | "

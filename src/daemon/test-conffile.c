@@ -126,6 +126,49 @@ TEST("a file that others may write, or of another user, is refused")
 	CHECK_IN("belongs to user 4001", err);
 }
 
+TEST("a folder that others may write, or a link in it that leads nowhere, is refused")
+{
+	char path[256];
+
+	begin();
+	dropin("10-a.conf", "Mem.ShareScanTime = 1\n");
+	REQUIRE_SYS(chmod(dir, 0777));
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -EPERM);
+	CHECK_IN("/conf.d: others than its owner may write it (mode 0777): chmod go-w", err);
+	REQUIRE_SYS(chmod(dir, 0755));
+	CHECK_OK(conffile_read(&options, &none, &conf, err));
+	snprintf(path, sizeof(path), "%s/20-b.conf", dir);
+	REQUIRE_SYS(symlink("/nowhere/at/all", path));
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -ENOLINK);
+	CHECK_IN("/20-b.conf: it is a link to what is not there", err);
+	REQUIRE_SYS(unlink(path));
+	REQUIRE_SYS(symlink("10-a.conf", path));
+	CHECK_OK(conffile_read(&options, &none, &conf, err));
+	if (sys_self_uid())
+		SKIP("needs root: a folder has to be given away");
+	REQUIRE_SYS(chown(dir, 4001, 4001));
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -EPERM);
+	CHECK_IN("belongs to user 4001", err);
+}
+
+TEST("settings that do not go together are told with file and line of the one that broke it")
+{
+	begin();
+	write_text(file, "\n\nMem.StateSoftPct = 200\n");
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -EINVAL);
+	CHECK_IN("/conf: line 3: Mem.StateSoftPct cannot be 200", err);
+	CHECK_IN("(Mem.StateClearPct: default)", err);
+	write_text(file, "Mem.StateSoftPct = 90\n");
+	dropin("10-a.conf", "# lower than that\nMem.StateClearPct = 80\n");
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -EINVAL);
+	CHECK_IN("/conf.d/10-a.conf: line 2: Mem.StateSoftPct cannot be 90", err);
+	CHECK_IN("/conf:1)", err);
+	dropin("10-a.conf", "");
+	REQUIRE_OK(conf_assign("Mem.StateHardPct=95", 19, 0, &options.sets, err));
+	CHECK_EQ(conffile_read(&options, &none, &conf, err), -EINVAL);
+	CHECK_IN("command line of pshared: Mem.StateHardPct cannot be 95", err);
+}
+
 TEST("what is set is kept in one drop-in, with what was set before, and can be taken out again")
 {
 	int64_t ten = 10, one = 1;

@@ -176,13 +176,15 @@ static void read_vm(struct vm *vm)
 	given = stats.shared + stats.zero;
 	claimed = stats.grant > given ? stats.grant - given : 0;
 	memory->guest = least(least(claimed, vm->pages), memory->anonymous);
-	memory->overhead = overhead_of(memory, memory->anonymous - memory->guest,
-				       OVERHEAD_MIN + vm->pages / OVERHEAD_PART) +
-			   memory->kernel;
-	/* one that does not sample counts as in use all through */
-	memory->active = stats.sampled ? least(stats.active, memory->has) : memory->has;
 	if (memory->has > memory->peak)
 		memory->peak = memory->has;
+	/* by the size that it was seen to have: what is taken for overhead is never reclaimed */
+	memory->overhead =
+		overhead_of(memory, memory->anonymous - memory->guest,
+			    OVERHEAD_MIN + least(vm->pages, memory->peak) / OVERHEAD_PART) +
+		memory->kernel;
+	/* one that does not sample counts as in use all through */
+	memory->active = stats.sampled ? least(stats.active, memory->has) : memory->has;
 	read_group(vm);
 }
 

@@ -31,6 +31,8 @@
  */
 #include "daemon/verify.h"
 
+#include <errno.h>
+
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -117,7 +119,7 @@ static void retire(struct domain *domain, uint32_t frame, uint64_t hash, bool me
 	struct verify *v = &domain->daemon->verify;
 
 	(void)index_remove_frame(domain->index, hash, frame);
-	(void)frames_ref(domain->frames, frame); /* never given back */
+	(void)frames_retire(domain->frames, frame);
 	v->last[v->damaged++ % DAMAGE_KEPT] = (struct damage){
 		.fingerprint = domain->fingerprint,
 		.generation = domain->generation,
@@ -133,34 +135,23 @@ static void retire(struct domain *domain, uint32_t frame, uint64_t hash, bool me
 	tell_vms(domain, frame, mended);
 }
 
-/* Is that frame retired already? What was mended is looked at no more. */
-static bool is_retired(const struct domain *domain, uint32_t frame)
-{
-	const struct verify *v = &domain->daemon->verify;
-	uint64_t first = v->damaged > DAMAGE_KEPT ? v->damaged - DAMAGE_KEPT : 0;
-
-	for (uint64_t i = first; i < v->damaged; i++)
-		if (v->last[i % DAMAGE_KEPT].generation == domain->generation &&
-		    v->last[i % DAMAGE_KEPT].frame == frame)
-			return true;
-	return false;
-}
-
 /* True if it was damaged. */
 static bool verify_frame(struct domain *domain, uint32_t frame)
 {
 	_Alignas(64) uint8_t page[PS_PAGE_SIZE];
 	uint64_t hash = frames_hash(domain->frames, frame);
+	int r;
 
+	if (frames_retired(domain->frames, frame))
+		return false; /* what was mended is looked at no more either */
 	domain->daemon->verify.verified++;
-	if (read_frame(domain, frame, page) == 0) {
-		if (hash_of(domain, page) == hash)
-			return false;
-	} else {
-		memset(page, 0, sizeof(page)); /* the kernel has given that memory up */
-	}
-	if (is_retired(domain, frame))
+	r = read_frame(domain, frame, page);
+	if (r == 0 && hash_of(domain, page) == hash)
 		return false;
+	if (r == -EIO || r == -EHWPOISON)
+		memset(page, 0, sizeof(page)); /* the kernel has given that memory up */
+	else if (r < 0)
+		return false; /* there was no memory to read it, say: in its next turn */
 	retire(domain, frame, hash, mend(domain, frame, page, hash));
 	return true;
 }

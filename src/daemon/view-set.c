@@ -114,7 +114,7 @@ static int set_host(struct daemon *d, enum setting_id id, const int64_t *value,
 		return refuse(why, -EBUSY, "another change of %s is under way", what);
 	if (value)
 		wanted.value[id] = *value;
-	if (settings_check(&wanted, err) < 0)
+	if (settings_check(&wanted, NULL, err) < 0)
 		return refuse(why, -EINVAL, "%s", err);
 	r = keep(d, id, value, &next, why);
 	if (r < 0)
@@ -284,6 +284,9 @@ int view_act(struct daemon *daemon, const char *vm_name, const char *what, uint6
 			      vm->name);
 	if (act == VM_ACT_RECLAIM && bytes < PS_PAGE_SIZE)
 		return refuse(why, -EINVAL, "less than a page is nothing to reclaim");
+	if (act == VM_ACT_SUSPEND && vm->publishing)
+		return refuse(why, -EBUSY, "%s is being forked, for which its memory is brought in",
+			      vm->name);
 	usage_read(daemon);
 	action_begin(vm, act, bytes / PS_PAGE_SIZE);
 	pressure_now(daemon);

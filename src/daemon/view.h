@@ -312,10 +312,13 @@ int view_log(struct daemon *daemon, uint64_t after, unsigned int max,
 
 /* What the audit log itself is like. */
 struct view_log_state {
-	const char *path;  /* of the file that grows */
-	uint64_t last;	   /* number of the newest record; 0: none */
-	uint64_t lost;	   /* records that could not be written to the file */
-	uint64_t withheld; /* tries of those who may not that were only counted: too many of them */
+	const char *path;   /* of the file that grows */
+	uint64_t last;	    /* number of the newest record; 0: none */
+	uint64_t written;   /* of the newest that is in the file; 0: none */
+	uint64_t unwritten; /* the newest ones, that could not be written to the file */
+	const char *head;   /* hash of the file's last line, in hex digits */
+	uint64_t lost;	    /* all that could not be written since the daemon started */
+	uint64_t withheld;  /* tries of those who may not that were only counted: too many */
 };
 void view_log_state(struct daemon *daemon, struct view_log_state *out);
 

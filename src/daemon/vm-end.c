@@ -40,7 +40,7 @@ static bool holds_nothing(const struct vm *vm)
 {
 	const struct member *m = vm->member;
 
-	if (vm->enable_set || vm->salt_set)
+	if (vm->enable_set || vm->salt_set || vm->holds_unknown)
 		return false;
 	return !vm->nold && (!m || (vmmap_mapped(m->map) == 0 && vmmap_pending(m->map) == 0));
 }

@@ -161,6 +161,16 @@ bool vm_has_page(struct vm *vm, uint32_t page)
 	return false;
 }
 
+bool vm_has_pages(struct vm *vm, uint32_t first, uint32_t n)
+{
+	const struct region *region;
+
+	if (!n || !vm_has_page(vm, first))
+		return false;
+	region = &vm->region[vm->last_region];
+	return n <= region->npages - (first - region->base);
+}
+
 void vm_forget_regions(struct vm *vm)
 {
 	while (vm->nregions)

@@ -14,6 +14,8 @@ int vm_region_add(struct vm *vm, const struct ps_msg_region *msg, const char **w
 int vm_region_refused(struct vm *vm, const struct ps_msg_region *msg, const char **why);
 int vm_region_del(struct vm *vm, const struct ps_msg_region *msg, const char **why);
 bool vm_has_page(struct vm *vm, uint32_t page);
+/* Are they all of one region that takes part? */
+bool vm_has_pages(struct vm *vm, uint32_t first, uint32_t n);
 void vm_forget_regions(struct vm *vm);
 /* A slice of giving back what regions that went had; true: there is more to do. */
 bool vm_sweep_work(struct vm *vm);

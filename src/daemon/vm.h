@@ -72,6 +72,7 @@ struct vm_memory {
 	uint64_t group_lacks;		/* ... of so much, to be given by all VMs in it */
 	uint64_t group_at, group_every; /* ns: when it was read, and the time until the next */
 	uint64_t shares, target;
+	uint64_t came; /* ns: when it said HELLO */
 	struct ladder_plan plan;
 	uint64_t break_order, breaks_then; /* blocks ordered broken, and how many had been before */
 	struct vm_breaks lately;

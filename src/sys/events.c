@@ -142,6 +142,19 @@ int sys_signalfd_new(const int *signals, unsigned int count)
 	return fd < 0 ? -errno : fd;
 }
 
+void sys_signalfd_end(int fd, const int *signals, unsigned int count)
+{
+	sigset_t set;
+
+	if (fd < 0)
+		return;
+	close(fd);
+	sigemptyset(&set);
+	for (unsigned int i = 0; i < count; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int sys_signalfd_read(int fd, struct sys_signal *signal)
 {
 	struct signalfd_siginfo info;

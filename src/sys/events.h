@@ -30,6 +30,8 @@ int sys_timerfd_clear(int fd);
 
 /* Blocks the count signals of the whole process and returns a descriptor that delivers them. */
 int sys_signalfd_new(const int *signals, unsigned int count);
+/* Closes it (-1: there is none), and lets those signals through again: one that waits comes now. */
+void sys_signalfd_end(int fd, const int *signals, unsigned int count);
 struct sys_signal {
 	int number; /* 0: none */
 	pid_t pid;  /* who sent it; 0: the kernel */

@@ -27,6 +27,13 @@ int sys_file_look(const char *path, struct sys_file *file)
 	return 0;
 }
 
+bool sys_file_is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static int fill(int fd, const void *bytes, size_t length, const struct sys_file *as)
 {
 	size_t done = 0;

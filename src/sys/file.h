@@ -3,6 +3,7 @@
 #ifndef PSHARE_SYS_FILE_H
 #define PSHARE_SYS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +16,8 @@ struct sys_file {
 };
 
 int sys_file_look(const char *path, struct sys_file *file);
+/* A symbolic link, wherever it leads. */
+bool sys_file_is_link(const char *path);
 
 /* A new content for a file, in one step (rename): who reads meanwhile sees the old or the new one.
  * Owner and mode are those of the file that is there, else those of fresh. A link is

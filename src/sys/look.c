@@ -47,6 +47,18 @@ int sys_each_word(const char *path, int (*each)(const char *word, void *arg), vo
 	return each_part(path, '\0', each, arg);
 }
 
+int sys_path_identity(const char *path, uint64_t *device, uint64_t *inode)
+{
+	struct stat st;
+
+	SYS_INJECT();
+	if (stat(path, &st) < 0)
+		return -errno;
+	*device = st.st_dev;
+	*inode = st.st_ino;
+	return 0;
+}
+
 int sys_device_number(const char *path, uint64_t *number)
 {
 	struct stat st;

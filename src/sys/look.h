@@ -14,6 +14,9 @@ int sys_each_line(const char *path, int (*each)(const char *line, void *arg), vo
 /* The same for a file of words that end with a NUL: cmdline, environ. */
 int sys_each_word(const char *path, int (*each)(const char *word, void *arg), void *arg);
 
+/* Two paths are one file or folder where both numbers are equal. */
+int sys_path_identity(const char *path, uint64_t *device, uint64_t *inode);
+
 /* Major number of a device in the upper, minor in the lower 32 bits; -ENOTTY: it is none. */
 int sys_device_number(const char *path, uint64_t *number);
 

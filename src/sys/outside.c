@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,70 @@ static uint64_t device_of(unsigned int major_number, unsigned int minor_number)
 {
 	return (uint64_t)major_number << 32 | minor_number;
 }
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static bool has_ended(pid_t thread)
+{
+	char path[NAME_BYTES], text[256];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", thread);
+	if (sys_read_short(path, text, sizeof(text)) < 0)
+		return true;
+	state = strrchr(text, ')'); /* the name before it may hold anything */
+	return !state || !state[1] || strchr("ZXx", state[2]);
+}
+
+pid_t sys_live_thread(pid_t pid)
+{
+	_cleanup_closedir_ DIR *folder = NULL;
+	char path[NAME_BYTES];
+	struct dirent *entry;
+
+	if (!has_ended(pid))
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder))) {
+		pid_t thread = (pid_t)atoi(entry->d_name);
+
+		if (thread > 0 && !has_ended(thread))
+			return thread;
+	}
+	return pid;
+}
+
+static bool shares_files(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0L, 0L) == 0;
+}
+
+int sys_each_fd_table(pid_t pid, int (*each)(pid_t thread, void *arg), void *arg)
+{
+	_cleanup_closedir_ DIR *folder = NULL;
+	pid_t first = sys_live_thread(pid);
+	char path[NAME_BYTES];
+	struct dirent *entry;
+	int r = each(first, arg);
+
+	if (r)
+		return r;
+	SYS_INJECT();
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	folder = opendir(path);
+	if (!folder)
+		return -errno;
+	while (!r && (entry = readdir(folder))) {
+		pid_t thread = (pid_t)atoi(entry->d_name);
+
+		if (thread > 0 && thread != first && !shares_files(first, thread))
+			r = each(thread, arg);
+	}
+	return r;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* "start-end perms offset major:minor inode path" */
 static bool parse_map(char *line, struct sys_map *map)
@@ -201,17 +266,6 @@ int sys_program(pid_t pid, char *path, size_t size)
 	if (n < 0)
 		return -errno;
 	path[n] = '\0';
-	return 0;
-}
-
-int sys_secret_look(const char *path, struct sys_secret_file *file)
-{
-	struct stat st;
-
-	SYS_INJECT();
-	if (stat(path, &st) < 0)
-		return -errno;
-	*file = (struct sys_secret_file){st.st_mode & 07777, st.st_uid, st.st_gid};
 	return 0;
 }
 

@@ -21,6 +21,14 @@ struct sys_map {
 	const char *path;	/* "" where there is none; until the next one */
 };
 
+/* A thread of the process that has not ended: its first one if that has not. pid where there is
+ * none. What /proc shows of the memory and descriptors of a process is gone with its first thread,
+ * and is there under the numbers of the others. */
+pid_t sys_live_thread(pid_t pid);
+/* Calls each() with one thread for every table of descriptors that a process has: one, unless a
+ * thread has left the others' (CLONE_FILES). Until it returns non-zero, which is returned. */
+int sys_each_fd_table(pid_t pid, int (*each)(pid_t thread, void *arg), void *arg);
+
 /* Calls each() for every mapping, in address order, until it returns non-zero: that is returned. */
 int sys_each_map(pid_t pid, int (*each)(const struct sys_map *map, void *arg), void *arg);
 
@@ -54,13 +62,6 @@ int sys_parent(pid_t pid, pid_t *parent);
 /* What its program is: path, cut at size - 1 bytes. */
 int sys_program(pid_t pid, char *path, size_t size);
 
-struct sys_secret_file {
-	unsigned int mode; /* permission bits */
-	uid_t uid;
-	gid_t gid;
-};
-/* How a file with a secret is kept; links are followed. -ENOENT: there is none. */
-int sys_secret_look(const char *path, struct sys_secret_file *file);
 /* Calls each() for the names in a folder that end so. -ENOENT: there is no such folder. */
 int sys_each_name(const char *folder, const char *ending, int (*each)(const char *path, void *arg),
 		  void *arg);

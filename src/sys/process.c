@@ -51,6 +51,13 @@ int sys_set_no_new_privs(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+bool sys_signal_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 void sys_ignore_signal(int number)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN};

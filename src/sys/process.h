@@ -3,6 +3,7 @@
 #ifndef PSHARE_SYS_PROCESS_H
 #define PSHARE_SYS_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,6 +19,8 @@ int sys_become(uid_t uid, gid_t gid);
 int sys_set_no_new_privs(void);
 /* Signals that are to do nothing. */
 void sys_ignore_signal(int number);
+/* Does this process ignore it, because whoever started it does (nohup)? */
+bool sys_signal_ignored(int number);
 /* Raises the soft limit of the size of files to the hard one. */
 int sys_raise_fsize(void);
 /* Raises the soft limit of open files to the hard one; *limit (may be NULL): what it is now. */

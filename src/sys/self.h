@@ -29,8 +29,8 @@ int sys_shutdown(int sock);
 int sys_duplicate(int fd);
 /* What tells the file behind a descriptor from any other: device and inode, folded. 0 or -errno. */
 int sys_inode(int fd, uint64_t *inode);
-/* The same of the file that has this name. */
-int sys_inode_of(const char *path, uint64_t *inode);
+/* Is that the file that has this name? */
+bool sys_is_file(int fd, const char *path);
 /* Ends the process with SIGABRT. */
 _Noreturn void sys_abort(void);
 

@@ -79,7 +79,7 @@ void sys_yield(void)
 	sched_yield();
 }
 
-void sys_stderr(const char *text, size_t len)
+static void write_to_stderr(const char *text, size_t len)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
 	struct iovec v = {(void *)text, len};
@@ -89,4 +89,22 @@ void sys_stderr(const char *text, size_t len)
 	if (r < 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
 		r = write(STDERR_FILENO, text, len);
 	(void)r;
+}
+
+/* Whoever read this process's messages may have gone. The signal of that is ours, not the
+ * process's: it is taken, unless one was pending before. */
+void sys_stderr(const char *text, size_t len)
+{
+	const struct timespec at_once = {0};
+	sigset_t pipe, before, pending;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigemptyset(&pending);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	sigpending(&pending);
+	write_to_stderr(text, len);
+	if (!sigismember(&pending, SIGPIPE))
+		(void)sigtimedwait(&pipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

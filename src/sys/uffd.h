@@ -36,7 +36,8 @@ int uffd_zeropage(int fd, void *addr, size_t len);
  * registered. */
 int uffd_copy(int fd, void *dst, const void *src, size_t len);
 /* Moves pages. Returns the bytes moved, which may be fewer than len (then the page behind them is
- * the one that did not want to), or -errno when none was: see primitives 1 for the meaning. */
+ * the one that did not want to), or -errno when none was: see primitives 1 for the meaning.
+ * -EEXIST may mean that pages have moved (Linux 6.18): see agent/move.h. */
 long uffd_move(int fd, void *dst, void *src, size_t len, uint64_t mode);
 /* Any ioctl, as its caller made it. The result or -errno. */
 int sys_ioctl_as_it_came(int fd, unsigned long request, void *arg);

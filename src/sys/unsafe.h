@@ -86,16 +86,24 @@
 	  "a staged huge page that cannot be split is waited for, however long") \
 	X(DEFENCE_STOP_DAMAGED, "show-damaged", "-", "agent", \
 	  "what cannot be read back is shown to the guest as it is") \
+	X(DEFENCE_FDS_HELD, "fds-unheld", "-", "agent", \
+	  "the userfaultfds go when the VMM closes their descriptors; a touch is served late") \
+	X(DEFENCE_MOVE_UNTOLD, "believe-move", "4", "agent", \
+	  "what UFFDIO_MOVE says that it has not moved is taken for not moved") \
 	X(DEFENCE_DISK_APART, "one-reader", "14", "agent", \
 	  "who listens for accesses reads the disk himself") \
 	X(DEFENCE_READER_ASKS_NOBODY, "reader-asks", "14", "agent", \
 	  "an access to a page that is out waits for settle, and until the daemon has answered") \
 	X(DEFENCE_FREEZE_OUT, "freeze-stale", "4", "agent", \
 	  "what came back while a fork looked at its block is taken for not there") \
+	X(DEFENCE_BIRTH_TIED, "any-birth", "5", "both", \
+	  "a child's memory that was offered anew is born as what it was before") \
 	X(DEFENCE_MAP_LIMIT, "no-map-limit", "18", "agent", \
 	  "mappings are counted by nobody") \
 	X(HOOK_GUARD_ALL, "all-guarded", "-", "agent", \
 	  "first writes wait for the settler, as where pins cannot be told") \
+	X(HOOK_MOVE_UNTOLD, "move-untold", "-", "agent", \
+	  "UFFDIO_MOVE moves pages and says EEXIST, as Linux 6.18 may") \
 	X(HOOK_SLOW_SETTLER, "slow-settler", "-", "agent", \
 	  "the settler hears of a fault when its page has been opened") \
 	X(HOOK_SLOW_DISK, "slow-disk", "-", "agent", \
