@@ -107,12 +107,18 @@ TEST("frames sees every frame that VMs of two groups map")
 	end();
 }
 
-TEST("frames takes neither equal content nor the zero page for a frame that has crossed")
+TEST("frames does not take equal content for a frame that has crossed")
 {
 	start(EQUAL, EQUAL, EQUAL);
 	CHECK_EQ(count("demo/frames", "one", "two", "three"), 0);
 	CHECK_IN("total pages=1536 zero=0 frames=1536 saved=0 crossed=0\n", out);
 	end();
+}
+
+TEST("frames does not take the zero page for a frame that has crossed")
+{
+	if (!test_reads_map_zero_page())
+		SKIP("this kernel gives memory that is only read pages of its own");
 	start(ZERO_READ, ZERO_READ, ZERO_WRITTEN);
 	CHECK_EQ(count("demo/frames", "one", "two", "three"), 0);
 	CHECK_IN("total pages=512 zero=1024 frames=512 saved=0 crossed=0\n", out);

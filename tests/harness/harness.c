@@ -154,7 +154,8 @@ static bool verdict(const struct job *j, char *why, size_t size)
 	if (!r->kept)
 		snprintf(why, size, "broken: its keeper died");
 	else if (r->hung)
-		snprintf(why, size, "hung: no end after %u s: %s", j->seconds, r->where);
+		snprintf(why, size, "hung: no end after %u s: %s%s", j->seconds, r->where,
+			 r->slow ? "; a slow machine: it had longer" : "");
 	else if (WIFSIGNALED(status))
 		snprintf(why, size, "crashed: killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else if (r->failures)

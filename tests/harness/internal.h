@@ -38,6 +38,7 @@ struct record {
 	/* written by the keeper, when all is over */
 	bool kept; /* the keeper came to its end */
 	bool hung;
+	bool slow;		 /* the limit was extended, see pace.c */
 	int status;		 /* of waitpid() for the test's process */
 	unsigned int left;	 /* processes left behind */
 	char where[REASON_SIZE]; /* what threads of a hung test wait in; or who was left */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,6 +70,25 @@ const char *test_built(const char *path)
 const char *test_source(const char *path)
 {
 	return path_below(TEST_SOURCE_ROOT, path);
+}
+
+/* Zero pages all have one number; who may not see numbers believes it. */
+bool test_reads_map_zero_page(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile char *two = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t entry[2] = {0};
+	ssize_t got;
+
+	REQUIRE(fd >= 0 && two != MAP_FAILED);
+	(void)two[0];
+	(void)two[page];
+	got = pread(fd, entry, sizeof(entry), (off_t)((uintptr_t)two / (uintptr_t)page * 8));
+	munmap((void *)two, 2 * (size_t)page);
+	close(fd);
+	return got != sizeof(entry) || entry[0] == entry[1];
 }
 
 static uint64_t seed;

@@ -60,7 +60,7 @@ bool t_daemon_try(struct t_daemon *d, const char *const *extra, void (*pre)(void
 	const char *argv[32] = {0};
 	char path[PATH_MAX], body[65536];
 	pid_t parent = getpid();
-	double end;
+	double begun;
 	int n = 0;
 
 	argv[n++] = t_build_path("src/daemon/pshared", path, sizeof(path));
@@ -79,7 +79,7 @@ bool t_daemon_try(struct t_daemon *d, const char *const *extra, void (*pre)(void
 		execv(path, (char *const *)argv);
 		_exit(127);
 	}
-	for (end = t_now() + START_SECONDS; t_now() < end; t_sleep(0.005)) {
+	for (begun = t_now(); !t_late(begun, START_SECONDS); t_sleep(0.005)) {
 		if (t_http(d, "GET", "/v1/status", NULL, body, sizeof(body)) == 200)
 			return true;
 		if (waitpid(d->pid, status, WNOHANG) == d->pid) {

@@ -17,6 +17,7 @@ struct served {
 	struct fakeqmp *q;
 	int sock;
 	unsigned int commands;
+	bool hushed;
 	char id[24];
 };
 
@@ -101,7 +102,8 @@ static bool set_runs(struct served *s, bool runs)
 	s->q->runs = runs;
 	s->q->stops += !runs;
 	s->q->conts += runs;
-	return say_return(s, "{}");
+	s->hushed = s->q->kind == FAKEQMP_HUSHED && s->q->stops == 1 && !runs;
+	return s->hushed || say_return(s, "{}");
 }
 
 /* As an honest one. */
@@ -185,6 +187,8 @@ static bool serve_one(struct served *s, const char *command)
 	int r = -1;
 
 	snprintf(s->id, sizeof(s->id), "%lu", id ? strtoul(id + 5, NULL, 10) : 0);
+	if (s->hushed)
+		return true;
 	if (!first)
 		r = misbehave(s);
 	if (r >= 0)

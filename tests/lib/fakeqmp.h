@@ -27,6 +27,7 @@ enum fakeqmp_kind {
 	FAKEQMP_DEEP,
 	FAKEQMP_DRIPS,	    /* a byte now and then */
 	FAKEQMP_IMPOSSIBLE, /* more is left than there is */
+	FAKEQMP_HUSHED,	    /* the first stop is done, and nothing answered any more there */
 	FAKEQMP_KINDS
 };
 

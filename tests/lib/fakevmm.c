@@ -114,10 +114,10 @@ uint32_t fv_zero(struct fakevmm *v, uint32_t region)
 
 bool fv_wait_shared(struct fakevmm *v, uint32_t region, uint32_t pages, double seconds)
 {
-	double end = t_now() + seconds;
+	double start = t_now();
 
 	while (fv_shared(v, region) < pages) {
-		if (t_now() > end)
+		if (t_late(start, seconds))
 			return false;
 		t_sleep(0.01);
 	}

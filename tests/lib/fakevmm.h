@@ -56,6 +56,7 @@ enum fv_op {
 		   * 0: it goes on */
 	FV_LOAD,  /* a child: its memory must be what $FAKEVMM_MODEL says; then its hammer goes on,
 		   * if its parent's did */
+	FV_CLOSE, /* closes descriptors that are not its own: userfaultfds; value: how many */
 	FV_EXEC,  /* after the answer it executes itself anew: fv_exec() */
 	FV_END,
 };

@@ -143,7 +143,7 @@ static void live(struct guest *g, struct paper_vm_board *b)
 void paper_vm_start(struct paper_vm *p, const struct t_daemon *d, const char *name, uint32_t pages,
 		    uint32_t use)
 {
-	double end = t_now() + READY_MS * 0.001;
+	double start = t_now();
 	struct guest g = {.pages = pages};
 	pid_t parent = getpid();
 
@@ -155,7 +155,7 @@ void paper_vm_start(struct paper_vm *p, const struct t_daemon *d, const char *na
 	p->board->swap_links = UINT64_MAX;
 	p->pid = t_sys(fork());
 	if (p->pid) {
-		while (!p->board->ready && t_now() < end)
+		while (!p->board->ready && !t_late(start, READY_MS * 0.001))
 			t_sleep(0.005);
 		t_check(p->board->ready, "%s is not there", name);
 		return;

@@ -92,6 +92,9 @@ static void take_message(struct paper *p, const union paper_msg *m)
 	case PS_MSG_LEFT:
 		p->left++;
 		break;
+	case PS_MSG_OLD_GONE:
+		p->old_gone++;
+		break;
 	default:
 		break;
 	}
@@ -185,11 +188,13 @@ void paper_meet(struct paper *p)
 	struct pollfd poll_fd = {.fd = p->listener, .events = POLLIN};
 	struct ps_msg_welcome w = {.version = PS_WIRE_VERSION,
 				   .ring_size = sizeof(struct ps_ring_map)};
-	double end = t_now() + PAPER_MS * 0.001;
+	double start = t_now();
 	union paper_msg m;
 	int fds[3];
 
-	if (poll(&poll_fd, 1, PAPER_MS) <= 0)
+	while (poll(&poll_fd, 1, PAPER_MS) <= 0 && !t_late(start, PAPER_MS * 0.001))
+		continue;
+	if (!poll_fd.revents)
 		t_fail("no agent came");
 	p->sock = t_sys(accept4(p->listener, NULL, NULL, SOCK_CLOEXEC));
 	t_check(recv(p->sock, &m, sizeof(m), 0) == sizeof(m.hello), "no HELLO");
@@ -206,9 +211,10 @@ void paper_meet(struct paper *p)
 	say(p, &w, PS_MSG_WELCOME, fds, 3);
 	paper_config(p);
 	make_store(p);
-	say_domain(p);
+	if (!p->no_domain)
+		say_domain(p);
 	p->regions = 0;
-	while (!p->regions && t_now() < end)
+	while (!p->regions && !t_late(start, PAPER_MS * 0.001))
 		hear_message(p, 100);
 	if (!p->regions)
 		t_fail("the agent announces no region");
@@ -254,9 +260,9 @@ static void order(struct paper *p, unsigned int op, uint32_t slot, uint32_t page
 
 static bool answered(struct paper *p, const uint32_t *count, uint32_t want, uint32_t refused)
 {
-	double end = t_now() + PAPER_MS * 0.001;
+	double start = t_now();
 
-	while (*count < want && p->refused == refused && t_now() < end) {
+	while (*count < want && p->refused == refused && !t_late(start, PAPER_MS * 0.001)) {
 		paper_hear(p);
 		t_sleep(0.0002);
 	}

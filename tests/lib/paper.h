@@ -26,7 +26,8 @@ struct paper {
 	uint32_t base, npages;			      /* of the latest region */
 	uint32_t regions, added;		      /* there are, there were ever */
 	uint32_t shared, refused, unshared, contents; /* answers */
-	uint32_t left;				      /* LEFTs */
+	uint32_t left, old_gone;		      /* LEFTs, OLD_GONEs */
+	bool no_domain;				      /* gives an agent none when they meet */
 	uint8_t cause;				      /* of the latest refusal */
 };
 
@@ -63,14 +64,14 @@ _Noreturn void paper_late(const char *where, const char *what, const struct ps_a
 /* Waits until the expression, which may use s (the figures), is true. */
 #define PAPER_WAIT(p, ms, expr)                                                      \
 	do {                                                                         \
-		double end_ = t_now() + (ms)*0.001;                                  \
+		double start_ = t_now();                                             \
 		struct ps_agent_stats s;                                             \
 		for (;;) {                                                           \
 			paper_hear(p);                                               \
 			s = paper_stats(p);                                          \
 			if (expr)                                                    \
 				break;                                               \
-			if (t_now() > end_)                                          \
+			if (t_late(start_, (ms)*0.001))                              \
 				paper_late(__FILE__ ":" T_STR(__LINE__), #expr, &s); \
 			t_sleep(0.02);                                               \
 		}                                                                    \

@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define LATE_MS 50
 
 int peer_try_connect(struct peer *p, const struct t_daemon *d)
 {
@@ -187,7 +190,7 @@ static void take(struct peer *p, union peer_msg *m, int *fds, unsigned int nfds)
 
 int peer_hear(struct peer *p, unsigned int type, int ms)
 {
-	double end = t_now() + ms * 0.001;
+	double start = t_now(), end = start + ms * 0.001;
 
 	while (!p->over) {
 		union {
@@ -206,8 +209,11 @@ int peer_hear(struct peer *p, unsigned int type, int ms)
 		struct cmsghdr *c;
 		ssize_t n;
 
-		if (poll(&poll_fd, 1, left > 0 ? left : 0) <= 0)
+		if (poll(&poll_fd, 1, left > 0 ? left : LATE_MS) <= 0) {
+			if (t_now() < end || (ms >= PEER_MS && !t_late(start, ms * 0.001)))
+				continue;
 			return 0;
+		}
 		n = recvmsg(p->sock, &msg, MSG_CMSG_CLOEXEC);
 		c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 		if (c && c->cmsg_type == SCM_RIGHTS) {
@@ -318,4 +324,16 @@ void peer_close(struct peer *p)
 	if (p->sock >= 0)
 		close(p->sock);
 	p->sock = -1;
+}
+
+/* The name of a salt is its fingerprint: hashlib.pbkdf2_hmac('sha256', PEER_SALT,
+ * b'pshare salt fingerprint 1', 20000, 4) */
+void peer_keep_salt_for(const char *path, unsigned int uid)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		abort();
+	fprintf(file, "[salt 46f902ce]\nuid = %u\n", uid);
+	fclose(file);
 }

@@ -86,4 +86,8 @@ void peer_ring(struct peer *p);
 bool peer_is_cut(struct peer *p, int ms);
 void peer_close(struct peer *p);
 
+/* A salt, and a policy file at path by which only that user's VMs may have it. */
+#define PEER_SALT "the salt of flow"
+void peer_keep_salt_for(const char *path, unsigned int uid);
+
 #endif

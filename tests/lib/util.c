@@ -14,12 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../harness/pace.h"
+
 double t_now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+bool t_late(double start, double seconds)
+{
+	return test_late((int64_t)(start * 1e9), (int64_t)(seconds * 1e3));
 }
 
 void t_sleep(double seconds)
@@ -185,7 +192,7 @@ void t_rmdir(const char *dir)
 
 int t_wait(pid_t pid, double seconds, int *status)
 {
-	double end = t_now() + seconds;
+	double start = t_now();
 	double nap = 0.0005;
 
 	for (;;) {
@@ -194,7 +201,7 @@ int t_wait(pid_t pid, double seconds, int *status)
 			return 0;
 		if (r < 0 && errno != EINTR)
 			return -1;
-		if (t_now() > end)
+		if (t_late(start, seconds))
 			return -1;
 		t_sleep(nap);
 		if (nap < 0.02)

@@ -43,6 +43,8 @@ void t_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 double t_now(void);	      /* seconds, monotonic */
 void t_sleep(double seconds); /* goes on after signals */
+/* Is the limit over that began at start (t_now())? A slow machine has longer: harness/pace.h. */
+bool t_late(double start, double seconds);
 
 /* A small fast generator (splitmix64): every state is fine, 0 too. */
 uint64_t t_rand(uint64_t *state);

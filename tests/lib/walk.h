@@ -35,6 +35,9 @@ void walk_log(uint32_t n, char *path, size_t size);
 /* True if the text is in what it said. */
 bool walk_said(uint32_t n, const char *text);
 
+/* Notes all that it said. */
+void walk_show(const struct walk *walk, uint32_t n);
+
 /* Returns how many lives had a failure. Begins at $INJECT_FROM, where that is set. */
 uint32_t walk_all(const struct walk *walk);
 

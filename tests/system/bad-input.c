@@ -133,7 +133,13 @@ TEST("pshare: a bad value of an option is one line that says what would do")
 	PSHARE("list --watch 0", "'0' is no number");
 	PSHARE("list --wait-settled=0", "'0'");
 	PSHARE("list --wait-settled soon", "'soon' is no number");
-	PSHARE("set Mem.ShareScanTime -1", "no value is below 0");
+	PSHARE("set Mem.ShareScanTime -1", "cannot be '-1'");
+	PSHARE("set -1 -2", "-2");
+	PSHARE("set Mem.ShareScanTime -1x", "unknown option '-1'");
+	PSHARE("set --vm a sched.mem.min -1", "cannot be '-1'");
+	PSHARE("set --vm a sched.mem.max -1", "no daemon answers");
+	PSHARE("set --vm a sched.mem.max -- -1", "no daemon answers");
+	PSHARE("set --vm a -1", "no VM setting '-1'");
 	PSHARE("doctor --pid 0", "'0'");
 	PSHARE("doctor --pid 1x", "'1x'");
 	PSHARE("doctor --pid 99999999999999999999", "99999999999999999999");
@@ -356,6 +362,116 @@ TEST("pshared: a bad option, value or file is one line")
 	PSHARED("--policy @/policy", "line 1");
 	write_file("config", "Mem.ShareScanTime\n", 18);
 	PSHARED("--config @/config", "line 1");
+}
+
+/* What somebody typed, in the place of '%': with what moves a cursor or ends a line; too long. */
+static void expect_plain(const char *program, const char *line)
+{
+	static const char typed[] = "a\nb\033[31mc\302\233\177\200";
+	char words[1024];
+	int n;
+
+	n = snprintf(words, sizeof(words), "%.*s%s%s", (int)strcspn(line, "%"), line, typed,
+		     strchr(line, '%') + 1);
+	expect_line(program, words, "");
+	for (const char *at = out; at[1]; at++)
+		if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
+			NOTE_FAIL("%s: a control character: %s", line, out);
+	n = snprintf(words, sizeof(words), "%.*s", (int)strcspn(line, "%"), line);
+	for (int i = 0; i < 400; i++)
+		words[n++] = 'x';
+	snprintf(words + n, sizeof(words) - (size_t)n, "%s", strchr(line, '%') + 1);
+	expect_line(program, words, "");
+	if (strstr(out, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"))
+		NOTE_FAIL("%s: all of it is repeated: %s", line, out);
+}
+
+TEST("what was typed is repeated on one line, without control characters, and at most 40 bytes of it")
+{
+	static const char *const daemons[] = {
+		"--http %",
+		"--log-size %",
+		"--log-files %",
+		"--log-level %",
+		"--log-dir %",
+		"--journal %",
+		"--swap-dir %",
+		"--runtime-dir %",
+		"--config-dir %",
+		"--exit-when-idle %",
+		"--likeness-key %",
+		"--set %",
+		"--%",
+		"%",
+		"--user %",
+		"--admin-group %",
+	};
+	static const char *const commands[] = {
+		"%",
+		"--%",
+		"list --%",
+		"list %",
+		"list --watch=%",
+		"run --name % -- true",
+		"show --vm %",
+		"get --vm %",
+		"help %",
+		"doctor --pid %",
+		"log --lines %",
+		"fork P --count %",
+		"top --delay %",
+		"balloon a %",
+		"reclaim a %",
+		"libvirt % a",
+		"proxmox % 1",
+		"fleet %",
+		"run --memory % x",
+		"run --set % x",
+		"plan --price %",
+		"set %",
+		"set Mem.ShareScanTime %",
+	};
+
+	for (size_t i = 0; i < sizeof(daemons) / sizeof(daemons[0]); i++)
+		expect_plain("src/daemon/pshared", daemons[i]);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		expect_plain("src/cli/pshare", commands[i]);
+}
+
+TEST("pshared: a file that it cannot take is one line that says what would do")
+{
+	static char long_text[70000];
+	char path[512];
+
+	memset(long_text, '#', sizeof(long_text));
+	PSHARED("--config ''", "give the path of a file");
+	PSHARED("--policy ''", "give the path of a file");
+	write_file("long", long_text, sizeof(long_text));
+	PSHARED("--config @/long", "longer than 64 KiB");
+	snprintf(path, sizeof(path), "%s/pipe", test_dir());
+	REQUIRE_SYS(mkfifo(path, 0600));
+	PSHARED("--config @/pipe", "no regular file");
+	PSHARED("--policy @/pipe", "no regular file");
+	PSHARED("--likeness-key @/pipe", "no regular file");
+	PSHARED("--config @", "no regular file");
+	PSHARED("--likeness-key @", "no regular file");
+	PSHARED("--likeness-key @/none", "there is no such file");
+	PSHARED("--operate-group nope", "there is no such group");
+	/* who can write the policy decides who shares */
+	write_file("policy", "# nothing\n", 10);
+	snprintf(path, sizeof(path), "%s/policy", test_dir());
+	REQUIRE_SYS(chmod(path, 0666));
+	PSHARED("--check --policy @/policy", "chmod go-w");
+	REQUIRE_SYS(chmod(path, 0644));
+	CHECK_EQ(run_words("src/daemon/pshared", "--check --policy @/policy"), 0);
+	if (geteuid())
+		return;
+	REQUIRE_SYS(chown(path, 4001, 4001));
+	PSHARED("--check --policy @/policy", "belongs to user 4001");
+	/* root asks about files of the user that the daemon is to be */
+	REQUIRE_SYS(chown(path, 65534, 65534));
+	PSHARED("--check --policy @/policy", "belongs to user 65534");
+	CHECK_EQ(run_words("src/daemon/pshared", "--check --user nobody --policy @/policy"), 0);
 }
 
 TEST("with a daemon there, what it does not know or does not want is one line")

@@ -389,7 +389,7 @@ static void late_write(uint32_t key_before)
 	uint32_t first = 100;
 
 	t_daemon_fresh(&d);
-	t_setting_put(&d, "Mem.ShareQuarantineMs", "12000"); /* a busy device is in time */
+	t_setting_put(&d, "Mem.ShareQuarantineMs", "30000"); /* a busy device is in time */
 	pair(&a, &b, NOHUGE);
 	hold(&a, first);
 	if (key_before)
@@ -405,6 +405,7 @@ static void late_write(uint32_t key_before)
 		fv_do(&a, FV_FIXED_READ, 0, first + i, 1, 300 + i, 0);
 	for (uint32_t i = 0; i < FIXED; i++)
 		REQUIRE_WITHIN(SHARED_MS, guest_has(&a, first + i, pool_key(300 + i)));
+	t_setting_put(&d, "Mem.ShareQuarantineMs", "100"); /* the end waits for it */
 	fv_do(&a, FV_FIXED, 0, first, FIXED, 0, 0);
 	end(&a, &b);
 }
@@ -491,7 +492,8 @@ TEST_SECONDS("a bare clone() in the middle of batches leaves the VMM as it was",
 		fv_do(&a, FV_FORK, 0, 0, 0, 0, FV_BY_CLONE);
 		fv_check(&a, 0);
 	}
-	wait_shared(&a);
+	/* where a fork takes long, batches are seconds apart */
+	REQUIRE_WITHIN(3 * SHARED_MS, fv_shared(&a, 0) > PAGES * 9 / 10);
 	end(&a, &b);
 }
 

@@ -110,7 +110,8 @@ static void every_state(void)
 	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, QUARTER, MEMSTATE_SOFT);
 	PAPER_WAIT(&p, OUT_MS, s.swapped >= QUARTER - 8);
 	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_ZIP, 3 * QUARTER, MEMSTATE_SOFT);
-	PAPER_WAIT(&p, OUT_MS, s.zipped >= 2 * QUARTER - 8);
+	/* (on a slow machine more is on its way than was asked for) */
+	PAPER_WAIT(&p, OUT_MS, s.zipped + s.swapped >= 3 * QUARTER - 8);
 	/* some of the zipped become twins of frames that they gave the content for */
 	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_TWIN | PS_TARGET_ZIP, 3 * QUARTER,
 		     MEMSTATE_SOFT);
@@ -485,6 +486,49 @@ TEST_SECONDS("two blocks that were exchanged in the swap file stop the VM", 60)
 	must_stop("damaged");
 	paper_end(&p);
 	t_rmdir(d.dir);
+}
+
+TEST_SECONDS("a VMM that closes the descriptor of accesses is stopped, and reads no zeros", 60)
+{
+	said_fd = t_sys(memfd_create("said", MFD_CLOEXEC));
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	fv_do(&v, FV_DISCARD, 0, 0, 8, 0, 0);
+	stage_all();
+	REQUIRE_GE(fv_do(&v, FV_CLOSE, 0, 0, 0, 0, 0), 1);
+	must_stop("was closed");
+	paper_end(&p);
+	t_rmdir(d.dir);
+}
+
+/* The gate stays on for a while when all has come back: a hole behind it is somebody's to fill. */
+TEST_SECONDS("a VMM that closes it while nothing is out goes on, and nobody in it waits for ever",
+	     60)
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	stage_all();
+	all_back();
+	REQUIRE_GE(fv_do(&v, FV_CLOSE, 0, 0, 0, 0, 0), 1);
+	fv_do(&v, FV_DISCARD, 0, 0, FEW, 0, 0);
+	fv_do(&v, FV_PATCH, 0, 0, PAGES, 8, 3);
+	fv_check(&v, 0);
+	fv_end(&v);
+	paper_end(&p);
+	t_rmdir(d.dir);
+}
+
+/* Linux 6.18 moves pages and says that it did not; see agent/move.c, and dangers-unsafe.c. */
+TEST("4 what was moved is whole, whatever was said of it")
+{
+	start(FV_MAP_NOHUGE | FV_MAP_DONTFORK);
+	fv_do(&v, FV_UNIQUE, 0, 0, PAGES, 0, 0);
+	paper_target(&p, PS_TARGET_STAGE | PS_TARGET_SWAP, PAGES, MEMSTATE_SOFT);
+	t_sleep(3); /* long enough for all of them to be taken out */
+	fv_check(&v, 0);
+	stage_all();
+	fv_check(&v, 0);
+	finish();
 }
 
 /* ---- a disk that is full, a file that may not grow, little memory -------------------------- */

@@ -143,6 +143,7 @@ TEST("run gives the agent its place and its settings, and nothing of an earlier 
 	setenv("LD_PRELOAD", "libc.so.6", 1);
 	setenv("PSHARE_SALT_FD", "77", 1);
 	setenv("PSHARE_SALT_FILE", "/none", 1);
+	setenv("PSHARE_SALT_PATH", "/none", 1);
 	setenv("PSHARE_NAME", "stale", 1);
 	setenv("PSHARE_NO_SHARE", "1", 1);
 	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--", "env"), 0);
@@ -271,6 +272,45 @@ TEST("what a wrapper starts besides the VMM does not have the salt, the VMM has 
 	end_vm(&a);
 	end_vm(&b);
 	end_vm(&c);
+	end_daemon();
+}
+
+TEST("the environment says which file the salt was read from, whole, and says nothing of a pipe")
+{
+	char path[256], word[300], link[300];
+
+	use_folder();
+	write_salt(path);
+	snprintf(link, sizeof(link), "%s/link", test_dir());
+	REQUIRE_SYS(symlink("salt", link));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), PSHARE, "run", "--salt-file", link, "--", "env"), 0);
+	snprintf(word, sizeof(word), "\nPSHARE_SALT_PATH=%s\n", path);
+	CHECK_IN(word, out);
+	CHECK(!strstr(out, "PSHARE_SALT_FILE"));
+	REQUIRE_EQ(TEST_RUN(out, sizeof(out), "sh", "-c",
+			    "echo hush-hush | \"$0\" run --salt-file /dev/stdin -- env", PSHARE),
+		   0);
+	CHECK(!strstr(out, "PSHARE_SALT_PATH"));
+	CHECK_IN("PSHARE_SALT_FD", out);
+	end_daemon();
+}
+
+TEST("a pipe where a VM says that its record is holds no fork up")
+{
+	char path[256], script[400], pipe[300];
+	struct vm vm;
+
+	use_folder();
+	t_need_root();
+	write_salt(path);
+	snprintf(pipe, sizeof(pipe), "%s/vm.json", test_dir());
+	REQUIRE_SYS(mkfifo(pipe, 0600));
+	snprintf(script, sizeof(script), "PSHARE_VM_DIR=%s exec env \"$0\"", test_dir());
+	vm = start_wrapped("piped", path, script);
+	REQUIRE_WITHIN(10000, shows("show", "piped", "sharing\n"));
+	CHECK_EQ(TEST_RUN(out, sizeof(out), PSHARE, "fork", "piped"), 1);
+	CHECK_IN("vm.json cannot be read", out);
+	end_vm(&vm);
 	end_daemon();
 }
 

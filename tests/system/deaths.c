@@ -104,7 +104,7 @@ static uint32_t open_fds(pid_t pid)
 /* Ends the guests, which verify every byte, and looks at what is left. */
 static void scene_end(struct scene *s)
 {
-	double end = t_now() + 20;
+	double start;
 
 	for (uint32_t i = 0; i < VMS; i++) {
 		if (!s->v[i].pid)
@@ -112,7 +112,8 @@ static void scene_end(struct scene *s)
 		fv_do(&s->v[i], FV_STOP, 0, 0, 0, 0, 0);
 		fv_end(&s->v[i]);
 	}
-	while (!store_empty(s) && t_now() < end)
+	start = t_now();
+	while (!store_empty(s) && !t_late(start, 20))
 		t_sleep(0.05);
 	report_left(s);
 	CHECK(store_empty(s));

@@ -18,7 +18,7 @@
 #include "lib/pmap.h"
 
 #define ANSWER_MS 5000
-#define SALT "the salt of flow"
+#define SALT PEER_SALT
 
 static struct t_daemon d;
 
@@ -68,7 +68,7 @@ static struct ps_entry expect(struct peer *p, unsigned int op, uint32_t page)
 {
 	struct ps_entry order = {0};
 
-	REQUIRE(order_within(p, &order, ANSWER_MS));
+	REQUIRE_WITHIN(ANSWER_MS, peer_down(p, &order));
 	REQUIRE_EQ(order.op, op);
 	REQUIRE_EQ(order.page, page);
 	return order;
@@ -266,6 +266,24 @@ TEST("a hint that comes at once with its region is not lost")
 	t_daemon_free(&d);
 }
 
+TEST("what two VMs have in common is counted page by page")
+{
+	char answer[4096];
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	share_both(&a, 7, &b, 7, 1);
+	share_both(&a, 4000, &b, 4000, 2);
+	share_both(&a, 9, &b, 10, 3); /* not at the same place */
+	hint(&a, 20, 4);
+	REQUIRE_WITHIN(ANSWER_MS, shrd("b") == 3.0 * T_PAGE);
+	REQUIRE_EQ(t_http(&d, "GET", "/v1/vms/a/family", NULL, answer, sizeof(answer)), 200);
+	CHECK_IN("8192", answer);
+	t_daemon_free(&d);
+}
+
 TEST("a page that was hinted twice is not shared with itself")
 {
 	struct peer a;
@@ -297,10 +315,42 @@ TEST("hints that come while a content is on its way wait for the frame")
 	bring(&a, &order, 5);
 	frame = expect(&a, PS_D_SHARE, 1).arg;
 	for (uint32_t n = 0; n < 10; n++) {
-		REQUIRE(order_within(&b, &order, ANSWER_MS));
+		REQUIRE_WITHIN(ANSWER_MS, peer_down(&b, &order));
 		CHECK_EQ(order.op, PS_D_SHARE);
 		CHECK_EQ(order.arg, frame);
 	}
+	t_daemon_free(&d);
+}
+
+static void put_fork(const char *name, const char *what)
+{
+	char path[128], body[64], answer[4096];
+
+	snprintf(path, sizeof(path), "/v1/vms/%s/fork", name);
+	snprintf(body, sizeof(body), "{\"value\": \"%s\"}", what);
+	REQUIRE_EQ(t_http(&d, "PUT", path, body, answer, sizeof(answer)), 200);
+}
+
+TEST("a content that comes when its VM publishes no more leaves the hint for a twin")
+{
+	struct ps_entry order;
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	put_fork("a", "publish");
+	t_sleep(0.1);
+	hint(&a, 7, 1);
+	order = expect(&a, PS_D_WANT, 7);
+	put_fork("a", "drop");
+	bring(&a, &order, 1);
+	expect_nothing(&a);
+	hint(&b, 9, 1);
+	order = expect(&a, PS_D_WANT, 7);
+	bring(&a, &order, 1);
+	expect(&a, PS_D_SHARE, 7);
+	expect(&b, PS_D_SHARE, 9);
 	t_daemon_free(&d);
 }
 
@@ -482,7 +532,7 @@ TEST("the end of a process gives all its references back")
 }
 
 /* The same VM again, as its agent would come back. */
-static void come_back(struct peer *p, const uint8_t uuid[16])
+static void come_back(struct peer *p, const uint8_t uuid[16], uint32_t flags)
 {
 	int fd = peer_salt_fd(SALT);
 	union peer_msg m;
@@ -490,7 +540,7 @@ static void come_back(struct peer *p, const uint8_t uuid[16])
 	peer_connect(p, &d);
 	memcpy(p->uuid, uuid, sizeof(p->uuid));
 	peer_hello_make(p, &m, "a");
-	m.hello.flags = PS_HELLO_SALT | PS_HELLO_HOLDS_OLD;
+	m.hello.flags = PS_HELLO_SALT | flags;
 	REQUIRE_OK(peer_say(p, PS_MSG_HELLO, &m, &fd, 1));
 	close(fd);
 	REQUIRE_EQ(peer_hear(p, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
@@ -512,7 +562,7 @@ TEST("a connection that ends while its process lives leaves its references, unti
 	REQUIRE_WITHIN(ANSWER_MS, t_api_number(&d, "/v1/vms/a", "SHRD") == T_PAGE);
 	t_sleep(0.2);
 	CHECK(frame_is(&b, frame, 1));
-	come_back(&again, a.uuid);
+	come_back(&again, a.uuid, PS_HELLO_HOLDS_OLD);
 	REQUIRE_OK(peer_region(&again, PS_MSG_REGION_ADD, 0, 4096, 0));
 	t_sleep(0.2);
 	CHECK(frame_is(&b, frame, 1));
@@ -520,6 +570,24 @@ TEST("a connection that ends while its process lives leaves its references, unti
 	t_sleep(0.1);
 	CHECK_EQ(store_bytes(), T_PAGE);
 	REQUIRE_OK(peer_say(&again, PS_MSG_OLD_GONE, &m, NULL, 0));
+	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
+	t_daemon_free(&d);
+}
+
+/* An order on its way when the session ends is a reference that no agent knows of. */
+TEST("who comes back and holds nothing of before has no references of before")
+{
+	struct peer a, b, again;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	share_both(&a, 7, &b, 9, 1);
+	unshare(&b, 9);
+	close(a.sock);
+	t_sleep(0.2);
+	CHECK_EQ(store_bytes(), T_PAGE);
+	come_back(&again, a.uuid, 0);
 	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
 	t_daemon_free(&d);
 }
@@ -663,95 +731,68 @@ TEST("who was made to leave sees nothing new by the store's descriptor that he k
 	t_daemon_free(&d);
 }
 
-TEST("LEFT without LEAVE, or of another generation, ends the session")
+/* The frame goes on in two VMs, of which a has no session any more. */
+static void share_and_go(struct peer *a, struct peer *b)
 {
-	union peer_msg m = {0};
-	struct peer a;
-
-	start(NULL);
-	join(&a, "a");
-	m.leave.generation = a.domain.generation;
-	REQUIRE_OK(peer_say(&a, PS_MSG_LEFT, &m, NULL, 0));
-	CHECK(peer_is_cut(&a, ANSWER_MS));
-	CHECK_IN("LEFT", a.refuse.reason);
-	t_daemon_free(&d);
+	join(a, "a");
+	join(b, "b");
+	share_both(a, 7, b, 9, 1);
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == T_PAGE && shrd("b") == T_PAGE);
+	close(a->sock);
+	t_sleep(0.2);
 }
 
-TEST("a salt that the policy keeps for others gives a domain of its own, not an end")
+/* Comes back as a, and is to leave what it has of before. */
+static void come_back_and_leave(struct peer *again, const struct peer *a, uint64_t former)
 {
-	const char *extra[] = {"--policy", NULL, NULL};
-	char path[256], text[128];
-	struct peer a, b;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/policy", test_dir());
-	file = fopen(path, "we");
-	REQUIRE(file != NULL);
-	/* fingerprint of SALT, by hashlib.pbkdf2_hmac('sha256', SALT, b'pshare salt fingerprint 1',
-	 * 20000, 4) */
-	fprintf(file, "[salt 46f902ce]\nuid = %u\n", (unsigned int)geteuid() + 1);
-	fclose(file);
-	extra[1] = path;
-	start(extra);
-	join(&a, "a");
-	join(&b, "b");
-	CHECK_NE(a.domain.generation, b.domain.generation);
-	snprintf(text, sizeof(text), "[salt 46f902ce]\nuid = %u\n", (unsigned int)geteuid());
-	file = fopen(path, "we");
-	REQUIRE(file != NULL);
-	fputs(text, file);
-	fclose(file);
-	kill(d.pid, SIGHUP);
-	CHECK_EQ(peer_hear(&a, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
-	t_daemon_free(&d);
+	come_back(again, a->uuid, PS_HELLO_HOLDS_OLD);
+	CHECK_NE(again->domain.generation, former);
+	move_on(again);
+	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == 0);
 }
 
-TEST("a process that says that it is one VM after the other is told when it is enough")
+TEST("a VM whose salt is changed while it has no session leaves what it has of before")
 {
-	struct peer p;
-	union peer_msg m;
-	int n = 0;
-
-	start(NULL);
-	for (; n < 300; n++) {
-		peer_connect(&p, &d);
-		peer_hello_make(&p, &m, "many");
-		REQUIRE_OK(peer_say(&p, PS_MSG_HELLO, &m, NULL, 0));
-		if (peer_hear(&p, PS_MSG_DOMAIN, ANSWER_MS) != PS_MSG_DOMAIN)
-			break;
-	}
-	CHECK_EQ(n, 128);
-	CHECK_IN("is 128 VMs already", p.refuse.reason);
-	t_daemon_free(&d);
-}
-
-TEST("a second daemon in the same folder is refused in one line, and a dead one's sockets are taken")
-{
-	char out[512], path[256];
-
-	start(NULL);
-	snprintf(path, sizeof(path), "%s", test_built("src/daemon/pshared"));
-	CHECK_EQ(TEST_RUN(out, sizeof(out), path, "--runtime-dir", d.dir), 1);
-	CHECK_IN("another pshared runs in", out);
-	CHECK(strchr(out, '\n') == strrchr(out, '\n'));
-	t_daemon_kill(&d, SIGKILL);
-	t_daemon_start(&d, NULL, NULL, NULL);
-	t_daemon_free(&d);
-}
-
-TEST("a private daemon ends by itself when no VM has been there for as long as it was told")
-{
-	static const char *const extra[] = {"--exit-when-idle", "1", NULL};
-	struct peer a;
+	struct peer a, b, again;
+	uint64_t before;
+	pid_t asker;
 	int status;
 
-	start(extra);
-	join(&a, "a");
-	t_sleep(2);
-	REQUIRE_SYS(kill(d.pid, 0));
-	CHECK_EQ(t_wait(d.pid, 0, &status), -1);
-	close(a.sock);
-	REQUIRE(!t_wait(d.pid, 10, &status));
+	start(NULL);
+	share_and_go(&a, &b);
+	before = b.domain.generation;
+	asker = fork();
+	if (!asker)
+		_exit(t_vm_setting_put(&d, "a", "sched.mem.pshare.salt",
+				       "{\"salt\":\"another\"}") != 200);
+	move_on(&b); /* nobody writes into the store that a has, from the moment of the change */
+	REQUIRE_EQ(peer_hear(&b, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+	CHECK_NE(b.domain.generation, before);
+	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* a has its frame: not true yet */
+	come_back_and_leave(&again, &a, before);
+	REQUIRE(!t_wait(asker, 5, &status));
 	CHECK_EQ(status, 0);
-	d.pid = 0;
+	REQUIRE_EQ(peer_hear(&again, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
+	CHECK_NE(again.domain.generation, b.domain.generation);
+	t_daemon_free(&d);
+}
+
+TEST("so does one whose salt the policy gives to others meanwhile")
+{
+	const char *extra[] = {"--policy", NULL, NULL};
+	struct peer a, b, again;
+	uint64_t before;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/policy", test_dir());
+	peer_keep_salt_for(path, (unsigned int)geteuid());
+	extra[1] = path;
+	start(extra);
+	share_and_go(&a, &b);
+	before = b.domain.generation;
+	peer_keep_salt_for(path, (unsigned int)geteuid() + 1);
+	kill(d.pid, SIGHUP);
+	move_on(&b);
+	come_back_and_leave(&again, &a, before);
+	t_daemon_free(&d);
 }

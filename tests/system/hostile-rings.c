@@ -191,7 +191,7 @@ TEST_SECONDS("hundreds of connections that say nothing keep nobody out for long"
 	for (int i = 0; i < 2; i++)
 		fv_check(&honest[i], 0);
 	/* half-open sessions come to an end by themselves */
-	REQUIRE(peer_is_cut(&p[0], 30000));
+	REQUIRE_WITHIN(30000, peer_is_cut(&p[0], 50));
 	for (int i = 0; i < n; i++)
 		peer_close(&p[i]);
 	others_fine();
@@ -239,9 +239,9 @@ static void hint_all(struct peer *p)
 /* Has its rate become none, or become some again? */
 static bool hears_rate(struct peer *p, bool none)
 {
-	double end = t_now() + PEER_MS * 0.001;
+	double start = t_now();
 
-	while ((p->config.pages_per_second == 0) != none && t_now() < end)
+	while ((p->config.pages_per_second == 0) != none && !t_late(start, PEER_MS * 0.001))
 		peer_hear(p, PS_MSG_CONFIG, 100);
 	return (p->config.pages_per_second == 0) == none;
 }

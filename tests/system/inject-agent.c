@@ -106,9 +106,10 @@ static bool start_injected(struct t_daemon *own, uint32_t n, const struct walk *
 		return true;
 	}
 	unsetenv(walk->what);
-	if (!WIFEXITED(status) || !WEXITSTATUS(status) || !walk_said(n, "pshared: "))
-		FAIL("the daemon did not start: status 0x%x, or it did not say why", status);
-	return false;
+	if (WIFEXITED(status) && WEXITSTATUS(status) && walk_said(n, "pshared: "))
+		return false;
+	walk_show(walk, n);
+	FAIL("the daemon did not start: status 0x%x, or it did not say why", status);
 }
 
 /* It may have ended, or end now, when something that it needs has failed, and says what. */

@@ -71,13 +71,13 @@ static bool listens(void)
 /* True: it is there. False: it has ended, *status is how. */
 static bool start(const char *variable, unsigned int n, int *status)
 {
-	double end = t_now() + START_SECONDS;
+	double begun = t_now();
 
 	d.pid = fork();
 	REQUIRE_SYS(d.pid);
 	if (!d.pid)
 		child(variable, n);
-	for (; t_now() < end; t_sleep(0.01)) {
+	for (; !t_late(begun, START_SECONDS); t_sleep(0.01)) {
 		if (waitpid(d.pid, status, WNOHANG) == d.pid)
 			return false;
 		if (listens())
@@ -160,7 +160,7 @@ static void serve(struct served *s, bool (*is_done)(struct served *s))
 {
 	bool done = false;
 
-	for (double end = t_now() + SERVE_SECONDS; !done && t_now() < end; t_sleep(0.002)) {
+	for (double begun = t_now(); !done && !t_late(begun, SERVE_SECONDS); t_sleep(0.002)) {
 		done = true;
 		for (unsigned int i = 0; i < PEERS; i++) {
 			serve_one(&s[i]);

@@ -121,10 +121,10 @@ static void go_round(struct fakevmm *a)
 /* Blocks follow, by and by. */
 static void until_plain(struct fakevmm *a)
 {
-	double again = number("a", "counters/shared_again"), until = t_now() + 40;
+	double again = number("a", "counters/shared_again"), start = t_now();
 
 	while (number("a", "counters/shared_again") <= again) {
-		if (t_now() > until)
+		if (t_late(start, 40))
 			FAIL("no page broke and was shared again within 40 s");
 		for (uint32_t page = 0; page < PAGES; page += 64)
 			fv_do(a, FV_PATCH, 0, page, 1, 8, 1);

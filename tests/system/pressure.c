@@ -80,6 +80,20 @@ static void leave_free(struct paper_vm *p, double mb)
 	p->board->use = (uint32_t)((double)p->board->use + more * PAGES_PER_MB);
 }
 
+/* Waits until the daemon has seen all that VMs use, and that they use no more. b: may be NULL. */
+static void settle(const struct paper_vm *a, const struct paper_vm *b)
+{
+	double all = (double)(a->board->use + (b ? b->board->use : 0)) / PAGES_PER_MB, was, now = 0;
+	int64_t begun = test_now_ns();
+
+	do {
+		REQUIRE(!test_late(begun, MS));
+		was = now;
+		test_sleep_ms(600);
+		now = t_api_number(&d, "/v1/status", "memory/consumed") / 1048576;
+	} while (now < all || now - was > 0.2 || was - now > 0.2);
+}
+
 /* A setting of a VM, by its JSON value. */
 static int set_vm(const char *vm, const char *name, const char *value)
 {
@@ -107,7 +121,7 @@ TEST("states are walked down and up again under a budget, one at a time, each wi
 	CHECK_EQ(a.board->flags_seen & ~PS_TARGET_COLLAPSE, 0);
 	b.board->use = 110 * PAGES_PER_MB;
 	for (unsigned int i = 0; i < 4; i++) {
-		test_sleep_ms(600);
+		settle(&a, &b);
 		leave_free(&a, free_mb[i]);
 		REQUIRE_WITHIN(MS, state_is(names[i + 1]));
 		REQUIRE_WITHIN(MS, a.board->target.state == i + 1);
@@ -237,12 +251,13 @@ TEST("with more shares a VM keeps more, and all together have what there is")
 	double all;
 
 	start();
-	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 150 * PAGES_PER_MB);
-	paper_vm_start(&b, &d, "b", VM_MB * PAGES_PER_MB, 150 * PAGES_PER_MB);
+	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 20 * PAGES_PER_MB);
+	paper_vm_start(&b, &d, "b", VM_MB * PAGES_PER_MB, 20 * PAGES_PER_MB);
 	REQUIRE_EQ(set_vm("a", "sched.mem.shares", "\"high\""), 200);
 	REQUIRE_EQ(set_vm("b", "sched.mem.shares", "\"low\""), 200);
-	REQUIRE_WITHIN(MS, state_is("clear"));
+	b.board->use = a.board->use = 150 * PAGES_PER_MB;
 	REQUIRE_WITHIN(MS, a.board->out + b.board->out > 0);
+	REQUIRE_WITHIN(MS, state_is("clear"));
 	CHECK_GT(vm_number("a", "memory/SZTGT"), 1.5 * vm_number("b", "memory/SZTGT"));
 	CHECK_GT(b.board->out, 4 * a.board->out);
 	all = t_api_number(&d, "/v1/status", "memory/consumed") / 1048576;
@@ -250,6 +265,37 @@ TEST("with more shares a VM keeps more, and all together have what there is")
 	CHECK_LT(all, BUDGET);
 	paper_vm_end(&a);
 	paper_vm_end(&b);
+	t_daemon_free(&d);
+}
+
+/* Targets are reckoned each fifteen seconds, and who has just come has none. */
+TEST("in soft a VM that comes, and grows, is not told to give all that it has")
+{
+	static const double free_mb[] = {12, 8.3};
+	struct paper_vm a, b, c;
+
+	start();
+	CHECK_EQ(t_setting_put(&d, "Mem.BalancePeriod", "120"), 200);
+	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 20 * PAGES_PER_MB);
+	paper_vm_start(&b, &d, "b", VM_MB * PAGES_PER_MB, 110 * PAGES_PER_MB);
+	a.board->speed = b.board->speed = 0; /* they give nothing: the state stays what it is */
+	for (unsigned int i = 0; i < 2; i++) {
+		settle(&a, &b);
+		leave_free(&a, free_mb[i]);
+		REQUIRE_WITHIN(MS, a.board->target.state == MEMSTATE_CLEAR + i);
+	}
+	test_sleep_ms(2000);
+	paper_vm_start(&c, &d, "c", VM_MB * PAGES_PER_MB, PAGES_PER_MB / 2);
+	c.board->speed = 0;
+	test_sleep_ms(500);
+	c.board->use = PAGES_PER_MB;
+	test_sleep_ms(3000);
+	t_note("%u of %u pages ordered out", c.board->target.out_pages, c.board->resident);
+	CHECK_EQ(a.board->target.state, MEMSTATE_SOFT);
+	CHECK_LT(c.board->target.out_pages, PAGES_PER_MB / 2);
+	paper_vm_end(&a);
+	paper_vm_end(&b);
+	paper_vm_end(&c);
 	t_daemon_free(&d);
 }
 
@@ -262,12 +308,16 @@ TEST("an idle VM pays the tax: it gives, and the one at work keeps")
 	paper_vm_start(&b, &d, "b", VM_MB * PAGES_PER_MB, 40 * PAGES_PER_MB);
 	a.board->active = 100;
 	b.board->active = 2;
+	a.board->speed = b.board->speed = 0; /* nobody gives before both are seen whole */
 	a.board->use = b.board->use = 140 * PAGES_PER_MB;
+	settle(&a, &b);
+	test_sleep_ms(2500); /* and targets reckoned from that */
+	a.board->speed = b.board->speed = 1u << 20;
 	REQUIRE_WITHIN(MS, b.board->out > 0 && state_is("clear"));
 	CHECK_LT(a.board->out, 5 * PAGES_PER_MB);
 	CHECK_GT(b.board->out, 20 * PAGES_PER_MB);
-	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "memory/ASHRS"),
-		 t_api_number(&d, "/v1/vms/b", "memory/ASHRS"));
+	REQUIRE_WITHIN(MS, t_api_number(&d, "/v1/vms/a", "memory/ASHRS") ==
+				   t_api_number(&d, "/v1/vms/b", "memory/ASHRS"));
 	paper_vm_end(&a);
 	paper_vm_end(&b);
 	t_daemon_free(&d);
@@ -599,6 +649,40 @@ TEST("suspend pushes all out, resume brings all back, and both say when they are
 	CHECK_EQ(t_http(&d, "PUT", "/v1/vms/nobody/suspend", "{\"value\": true}", body,
 			sizeof(body)),
 		 404);
+	paper_vm_end(&a);
+	t_daemon_free(&d);
+}
+
+/* PUT of something that is done to a. */
+static int put_a(const char *what, const char *json, char *body, size_t size)
+{
+	char path[64], value[64];
+
+	snprintf(path, sizeof(path), "/v1/vms/a/%s", what);
+	snprintf(value, sizeof(value), "{\"value\": %s}", json);
+	return t_http(&d, "PUT", path, value, body, size);
+}
+
+TEST("a VM is not suspended while it is about to be forked, nor the other way round")
+{
+	char body[65536];
+	struct paper_vm a;
+
+	start();
+	paper_vm_start(&a, &d, "a", VM_MB * PAGES_PER_MB, 100 * PAGES_PER_MB);
+	a.board->speed = 300;
+	REQUIRE_EQ(put_a("fork", "\"publish\"", body, sizeof(body)), 200);
+	CHECK_EQ(put_a("suspend", "true", body, sizeof(body)), 409);
+	CHECK_IN("a is being forked", body);
+	REQUIRE_EQ(put_a("fork", "\"drop\"", body, sizeof(body)), 200);
+	REQUIRE_EQ(put_a("suspend", "true", body, sizeof(body)), 200);
+	REQUIRE_WITHIN(MS, a.board->out > 10 * PAGES_PER_MB);
+	REQUIRE_EQ(put_a("fork", "\"publish\"", body, sizeof(body)), 200);
+	REQUIRE_WITHIN(5000, answers("/v1/vms/a/suspend", "\"over\":true"));
+	CHECK(answers("/v1/vms/a/suspend", "\"error\":\"Device or resource busy\""));
+	CHECK(answers("/v1/vms/a", "\"suspended\":false"));
+	REQUIRE_WITHIN(MS, a.board->out == 0);
+	REQUIRE_EQ(put_a("fork", "\"drop\"", body, sizeof(body)), 200);
 	paper_vm_end(&a);
 	t_daemon_free(&d);
 }
