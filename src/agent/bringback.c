@@ -203,12 +203,10 @@ static char *keep_broken(struct agent *a, const struct closed *c, uint32_t k)
 
 static void note_kept(struct agent *a, const struct closed *c, uint32_t k, const char *slot)
 {
-	uint32_t now_ms = (uint32_t)(sys_now() / 1000000);
-
 	quarantine_supersede(a, c->r, c->page, k);
 	for (uint32_t i = 0; i < k; i++)
 		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, c[i].r, c[i].page,
-				QUARANTINE_COPY, NULL, 0, now_ms);
+				QUARANTINE_COPY, NULL, 0);
 }
 
 /* Steps 5 and 6 for k pages that are alike. */

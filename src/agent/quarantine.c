@@ -155,13 +155,13 @@ void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page
 }
 
 void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
-		     enum quarantine_was was, struct store *s, uint32_t frame, uint32_t now_ms)
+		     enum quarantine_was was, struct store *s, uint32_t frame)
 {
 	struct quarantine *q = &a->quarantine;
 	struct quarantined *e = &q->entry[(size_t)(slot - q->slots) / PS_PAGE_SIZE];
 
 	e->page = r->base + page;
-	e->when = now_ms;
+	e->when = (uint32_t)(sys_now() / 1000000);
 	e->was = (uint8_t)was;
 	e->superseded = 0;
 	if (was == QUARANTINE_FRAME) {

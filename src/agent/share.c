@@ -51,7 +51,6 @@ struct batch {
 	struct agent *a;
 	struct region *r;
 	struct store *s; /* NULL: zero pages */
-	uint32_t now_ms;
 };
 
 static void answer(struct batch *b, uint32_t page, uint32_t frame, enum ps_cause cause)
@@ -147,8 +146,7 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i,
-				b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s, frame + i,
-				b->now_ms);
+				b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s, frame + i);
 		if (!b->s)
 			page_set(&b->r->state[page + i], PAGE_ZERO);
 	}
@@ -450,7 +448,6 @@ void share_block(struct agent *a, struct region *r, const struct run_order *orde
 		.a = a,
 		.r = r,
 		.s = store_current(a),
-		.now_ms = (uint32_t)(sys_now() / 1000000),
 	};
 	struct run_order kept[PS_BLOCK_PAGES];
 	struct run runs[PS_BLOCK_PAGES];
@@ -519,7 +516,7 @@ static uint32_t zero_stretch(struct batch *b, uint32_t first, const uint64_t *ma
 
 void share_zero(struct agent *a, struct region *r, uint32_t first, const uint64_t *map)
 {
-	struct batch b = {.a = a, .r = r, .now_ms = (uint32_t)(sys_now() / 1000000)};
+	struct batch b = {.a = a, .r = r};
 
 	for (uint32_t i = 0; i < PS_BLOCK_PAGES; i++) {
 		uint32_t last;
