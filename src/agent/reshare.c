@@ -13,8 +13,9 @@
  *     quarantine; map the frame over the page, in one call; wake who waited;
  *  4. open the rest.
  * From 1 to 4 who writes to one of them waits; nobody else does, but for the fork. Step 3 ends
- * after BATCH_NS, wherever it is, or after as long as steps 1 and 2 took: where a fork takes 100
- * ms, and a page one, a fork for ten pages would never bring back what holds the last mappings.
+ * after BATCH_NS, wherever it is. Where mappings are few it may take as long as steps 1 and 2 did:
+ * where a fork takes 100 ms, and a page one, a fork for ten pages would never bring back what holds
+ * the last mappings.
  *
  * Pace: a batch is not to be felt. The next one begins when PACE times the time has gone by for
  * which pages were closed in the last one. A fork stops every fault of the VMM for milliseconds,
@@ -51,12 +52,6 @@
 #define PACE_MIN_NS 50000000ull
 #define PACE_MAX_NS 10000000000ull
 #define PACE_CROWDED_NS 500000000ull /* the most where mappings are few, however busy the host */
-
-/* The clock of the quarantine. */
-static uint32_t quarantine_now(void)
-{
-	return (uint32_t)(sys_now() / 1000000);
-}
 
 static bool is_order(uint32_t frame)
 {
@@ -255,7 +250,6 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 	struct agent *a = b->a;
 	struct region *r = c->r;
 	char *addr = region_page(r, c->page), *slot;
-	uint32_t now_ms;
 	int err;
 
 	if (!is_worth(b, c, frame, n))
@@ -267,13 +261,12 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 	err = place_frames(a, b->s, addr, frame, n);
 	if (err)
 		return err;
-	now_ms = quarantine_now(); /* not before: it is taken out here */
 	for (uint32_t i = 0; i < n; i++) {
 		r->frame[c[i].page] = frame + i;
 		page_set(&r->state[c[i].page], PAGE_SHARED);
 		c[i].done = 1;
 		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, r, c[i].page, QUARANTINE_FRAME,
-				b->s, frame + i, now_ms);
+				b->s, frame + i);
 	}
 	region_mark_frames(r, c->page, n);
 	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
@@ -301,7 +294,7 @@ static int make_zero(struct batch *b, struct closed *c)
 		return err;
 	note_own(a, r, c->page, PAGE_BROKEN);
 	page_set(&r->state[c->page], PAGE_ZERO);
-	quarantine_note(a, slot, r, c->page, QUARANTINE_ZERO, NULL, 0, quarantine_now());
+	quarantine_note(a, slot, r, c->page, QUARANTINE_ZERO, NULL, 0);
 	c->done = 1;
 	a->stats.zeroed++;
 	guard_wake(a, r, c->page, 1);
@@ -392,7 +385,7 @@ static uint32_t run_batch(struct agent *a, const struct order *it, uint32_t n)
 		pins_test(a, b.c, b.closed);
 	ps_pause_at(HOOK_PAUSE_BATCH);
 	start = sys_now();
-	most = start - begun > BATCH_NS ? start - begun : BATCH_NS;
+	most = a->walk.crowded && start - begun > BATCH_NS ? start - begun : BATCH_NS;
 	for (i = 0; i < looked && (ps_without(HOOK_PAUSE_BATCH) || sys_now() - start < most);
 	     i += k)
 		k = do_run(&b, &it[i], looked - i);
