@@ -22,10 +22,21 @@
 #define UNGATE_MS 5000u
 #define AGAIN_LASTS_NS 5000000000ull
 
+/* Staged pages that are on their way to the disk: they are out when they are there. */
+static uint32_t being_written(const struct cold *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < COLD_BATCHES; i++)
+		if (c->batch[i].number)
+			n += c->batch[i].n;
+	return n - c->evicting;
+}
+
 /* Staged pages that may go on now. */
 static uint32_t ripening(struct agent *a)
 {
-	uint64_t out = cold_out(&a->cold), n;
+	uint64_t out = cold_out(&a->cold) + being_written(&a->cold), n;
 
 	if (!reclaim_wants_out(a))
 		return 0;
