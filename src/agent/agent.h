@@ -119,7 +119,7 @@ struct agent {
 	struct birth birth[PS_FORK_RAMS_MAX]; /* by number of the RAM file */
 	struct sys_cgroup cgroup;	      /* of the process, if has_cgroup */
 	bool has_cgroup;
-	uint64_t homeless_since; /* ns: frames of before, and no domain; 0: not so */
+	uint64_t homeless_until; /* ns: frames of before, and no domain: they go then; 0: not so */
 	uint64_t limit_next;	 /* ns: when to ask again for its limit */
 	uint64_t pass_told;	 /* looks, of those that the daemon knows of */
 	uint64_t fork_ns;	 /* how long the last fork that told pins took */

@@ -142,6 +142,7 @@ static void child(void)
 {
 	struct agent *a = agent_alive();
 
+	atomic_store(&forker, 0);
 	if (a)
 		child_in_child(a, false);
 }

@@ -404,8 +404,10 @@ void forbid_huge(struct agent *a, void *addr, size_t len)
 	struct part p;
 
 	while (next_part(a, addr, len, &slot, &p)) {
-		if (p.r->life != REGION_MANAGED)
+		if (p.r->life != REGION_MANAGED) {
+			region_survey_anew(a, p.r);
 			continue;
+		}
 		for (uint32_t page = p.page; page < p.page + p.n; page += PS_BLOCK_PAGES)
 			region_block(p.r, page)->stays_small = 1;
 		region_block(p.r, p.page + p.n - 1)->stays_small = 1;

@@ -63,7 +63,7 @@
 #define LEAVE_NS 20000000ull
 #define HOMELESS_NS 5000000000ull
 #define HOMELESS_LONG_NS 60000000000ull /* it may share: a domain may still come */
-#define HOMELESS_AGAIN_NS 500000000ull	/* the quarantine, and what could not be moved */
+#define HOMELESS_AGAIN_NS 1000000000ull /* the quarantine, and what could not be moved */
 #define TIDY_BUSY_NS 20000000000ull
 #define TIDY_BUSY_PAGES 4096u /* moved since: it is in the middle of it */
 
@@ -186,15 +186,15 @@ static void serve_homeless(struct agent *a, uint64_t now)
 	struct link *l = &a->link;
 
 	if (l->state != LINK_UP || !l->configured || !l->holds_old || store_current(a)) {
-		a->homeless_since = 0;
+		a->homeless_until = 0;
 		return;
 	}
-	if (!a->homeless_since)
-		a->homeless_since = now;
-	if (now - a->homeless_since <
-	    (l->config.flags & PS_CONFIG_SHARE ? HOMELESS_LONG_NS : HOMELESS_NS))
+	if (!a->homeless_until)
+		a->homeless_until =
+			now + (l->config.flags & PS_CONFIG_SHARE ? HOMELESS_LONG_NS : HOMELESS_NS);
+	if (now < a->homeless_until)
 		return;
-	a->homeless_since += HOMELESS_AGAIN_NS;
+	a->homeless_until = now + HOMELESS_AGAIN_NS;
 	bring_frames_back(a);
 	if (still_quarantined(a) || twins_are_read(a))
 		return;
