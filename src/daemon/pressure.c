@@ -173,9 +173,18 @@ static void balance(struct daemon *d)
 		if (n < d->nvms)
 			all[n++] = entitlement(vm);
 	entitle(all, n, pages_for_vms(d), &tax);
-	list_for_each(vm, &d->vms, struct vm, link)
-		if (i < n)
-			vm->memory.target = all[i++].target;
+	list_for_each(vm, &d->vms, struct vm, link) {
+		if (i >= n)
+			break;
+		vm->memory.target = all[i++].target;
+		vm->memory.is_judged |= vm->session != NULL;
+	}
+}
+
+/* Who has come since is to have what he has: not to give all of it. */
+static uint64_t target_of(const struct vm *vm, uint64_t has)
+{
+	return vm->memory.is_judged ? vm->memory.target : has;
 }
 
 /* ---- sharing comes first ------------------------------------------------------------------- */
@@ -341,7 +350,7 @@ static struct ladder_vm ladder_of(struct vm *vm, const struct ps_agent_stats *st
 
 	return (struct ladder_vm){
 		.has = vm->memory.settled,
-		.target = vm->memory.target,
+		.target = target_of(vm, vm->memory.settled),
 		.limit = limit_of(vm),
 		.guest = vm->memory.guest,
 		.out = least(stats->twin + stats->zipped + stats->swapped, vm->pages),
@@ -510,7 +519,7 @@ static struct ladder_held held_of(const struct vm *vm)
 
 	return (struct ladder_held){
 		.has = memory->has,
-		.target = memory->target,
+		.target = target_of(vm, memory->has),
 		.can_hold = vm->session && !gives_by_balloon(vm),
 		.held = memory->held,
 		.held_ms = (now - memory->held_at) / MSEC,

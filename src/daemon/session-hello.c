@@ -124,7 +124,6 @@ static void attach(struct session *s, struct vm *vm, const struct ps_msg_hello *
 		 s->user->uid, vm->cause ? ", and cannot share: " : "", reason_text(vm->cause));
 	s->say_target = true;
 	vm->memory.came = d->now;
-	d->balance_at = 0; /* it has no target yet */
 	d->pressure_at = 0;
 	daemon_wake_at(d, d->now);
 	sessions_configure_soon(d);
