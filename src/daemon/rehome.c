@@ -217,6 +217,7 @@ int rehome_left(struct vm *vm, uint64_t generation)
 
 void rehome_old_gone(struct vm *vm)
 {
+	close_former_domains(vm); /* while it is known which they were */
 	list_for_each(m, &vm->old, struct member, link)
 		member_retire(m);
 	vm->nold = 0;
