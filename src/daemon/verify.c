@@ -32,7 +32,6 @@
 #include "daemon/verify.h"
 
 #include <errno.h>
-
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -144,14 +143,14 @@ static bool verify_frame(struct domain *domain, uint32_t frame)
 
 	if (frames_retired(domain->frames, frame))
 		return false; /* what was mended is looked at no more either */
-	domain->daemon->verify.verified++;
 	r = read_frame(domain, frame, page);
-	if (r == 0 && hash_of(domain, page) == hash)
-		return false;
-	if (r == -EIO || r == -EHWPOISON)
+	if (r == -EIO)
 		memset(page, 0, sizeof(page)); /* the kernel has given that memory up */
 	else if (r < 0)
 		return false; /* there was no memory to read it, say: in its next turn */
+	domain->daemon->verify.verified++;
+	if (r == 0 && hash_of(domain, page) == hash)
+		return false;
 	retire(domain, frame, hash, mend(domain, frame, page, hash));
 	return true;
 }
