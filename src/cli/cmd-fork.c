@@ -7,6 +7,7 @@
  *	freeze		the parent runs on, writes to the disks that it had
  *	children	they are ended, and all that they had is removed; then the same
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,8 +178,14 @@ static int check_args(const struct args *args)
 /* QEMU is told the paths of deltas, and has a working folder of its own. */
 static int find_disk_dir(struct args *args, char whole[PATH_MAX])
 {
-	int r = args->disk_dir ? sys_whole_path(args->disk_dir, whole, PATH_MAX) : 0;
+	char inside[PATH_MAX];
+	int r = 0;
 
+	/* "/." is in folders only: what is none is told here */
+	if (args->disk_dir)
+		r = snprintf(inside, sizeof(inside), "%s/.", args->disk_dir) < PATH_MAX ?
+			    sys_whole_path(inside, whole, PATH_MAX) :
+			    -ENAMETOOLONG;
 	if (r)
 		return say_error(CLI_FAILED, "--disk-dir %s: %s: give a folder that is there",
 				 args->disk_dir, strerror(-r));
