@@ -117,7 +117,6 @@
 		}                                                                          \
 	} while (0)
 
-int64_t test_now_ns(void); /* CLOCK_MONOTONIC */
 void test_sleep_ms(unsigned int ms);
 
 /* A folder of this test alone, made on first use, removed when the test has ended. Short enough

@@ -31,7 +31,7 @@
 #define MEASURED_NS 5000000000ll /* so long it holds */
 #define NS_PER_MS 1000000ll
 
-static int64_t now_ns(void)
+int64_t test_now_ns(void)
 {
 	struct timespec now;
 
@@ -46,7 +46,7 @@ static int64_t fault_ns(void)
 	int64_t best = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		int64_t start = now_ns(), took;
+		int64_t start = test_now_ns(), took;
 		char *memory =
 			mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -55,7 +55,7 @@ static int64_t fault_ns(void)
 		for (size_t at = 0; at < len; at += PAGE_BYTES)
 			((volatile char *)memory)[at] = 1;
 		munmap(memory, len);
-		took = (now_ns() - start) / PAGES;
+		took = (test_now_ns() - start) / PAGES;
 		if (round == 0 || took < best)
 			best = took;
 	}
@@ -70,10 +70,10 @@ double test_pace(void)
 	double now;
 
 	pthread_mutex_lock(&lock);
-	if (!measured_at || now_ns() > measured_at + MEASURED_NS) {
+	if (!measured_at || test_now_ns() > measured_at + MEASURED_NS) {
 		pace = (double)fault_ns() / FAULT_NS;
 		pace = pace < 1 ? 1 : pace > PACE_MOST ? PACE_MOST : pace;
-		measured_at = now_ns();
+		measured_at = test_now_ns();
 	}
 	now = pace;
 	pthread_mutex_unlock(&lock);
@@ -82,7 +82,7 @@ double test_pace(void)
 
 bool test_late(int64_t start_ns, int64_t limit_ms)
 {
-	int64_t over = now_ns() - start_ns - limit_ms * NS_PER_MS;
+	int64_t over = test_now_ns() - start_ns - limit_ms * NS_PER_MS;
 
 	return over > 0 && (double)over > (test_pace() - 1) * (double)(limit_ms * NS_PER_MS);
 }

@@ -7,6 +7,8 @@
 
 #define PACE_MOST 4 /* scripts/runner/program.py waits so many times as long */
 
+int64_t test_now_ns(void); /* CLOCK_MONOTONIC */
+
 /* Is the limit over that began at start_ns (CLOCK_MONOTONIC)? Limits are chosen on a machine that
  * is a fair host for VMs; one that is slow, or busy, has test_pace() times as long. It is measured
  * when the limit has passed, not before. For what waits for something to happen; not for what

@@ -205,12 +205,15 @@ int peer_hear(struct peer *p, unsigned int type, int ms)
 				     .msg_controllen = sizeof(control.space)};
 		struct pollfd poll_fd = {.fd = p->sock, .events = POLLIN};
 		int fds[PEER_FDS], left = (int)((end - t_now()) * 1000);
+		bool waits = ms >= PEER_MS; /* for what has to come: not how long nothing does */
 		unsigned int nfds = 0;
 		struct cmsghdr *c;
 		ssize_t n;
 
-		if (poll(&poll_fd, 1, left > 0 ? left : LATE_MS) <= 0) {
-			if (t_now() < end || (ms >= PEER_MS && !t_late(start, ms * 0.001)))
+		if (left <= 0)
+			left = waits && !t_late(start, ms * 0.001) ? LATE_MS : 0;
+		if (poll(&poll_fd, 1, left) <= 0) {
+			if (left > 0)
 				continue;
 			return 0;
 		}

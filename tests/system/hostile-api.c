@@ -90,7 +90,7 @@ static bool good(void)
 	int64_t start = test_now_ns();
 	int status = t_http(&d, "GET", "/v1/vms/good", NULL, body, sizeof(body));
 
-	return status == 200 && !test_late(start, GOOD_MS);
+	return status == 200 && test_now_ns() - start < GOOD_MS * 1000000ll;
 }
 
 static void end(unsigned int fds)
@@ -275,7 +275,7 @@ TEST_SECONDS("who sends a byte a second is cut off in the end", 120)
 		test_sleep_ms(1000);
 	}
 	CHECK(ended);
-	CHECK(!test_late(start, 45000));
+	CHECK_LT(test_now_ns() - start, 45000000000ll);
 	close(fd);
 	end(fds);
 }

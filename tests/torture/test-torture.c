@@ -29,7 +29,7 @@ TEST_SECONDS("the model of the torture is right where nothing is shared", 60)
 	torture("--bare");
 }
 
-TEST_SECONDS("no byte goes wrong in millions of operations while everything happens at once", 400)
+TEST_SECONDS("no byte goes wrong in 10 million operations while everything happens at once", 400)
 {
 	(void)test_built("src/agent/libpshare-agent.so");
 	(void)test_built("src/daemon/pshared");

@@ -8,7 +8,7 @@
  * managed memory and ends at the first byte that differs. This program watches from outside with
  * the kernel's eyes (pagemap, maps, status) and judges:
  *
- *  - no VM failed, none hung, at least --ops operations were done (a slow machine: fewer);
+ *  - no VM failed, none hung, at least --ops operations were done;
  *  - pages were shared, by the kernel's own count, or the run proves nothing;
  *  - pages were put away by every means: the budget swings between plenty and a quarter of what
  *    the VMs take;
@@ -34,12 +34,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/pace.h"
 #include "lib/vm.h"
 #include "plateau.h"
 
 #define PHASE_SECONDS 120.0  /* a VM that does not reach a phase by then hangs */
-#define OPS_PATIENCE 3.0     /* times the seconds asked for, until the operations must be done */
+#define OPS_PATIENCE 5.0     /* times the seconds asked for, until the operations must be done */
 #define UNSHARE_SECONDS 60.0 /* for mappings to merge and frames to go, on and on */
 #define SHARE_SECONDS 40.0   /* for memory that stands still to be shared, on a busy machine */
 #define MAPPINGS_SLACK 64
@@ -368,9 +367,9 @@ static void judge_out(struct run *run)
 static void run_hammer(struct run *run)
 {
 	double last = t_now(), now = last, end = run->started + run->o.seconds;
-	double patience = run->started + run->o.seconds * OPS_PATIENCE;
+	double patience = run->o.seconds * OPS_PATIENCE;
 
-	while (now < end || (total_ops(run) < run->o.ops && now < patience)) {
+	while (now < end || (total_ops(run) < run->o.ops && !t_late(run->started, patience))) {
 		struct sample s;
 
 		t_sleep(1);
@@ -561,9 +560,9 @@ static void judge(struct run *run)
 	report(run);
 	t_note("%lu operations; at most %u pages shared at a time; %lu changes of settings", ops,
 	       run->max_file, run->changes);
-	if ((double)ops * test_pace() < (double)run->o.ops)
-		run_fail(run, "%lu operations in %.0f s, %lu wanted, %.1f times fewer at this pace",
-			 ops, t_now() - run->started, run->o.ops, test_pace());
+	if (ops < run->o.ops)
+		run_fail(run, "%lu operations in %.0f s, %lu wanted", ops, t_now() - run->started,
+			 run->o.ops);
 	if (run->o.bare)
 		return;
 	if (!run->o.no_budget)
