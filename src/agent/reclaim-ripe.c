@@ -22,10 +22,10 @@
 #define UNGATE_MS 5000u
 #define AGAIN_LASTS_NS 5000000000ull
 
-/* Staged pages that are on their way to the disk: they are out when they are there. */
-static uint32_t being_written(const struct cold *c)
+/* Staged pages that are on their way to the disk, or will be: they are out when they are there. */
+static uint32_t on_their_way(const struct cold *c)
 {
-	uint32_t n = 0;
+	uint32_t n = c->nrest;
 
 	for (uint32_t i = 0; i < COLD_BATCHES; i++)
 		if (c->batch[i].number)
@@ -36,7 +36,7 @@ static uint32_t being_written(const struct cold *c)
 /* Staged pages that may go on now. */
 static uint32_t ripening(struct agent *a)
 {
-	uint64_t out = cold_out(&a->cold) + being_written(&a->cold), n;
+	uint64_t out = cold_out(&a->cold) + on_their_way(&a->cold), n;
 
 	if (!reclaim_wants_out(a))
 		return 0;

@@ -169,6 +169,7 @@ TEST_SECONDS("with a slow disk nobody waits for another page's", 200)
 TEST_SECONDS("with a slow disk what is compressed anew is not what is on it", 200)
 {
 	must_pass(COLD, "slow-write", "1 a page that is compressed anew");
+	must_pass(COLD, "slow-write", "no more goes to the disk than is wanted");
 }
 
 TEST_SECONDS("with moves that are not told every page is where it was put", 200)
