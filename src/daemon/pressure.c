@@ -147,9 +147,10 @@ static struct entitle_vm entitlement(struct vm *vm)
 		.max = least(limit_of(vm), size > memory->has ? size : memory->has),
 	};
 
-	/* by the size that it was seen to have: a claim of size gives nothing */
-	memory->shares =
-		entitle_shares(vm_setting(vm, SETTING_MEM_SHARES), known >> (20 - PS_PAGE_SHIFT));
+	/* by the size that it was seen to have: a claim of size gives nothing. Of a part of a MiB
+	 * as of one: with no shares it would have to give that part first. */
+	memory->shares = entitle_shares(vm_setting(vm, SETTING_MEM_SHARES),
+					(known >> (20 - PS_PAGE_SHIFT)) + 1);
 	in.shares = memory->shares;
 	if (!vm->session)
 		in.min = in.max = memory->has; /* nobody there who could give anything */
@@ -176,15 +177,18 @@ static void balance(struct daemon *d)
 	list_for_each(vm, &d->vms, struct vm, link) {
 		if (i >= n)
 			break;
+		vm->memory.had = all[i].has;
 		vm->memory.target = all[i++].target;
-		vm->memory.is_judged |= vm->session != NULL;
 	}
 }
 
-/* Who has come since is to have what he has: not to give all of it. */
+/* By what who has just come has grown since, he is not told to give: his target knows nothing of
+ * it, and may be from before he had anything. */
 static uint64_t target_of(const struct vm *vm, uint64_t has)
 {
-	return vm->memory.is_judged ? vm->memory.target : has;
+	bool comes = vm->session && vm->daemon->now - vm->memory.came < COMES_NS;
+
+	return vm->memory.target + (comes ? less(has, vm->memory.had) : 0);
 }
 
 /* ---- sharing comes first ------------------------------------------------------------------- */
@@ -594,8 +598,7 @@ static void count_rates(struct vm *vm)
 }
 
 /* Who has come a moment ago takes what the others' targets leave him none of: in hard and low
- * they are not to wait for the end of the period, and in soft he is not: he grows, and would have
- * to give all that is above the target of his first second. */
+ * they are not to wait for the end of the period, and in soft he is not: he grows. */
 static bool balances_now(const struct daemon *d)
 {
 	if (d->memstate < MEMSTATE_SOFT || d->now - d->balanced_at < BALANCE_HARD)

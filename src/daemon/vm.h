@@ -72,8 +72,8 @@ struct vm_memory {
 	uint64_t group_lacks;		/* ... of so much, to be given by all VMs in it */
 	uint64_t group_at, group_every; /* ns: when it was read, and the time until the next */
 	uint64_t shares, target;
-	bool is_judged; /* it has a target: it was there when targets were last reckoned */
-	uint64_t came;	/* ns: when it said HELLO */
+	uint64_t had;  /* settled, as it was when the target was reckoned */
+	uint64_t came; /* ns: when it said HELLO */
 	struct ladder_plan plan;
 	uint64_t break_order, breaks_then; /* blocks ordered broken, and how many had been before */
 	struct vm_breaks lately;

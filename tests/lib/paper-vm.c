@@ -125,6 +125,8 @@ static void live(struct guest *g, struct paper_vm_board *b)
 	while (!b->end && !g->peer.over) {
 		peer_hear(&g->peer, PS_MSG_TARGET, TURN_MS);
 		b->target = g->peer.target;
+		if (b->target.out_pages > b->most_out)
+			b->most_out = b->target.out_pages;
 		b->config = g->peer.config;
 		b->flags_seen |= b->target.flags;
 		if (b->target.state < 8)

@@ -32,6 +32,7 @@ struct paper_vm_board {
 	uint32_t flags_seen;	/* all PS_TARGET_... that it was told, ever */
 	uint32_t flags_of[8];	/* by state */
 	struct ps_msg_target target;
+	uint32_t most_out; /* pages: the most that it was ever told to have out */
 	struct ps_msg_config config;
 	uint64_t swap_cap;
 	uint64_t swap_links; /* of its swap file; -1: it has none */
