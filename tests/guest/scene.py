@@ -157,8 +157,9 @@ class Scene:
         """What was there when it went wrong: each VM, the last lines of logs and consoles."""
         for name in self.names:
             print(f"{name}: {json.dumps(self.show(name))}")
-        for log in sorted([*self.run.glob("*.log"), *self.run.glob("*.console")]):
-            print(f"{log.name}: {log.read_bytes()[-500:].decode(errors='replace')}")
+        for log in sorted([*self.run.glob("**/*.log"), *self.run.glob("**/*.console")]):
+            last = log.read_bytes()[-500:].decode(errors="replace")
+            print(f"{log.relative_to(self.run)}: {last}")
 
     def begin(self):
         """Starts the daemon."""
