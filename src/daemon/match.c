@@ -285,6 +285,31 @@ static void content_good(struct member *m, const struct want *want, const uint8_
 		domain_free_frame(domain, frame);
 }
 
+/* Right, and too late: the asker has gone on without it (want_timeouts). Whoever is slow because his
+ * host is busy is slow each time: if this were thrown away his pages would find no twin before the
+ * host has time again. */
+static void content_late(struct member *m, struct want *want, const uint8_t *content)
+{
+	struct domain *domain = m->domain;
+	struct index_entry twin;
+	struct member *asker;
+
+	hints_found(&m->hints);
+	if (!vm_has_page(m->vm, want->page) || framed(m, want->page))
+		return;
+	(void)hints_forget(&m->hints, domain->index, want->page);
+	twin = index_lookup(domain->index, want->hash);
+	asker = twin.kind == INDEX_HINT ? member_at(domain, twin.vm) : NULL;
+	if (!asker || order_wanted(domain, want->hash)) {
+		match_or_park(m, want->page, want->hash);
+		return;
+	}
+	want->asker = asker->id;
+	want->asker_slot = asker->slot;
+	want->asker_page = twin.page;
+	content_good(m, want, content);
+}
+
 static void content_entry(struct member *m, const struct ps_entry *entry)
 {
 	struct want *slot = entry->slot < PS_CONTENT_SLOTS ? &m->want[entry->slot] : NULL;
@@ -306,11 +331,14 @@ static void content_entry(struct member *m, const struct ps_entry *entry)
 	list_del(&slot->link);
 	slot->state = WANT_FREE;
 	m->free_slots++;
-	if (state == WANT_LATE)
-		return;
 	ring_content(ring_of(m), entry->slot, page);
 	ring_of(m)->content_until = m->domain->daemon->now + CONTENT_IDLE;
 	cause = judge_content(m, &want, entry, page);
+	if (state == WANT_LATE) {
+		if (cause == PS_CAUSE_NONE)
+			content_late(m, &want, page);
+		return;
+	}
 	if (cause == PS_CAUSE_NONE) {
 		content_good(m, &want, page);
 		return;

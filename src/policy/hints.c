@@ -68,6 +68,12 @@ void hints_lose(struct hints *hints)
 	hints->lost++;
 }
 
+void hints_found(struct hints *hints)
+{
+	if (hints->lost)
+		hints->lost--;
+}
+
 /* Takes the note out; what is in the index is the caller's. */
 static void drop_note(struct hints *hints, uint32_t page, uint32_t note)
 {

@@ -19,7 +19,7 @@ struct hints {
 	uint32_t vm;	   /* its slot in the index */
 	uint64_t quota;	   /* hints that it may have */
 	uint64_t evicted;  /* hints that made room, ever */
-	uint64_t lost;	   /* since hints_found(): evicted, or refused for want of room */
+	uint64_t lost;	   /* since hints_restart(): evicted, or refused for want of room */
 	uint32_t era;	   /* of the hints that are put now */
 	uint64_t era_puts;
 	uint64_t count[HINTS_ERAS]; /* hints by era */
@@ -40,6 +40,8 @@ bool hints_forget(struct hints *hints, struct page_index *index, uint32_t page);
 void hints_taken(struct hints *hints, uint32_t page);
 /* A hint was lost elsewhere, before it came here. */
 void hints_lose(struct hints *hints);
+/* One that was lost came after all. */
+void hints_found(struct hints *hints);
 
 /* Were hints lost, and is there room for more now? Then every hint should be asked for again, after
  * hints_restart(). */

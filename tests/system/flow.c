@@ -3,7 +3,7 @@
  * flow: one page's way through the daemon, with agents of paper: who is asked, who is told, when a
  * reference is taken and when it goes. What real agents make of it is tested elsewhere.
  */
-#include "harness/harness.h"
+#include "flow.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -14,22 +14,18 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "lib/peer.h"
 #include "lib/pmap.h"
 
-#define ANSWER_MS 5000
-#define SALT PEER_SALT
+struct t_daemon d;
 
-static struct t_daemon d;
-
-static void start(const char *const *extra)
+void start(const char *const *extra)
 {
 	(void)test_built("src/daemon/pshared");
 	t_daemon_init(&d);
 	t_daemon_start(&d, extra, NULL, NULL);
 }
 
-static void fill(uint8_t page[T_PAGE], uint32_t key)
+void fill(uint8_t page[T_PAGE], uint32_t key)
 {
 	for (uint32_t i = 0; i < T_PAGE; i++)
 		page[i] = (uint8_t)(t_mix(key * 4096ull + i) | 1);
@@ -43,16 +39,25 @@ static uint64_t hash_of(const struct peer *p, uint32_t key)
 	return XXH3_64bits_withSeed(page, T_PAGE, p->domain.seed);
 }
 
-static void join(struct peer *p, const char *name)
+void join(struct peer *p, const char *name)
 {
 	peer_join(p, &d, name, SALT);
 	REQUIRE_OK(peer_region(p, PS_MSG_REGION_ADD, 0, 4096, 0));
 }
 
-static void hint(struct peer *p, uint32_t page, uint32_t key)
+void hint(struct peer *p, uint32_t page, uint32_t key)
 {
 	REQUIRE(peer_up(p, PS_U_HINT, 0, 0, page, hash_of(p, key)));
 	peer_ring(p);
+}
+
+/* One after the other: a's is the first. */
+static void hint_both(struct peer *a, uint32_t page_a, struct peer *b, uint32_t page_b,
+		      uint32_t key)
+{
+	hint(a, page_a, key);
+	t_sleep(0.02);
+	hint(b, page_b, key);
 }
 
 /* The next order must be that one. */
@@ -88,21 +93,18 @@ static void answer(struct peer *p, unsigned int op, unsigned int cause,
 	peer_ring(p);
 }
 
-static void unshare(struct peer *p, uint32_t page)
+void unshare(struct peer *p, uint32_t page)
 {
 	REQUIRE(peer_up(p, PS_U_UNSHARED, 0, 0, page, 0));
 	peer_ring(p);
 }
 
 /* Both share a page with that content, and have said so. Returns the frame. */
-static uint64_t share_both(struct peer *a, uint32_t page_a, struct peer *b, uint32_t page_b,
-			   uint32_t key)
+uint64_t share_both(struct peer *a, uint32_t page_a, struct peer *b, uint32_t page_b, uint32_t key)
 {
 	struct ps_entry order;
 
-	hint(a, page_a, key);
-	t_sleep(0.02);
-	hint(b, page_b, key);
+	hint_both(a, page_a, b, page_b, key);
 	order = expect(a, PS_D_WANT, page_a);
 	bring(a, &order, key);
 	order = expect(a, PS_D_SHARE, page_a);
@@ -112,7 +114,7 @@ static uint64_t share_both(struct peer *a, uint32_t page_a, struct peer *b, uint
 	return order.arg;
 }
 
-static bool frame_is(const struct peer *p, uint64_t frame, uint32_t key)
+bool frame_is(const struct peer *p, uint64_t frame, uint32_t key)
 {
 	uint8_t want[T_PAGE], page[T_PAGE];
 
@@ -121,7 +123,7 @@ static bool frame_is(const struct peer *p, uint64_t frame, uint32_t key)
 	       memcmp(page, want, T_PAGE) == 0;
 }
 
-static long long store_bytes(void)
+long long store_bytes(void)
 {
 	return pm_memfd_bytes(d.pid, "pshare-store");
 }
@@ -131,7 +133,7 @@ static double common(void)
 	return t_api_number(&d, "/v1/status", "pshare/common");
 }
 
-static double shrd(const char *vm)
+double shrd(const char *vm)
 {
 	char path[64];
 
@@ -355,9 +357,7 @@ TEST("a content that changed makes no frame, and the other page becomes the hint
 	start(NULL);
 	join(&a, "a");
 	join(&b, "b");
-	hint(&a, 1, 5);
-	t_sleep(0.02);
-	hint(&b, 2, 5);
+	hint_both(&a, 1, &b, 2, 5);
 	order = expect(&a, PS_D_WANT, 1);
 	REQUIRE(peer_up(&a, PS_U_CONTENT, PS_CAUSE_CHANGED, order.slot, 1, 0));
 	peer_ring(&a);
@@ -376,9 +376,7 @@ TEST("a content that is not what its hash says makes no frame")
 	start(NULL);
 	join(&a, "a");
 	join(&b, "b");
-	hint(&a, 1, 5);
-	t_sleep(0.02);
-	hint(&b, 2, 5);
+	hint_both(&a, 1, &b, 2, 5);
 	order = expect(&a, PS_D_WANT, 1);
 	fill(a.map->content[order.slot], 6);
 	REQUIRE(peer_up(&a, PS_U_CONTENT, 0, order.slot, 1, hash_of(&a, 5)));
@@ -410,9 +408,21 @@ TEST("zeros never become a frame")
 	t_daemon_free(&d);
 }
 
+/* The daemon waits for a second. */
+static struct ps_entry want_and_wait(struct peer *a, uint32_t page_a, struct peer *b,
+				     uint32_t page_b, uint32_t key)
+{
+	struct ps_entry want;
+
+	hint_both(a, page_a, b, page_b, key);
+	want = expect(a, PS_D_WANT, page_a);
+	t_sleep(1.5);
+	return want;
+}
+
 TEST("an agent that does not bring what it was asked for is asked no more, and the twin goes on")
 {
-	struct ps_entry order;
+	struct ps_entry order, late;
 	struct peer a, b, c;
 	uint64_t frame;
 
@@ -420,16 +430,32 @@ TEST("an agent that does not bring what it was asked for is asked no more, and t
 	join(&a, "a");
 	join(&b, "b");
 	join(&c, "c");
-	hint(&a, 1, 5);
-	t_sleep(0.02);
-	hint(&b, 2, 5);
-	expect(&a, PS_D_WANT, 1);
-	t_sleep(1.5); /* the daemon waits for a second */
+	late = want_and_wait(&a, 1, &b, 2, 5);
 	hint(&c, 3, 5);
 	order = expect(&b, PS_D_WANT, 2);
 	bring(&b, &order, 5);
 	frame = expect(&b, PS_D_SHARE, 2).arg;
 	CHECK_EQ(expect(&c, PS_D_SHARE, 3).arg, frame);
+	bring(&a, &late, 5);
+	CHECK_EQ(expect(&a, PS_D_SHARE, 1).arg, frame);
+	t_daemon_free(&d);
+}
+
+/* On a busy host an agent is late each time, and so is its twin. */
+TEST("what comes too late is a frame all the same, for its twin too")
+{
+	struct ps_entry late;
+	struct peer a, b;
+
+	start(NULL);
+	join(&a, "a");
+	join(&b, "b");
+	late = want_and_wait(&a, 1, &b, 2, 5);
+	bring(&a, &late, 5);
+	CHECK_EQ(expect(&a, PS_D_SHARE, 1).arg, expect(&b, PS_D_SHARE, 2).arg);
+	late = want_and_wait(&a, 3, &b, 4, 6);
+	bring(&a, &late, 7); /* not what it was */
+	expect_nothing(&a);
 	t_daemon_free(&d);
 }
 
@@ -524,49 +550,6 @@ TEST("the end of a process gives all its references back")
 	t_daemon_free(&d);
 }
 
-/* The same VM again, as its agent would come back. */
-static void come_back(struct peer *p, const uint8_t uuid[16], const char *salt, uint32_t flags)
-{
-	int fd = peer_salt_fd(salt);
-	union peer_msg m;
-
-	peer_connect(p, &d);
-	memcpy(p->uuid, uuid, sizeof(p->uuid));
-	peer_hello_make(p, &m, "a");
-	m.hello.flags = PS_HELLO_SALT | flags;
-	REQUIRE_OK(peer_say(p, PS_MSG_HELLO, &m, &fd, 1));
-	close(fd);
-	REQUIRE_EQ(peer_hear(p, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-}
-
-TEST("a connection that ends while its process lives leaves its references, until OLD_GONE")
-{
-	union peer_msg m = {0};
-	struct peer a, b, again;
-	uint64_t frame;
-
-	start(NULL);
-	join(&a, "a");
-	join(&b, "b");
-	frame = share_both(&a, 7, &b, 9, 1);
-	unshare(&b, 9);
-	t_sleep(0.1);
-	close(a.sock);
-	REQUIRE_WITHIN(ANSWER_MS, t_api_number(&d, "/v1/vms/a", "SHRD") == T_PAGE);
-	t_sleep(0.2);
-	CHECK(frame_is(&b, frame, 1));
-	come_back(&again, a.uuid, SALT, PS_HELLO_HOLDS_OLD);
-	REQUIRE_OK(peer_region(&again, PS_MSG_REGION_ADD, 0, 4096, 0));
-	t_sleep(0.2);
-	CHECK(frame_is(&b, frame, 1));
-	unshare(&again, 7); /* of the new session it has none: bogus */
-	t_sleep(0.1);
-	CHECK_EQ(store_bytes(), T_PAGE);
-	REQUIRE_OK(peer_say(&again, PS_MSG_OLD_GONE, &m, NULL, 0));
-	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
-	t_daemon_free(&d);
-}
-
 TEST("a region that goes gives back the references of its pages, and of no others")
 {
 	struct peer a, b;
@@ -597,204 +580,5 @@ TEST("SHRDSVD is never more than SHRD, though it is counted once a second")
 	REQUIRE_OK(peer_region(&a, PS_MSG_REGION_DEL, 0, 4096, 0));
 	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == 0);
 	CHECK_EQ(t_api_number(&d, "/v1/vms/a", "SHRDSVD"), 0);
-	t_daemon_free(&d);
-}
-
-/* It is told to leave, and says that it has. */
-static void move_on(struct peer *p)
-{
-	union peer_msg m = {0};
-
-	REQUIRE_EQ(peer_hear(p, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
-	m.leave.generation = p->leave;
-	REQUIRE_OK(peer_say(p, PS_MSG_LEFT, &m, NULL, 0));
-}
-
-TEST("a VM whose salt is changed leaves, and is told its new domain when its order ring is empty")
-{
-	struct ps_entry order;
-	union peer_msg m = {0};
-	struct peer a, b;
-	uint64_t before;
-	pid_t asker;
-	int status;
-
-	start(NULL);
-	join(&a, "a");
-	join(&b, "b");
-	before = a.domain.generation;
-	share_both(&a, 7, &b, 9, 1);
-	hint(&a, 50, 1); /* an order that stays in the ring */
-	t_sleep(0.1);
-	asker = fork();
-	if (!asker) {
-		static const char salt[] = "{\"salt\":\"another\"}";
-		char body[512];
-
-		_exit(t_http(&d, "PUT", "/v1/vms/a/settings/sched.mem.pshare.salt", salt, body,
-			     sizeof(body)) != 200);
-	}
-	REQUIRE_EQ(peer_hear(&a, PS_MSG_LEAVE, ANSWER_MS), PS_MSG_LEAVE);
-	CHECK_EQ(a.leave, before);
-	move_on(&b);
-	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* not true yet, so not answered */
-	m.leave.generation = before;
-	REQUIRE_OK(peer_say(&a, PS_MSG_LEFT, &m, NULL, 0));
-	CHECK_EQ(peer_hear(&a, PS_MSG_DOMAIN, 500), 0);
-	REQUIRE(peer_down(&a, &order));
-	REQUIRE_EQ(peer_hear(&a, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-	CHECK_NE(a.domain.generation, before);
-	REQUIRE(!t_wait(asker, 5, &status));
-	CHECK_EQ(status, 0);
-	CHECK_EQ(shrd("a"), 0);
-	CHECK_EQ(shrd("b"), 0);
-	t_daemon_free(&d);
-}
-
-/* Does the store behind that descriptor have the content anywhere? */
-static bool store_shows(int fd, uint32_t key)
-{
-	uint8_t wanted[T_PAGE], got[T_PAGE];
-	off_t at = 0;
-
-	fill(wanted, key);
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
-		if (pread(fd, got, T_PAGE, at) == T_PAGE && !memcmp(got, wanted, T_PAGE))
-			return true;
-		at += T_PAGE;
-	}
-	return false;
-}
-
-TEST("who was made to leave sees nothing new by the store's descriptor that he kept")
-{
-	struct peer leaver, a, b, out;
-	uint64_t before;
-	pid_t asker;
-	int status, kept;
-
-	start(NULL);
-	join(&leaver, "leaver");
-	join(&a, "a");
-	join(&b, "b");
-	peer_join(&out, &d, "out", "another domain");
-	before = a.domain.generation;
-	share_both(&a, 7, &b, 9, 1);
-	kept = dup(leaver.store_fd);
-	REQUIRE_SYS(kept);
-	CHECK(store_shows(kept, 1));
-	asker = fork();
-	if (!asker)
-		_exit(t_vm_setting_put(&d, "leaver", "sched.mem.pshare.enable",
-				       "{\"value\":false}") != 200);
-	move_on(&leaver); /* it says LEFT, and maps and holds what it likes */
-	move_on(&a);
-	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* b is still there: not true yet */
-	move_on(&b);
-	REQUIRE(!t_wait(asker, 5, &status));
-	CHECK_EQ(status, 0);
-	REQUIRE_EQ(peer_hear(&a, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-	REQUIRE_EQ(peer_hear(&b, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-	CHECK_NE(a.domain.generation, before);
-	CHECK_EQ(a.domain.generation, b.domain.generation);
-	share_both(&a, 8, &b, 8, 2);
-	CHECK(store_shows(a.store_fd, 2));
-	CHECK(!store_shows(kept, 2));
-	CHECK(!store_shows(kept, 1));
-	CHECK_EQ(peer_hear(&out, PS_MSG_LEAVE, 100), 0); /* another domain is not touched */
-	close(kept);
-	t_daemon_free(&d);
-}
-
-/* The frame goes on in two VMs, of which a has no session any more. */
-static void share_and_go(struct peer *a, struct peer *b)
-{
-	join(a, "a");
-	join(b, "b");
-	share_both(a, 7, b, 9, 1);
-	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == T_PAGE && shrd("b") == T_PAGE);
-	close(a->sock);
-	t_sleep(0.2);
-}
-
-/* An order on its way when the session ends is a reference that no agent knows of. */
-TEST("who comes back and holds nothing of before has no references of before")
-{
-	struct peer a, b, again;
-
-	start(NULL);
-	share_and_go(&a, &b);
-	unshare(&b, 9);
-	t_sleep(0.1);
-	CHECK_EQ(store_bytes(), T_PAGE);
-	come_back(&again, a.uuid, SALT, 0);
-	REQUIRE_WITHIN(ANSWER_MS, store_bytes() == 0);
-	t_daemon_free(&d);
-}
-
-/* It says that it has nothing; its descriptor of the store is another matter. */
-TEST("who comes back with another salt and holds nothing makes those whom he left move on")
-{
-	struct peer a, b, again;
-
-	start(NULL);
-	share_and_go(&a, &b);
-	come_back(&again, a.uuid, "another", 0);
-	move_on(&b);
-	t_daemon_free(&d);
-}
-
-/* Comes back as a, and is to leave what it has of before. */
-static void come_back_and_leave(struct peer *again, const struct peer *a, uint64_t former)
-{
-	come_back(again, a->uuid, SALT, PS_HELLO_HOLDS_OLD);
-	CHECK_NE(again->domain.generation, former);
-	move_on(again);
-	REQUIRE_WITHIN(ANSWER_MS, shrd("a") == 0);
-}
-
-TEST("a VM whose salt is changed while it has no session leaves what it has of before")
-{
-	struct peer a, b, again;
-	uint64_t before;
-	pid_t asker;
-	int status;
-
-	start(NULL);
-	share_and_go(&a, &b);
-	before = b.domain.generation;
-	asker = fork();
-	if (!asker)
-		_exit(t_vm_setting_put(&d, "a", "sched.mem.pshare.salt",
-				       "{\"salt\":\"another\"}") != 200);
-	move_on(&b); /* nobody writes into the store that a has, from the moment of the change */
-	REQUIRE_EQ(peer_hear(&b, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-	CHECK_NE(b.domain.generation, before);
-	CHECK_EQ(t_wait(asker, 0.3, &status), -1); /* a has its frame: not true yet */
-	come_back_and_leave(&again, &a, before);
-	REQUIRE(!t_wait(asker, 5, &status));
-	CHECK_EQ(status, 0);
-	REQUIRE_EQ(peer_hear(&again, PS_MSG_DOMAIN, ANSWER_MS), PS_MSG_DOMAIN);
-	CHECK_NE(again.domain.generation, b.domain.generation);
-	t_daemon_free(&d);
-}
-
-TEST("so does one whose salt the policy gives to others meanwhile")
-{
-	const char *extra[] = {"--policy", NULL, NULL};
-	struct peer a, b, again;
-	uint64_t before;
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/policy", test_dir());
-	peer_keep_salt_for(path, (unsigned int)geteuid());
-	extra[1] = path;
-	start(extra);
-	share_and_go(&a, &b);
-	before = b.domain.generation;
-	peer_keep_salt_for(path, (unsigned int)geteuid() + 1);
-	kill(d.pid, SIGHUP);
-	move_on(&b);
-	come_back_and_leave(&again, &a, before);
 	t_daemon_free(&d);
 }
