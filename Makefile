@@ -53,6 +53,7 @@ help:
 	@echo 'make install    install below PREFIX=$(PREFIX) (DESTDIR is respected)'
 	@echo 'make clean      remove the build folders'
 	@echo 'make bench-scrape    what a scrape of metrics costs, 50 VMs; BENCH="options"'
+	@echo 'make bench-audit     how long an audit of 16 GiB takes; BENCH="options"'
 	@echo 'make bench-pressure  memory run short: pshare, zram, zswap, KSM; BENCH="set-ups and options"'
 	@echo
 	@echo 'Missing Debian packages are installed first (as root; otherwise the command is shown).'
@@ -235,8 +236,8 @@ bench-pressure:
 	@$(MAKE) $(QUIET) build/built
 	@exec bench/pressure $(BENCH)
 
-.PHONY: bench-scrape
-bench-scrape:
+.PHONY: bench-scrape bench-audit
+bench-scrape bench-audit:
 	@scripts/bootstrap bench
 	@$(MAKE) $(QUIET) build/built
-	@exec bench/scrape $(BENCH)
+	@exec bench/$(@:bench-%=%) $(BENCH)
