@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "daemon/view.h"
+#include "policy/ration.h"
 
 #define API_BODY_MAX 16384u /* a salt of PS_SALT_MAX bytes, each written as \u00XX, fits */
 #define API_ASKED_MAX 160u
@@ -36,12 +37,6 @@ struct api_conn {
 /* Changes that one user without a role of his own may still make (of his VMs). */
 #define API_CHANGES_BURST 60u
 #define API_CHANGE_NS 10000000000ull /* and then one in so long */
-#define API_USERS 64u
-
-struct api_ration {
-	uint32_t left;
-	uint64_t at; /* 0: never used */
-};
 
 struct api {
 	struct daemon *daemon;
@@ -54,7 +49,7 @@ struct api {
 	int timer;
 	struct role_groups groups;
 	uint64_t last_request;
-	struct api_ration ration[API_USERS]; /* by uid, which no peer chooses */
+	struct rations changes;
 	bool stopping;
 };
 

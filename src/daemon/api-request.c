@@ -361,21 +361,10 @@ static void take_body(struct api_request *request, const char *data, size_t leng
 static bool may_change_now(struct api_request *request)
 {
 	const struct view_peer *peer = &request->conn->peer;
-	struct api_ration *ration = &request->api->ration[peer->uid % API_USERS];
-	uint64_t now = sys_now(), more;
 
-	if (peer->role >= ROLE_OPERATE)
+	if (peer->role >= ROLE_OPERATE ||
+	    rations_take(&request->api->changes, peer->uid, sys_now(), NULL))
 		return true;
-	if (!ration->at)
-		*ration = (struct api_ration){API_CHANGES_BURST, now};
-	more = (now - ration->at) / API_CHANGE_NS;
-	ration->at += more * API_CHANGE_NS;
-	ration->left = ration->left + more > API_CHANGES_BURST ? API_CHANGES_BURST :
-								 ration->left + (uint32_t)more;
-	if (ration->left) {
-		ration->left--;
-		return true;
-	}
 	api_answer_error(request, MHD_HTTP_TOO_MANY_REQUESTS,
 			 "uid %u changes things too often: once in %u s for long", peer->uid,
 			 (unsigned int)(API_CHANGE_NS / 1000000000));

@@ -261,6 +261,8 @@ int api_new(struct api **out, struct daemon *daemon, int listener, const struct 
 	api->daemon = daemon;
 	api->listener = listener;
 	api->groups = *groups;
+	api->changes.burst = API_CHANGES_BURST;
+	api->changes.every = API_CHANGE_NS;
 	api->port = -1;
 	api->epoll = -1;
 	api->timer = -1;

@@ -40,6 +40,7 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "policy/ration.h"
 #include "sys/cleanup.h"
 #include "sys/file.h"
 #include "sys/logfile.h"
@@ -53,18 +54,10 @@
 #define HASH_SHOWN 16u
 #define TRIES 20u
 #define TRY_NS 60000000000ull
-#define USERS 64u
 #define SAY_NS 60000000000ull
 #define NAME "audit.log"
 #define NUMBER_DIGITS 12u /* of a record, in the name of a file that was set aside */
 #define MESSAGE_ID "5f0b6c3a7a0e4f39a1d2c48e9b77f016"
-
-struct ration {
-	uint32_t uid;
-	uint32_t left;
-	uint64_t at; /* 0: nobody's */
-	uint64_t withheld;
-};
 
 struct auditlog {
 	char folder[PATH_SIZE];
@@ -82,7 +75,7 @@ struct auditlog {
 	char *line[LINES];
 	uint64_t number[LINES];
 	unsigned int oldest, count;
-	struct ration ration[USERS];
+	struct rations tries;
 	uint64_t lost, withheld, said_at;
 };
 
@@ -475,29 +468,12 @@ static void sentence(char *out, size_t size, const struct view_record *of)
 /* May one more of this user's be written? Else it is counted. */
 static bool pass(struct auditlog *log, const struct view_record *of, uint64_t *withheld)
 {
-	struct ration *ration;
-	uint64_t now = sys_now();
-
 	if (of->result != VIEW_REFUSED || !of->peer || of->peer->role >= ROLE_OPERATE)
 		return true;
-	ration = &log->ration[of->peer->uid % USERS];
-	if (!ration->at) {
-		*ration = (struct ration){.left = TRIES, .at = now};
-	} else if (now - ration->at >= TRY_NS) {
-		uint64_t more = (now - ration->at) / TRY_NS;
-
-		ration->left = ration->left + more > TRIES ? TRIES : ration->left + (uint32_t)more;
-		ration->at += more * TRY_NS;
-	}
-	if (!ration->left) {
-		ration->withheld++;
-		log->withheld++;
-		return false;
-	}
-	ration->left--;
-	*withheld = ration->withheld;
-	ration->withheld = 0;
-	return true;
+	if (rations_take(&log->tries, of->peer->uid, sys_now(), withheld))
+		return true;
+	log->withheld++;
+	return false;
 }
 
 void auditlog_add(struct auditlog *log, const struct view_record *of)
@@ -596,6 +572,8 @@ int auditlog_new(struct auditlog **out, const struct auditlog_place *place)
 	if (!log)
 		return -ENOMEM;
 	log->fd = -1;
+	log->tries.burst = TRIES;
+	log->tries.every = TRY_NS;
 	log->file_max = place->file_max;
 	log->files = place->files;
 	memset(log->previous, '0', sizeof(log->previous) - 1);
