@@ -13,7 +13,8 @@
  *  - A region leaves MANAGED only when none of its pages maps a frame, or when its memory is about
  *    to go in the same breath, under both locks.
  *
- * Limits: PS_REGIONS_MAX regions; what is under 2 MiB is left alone.
+ * Limits: PS_REGIONS_MAX regions, and PS_PAGES_MAX page numbers, both said when they are reached;
+ * what is under 2 MiB is left alone.
  *
  * Rejected: managing what is left of a region whose part was unmapped or protected. A VMM does
  * that to memory that it hot-unplugs; giving up the whole region is safe, and it may be opted in
@@ -28,6 +29,7 @@
 
 #include "agent/agent.h"
 #include "agent/leftover.h"
+#include "agent/say.h"
 #include "sys/mapping.h"
 #include "sys/pagemap.h"
 #include "sys/thread.h"
@@ -101,8 +103,17 @@ bool region_offer(struct agent *a, uintptr_t addr, size_t len)
 	}
 	pages = (addr + len - (addr & ~(uintptr_t)(PS_BLOCK_SIZE - 1))) / PS_PAGE_SIZE;
 	pages = (pages + PS_BLOCK_PAGES - 1) / PS_BLOCK_PAGES * PS_BLOCK_PAGES;
-	if (!free_slot || pages > PS_PAGES_MAX - a->next_base)
+	if (!free_slot) {
+		agent_say("memory is in more pieces than can be managed: not all of it is shared",
+			  0);
 		return false;
+	}
+	if (pages > PS_PAGES_MAX - a->next_base) {
+		agent_say("1 TiB of memory has been offered in all, withdrawn memory with it: what "
+			  "is offered now is not shared before this VMM is started anew",
+			  0);
+		return false;
+	}
 	set_blank(free_slot, REGION_OFFERED, addr, len);
 	free_slot->changes = ++a->changes;
 	free_slot->base = a->next_base;
