@@ -285,9 +285,9 @@ static void content_good(struct member *m, const struct want *want, const uint8_
 		domain_free_frame(domain, frame);
 }
 
-/* Right, and too late: the asker has gone on without it (want_timeouts). Whoever is slow because his
- * host is busy is slow each time: if this were thrown away his pages would find no twin before the
- * host has time again. */
+/* Right, and too late: the asker has gone on without it (want_timeouts). Whoever is slow because
+ * his host is busy is slow each time: if this were thrown away his pages would find no twin before
+ * the host has time again. */
 static void content_late(struct member *m, struct want *want, const uint8_t *content)
 {
 	struct domain *domain = m->domain;

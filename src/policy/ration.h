@@ -23,8 +23,8 @@ struct rations {
 	struct ration of[RATIONS_USERS];
 };
 
-/* May that user have one more? *withheld (may be NULL): how many he did not get since the last; 0 if
- * he does not get this one. now is not 0. */
+/* May that user have one more? *withheld (may be NULL): how many he did not get since the last; 0
+ * if he does not get this one. now is not 0. */
 bool rations_take(struct rations *r, uint32_t uid, uint64_t now, uint64_t *withheld);
 
 #endif
