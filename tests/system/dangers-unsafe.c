@@ -117,7 +117,7 @@ WITHOUT_IN(BROKEN, "no-pin-test,no-keep", "a page that was brought back comes", 
 
 WITHOUT_IN(COLD, "no-cold-gate", "a staged page comes back", "wrong")
 WITHOUT_IN(COLD, "twin-unseen", "1 a page that is out is compared", "p.shared")
-WITHOUT_IN(COLD, "no-stage-rest", "2 a device writes late into a staged page", "ESRCH")
+WITHOUT_IN(COLD, "no-stage-rest", "2 a device writes late into a staged page", "ESRCH|0x6c617465u")
 WITHOUT_IN(COLD, "keep-out", "3 what is out and discarded", "wrong")
 WITHOUT_IN(COLD, "show-damaged", "a flipped bit in the swap file", "wrong")
 WITHOUT_IN(COLD, "fds-unheld", "a VMM that closes the descriptor of accesses", "wrong")
