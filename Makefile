@@ -45,6 +45,7 @@ help:
 	@echo 'make tsan       unit tests, agent and daemon under ThreadSanitizer'
 	@echo 'make inject     the Nth call fails, for every N; each defence is taken out once'
 	@echo 'make kernels    system tests on a newer kernel, in QEMU; KERNELS="6.12 FILE ..."'
+	@echo 'make qemus      guest tests on the QEMU of Debian backports; QEMUS="fork balloon ..."'
 	@echo 'make check-web  the page in a real browser, with four real guests; WEB="--shots FOLDER"'
 	@echo 'make check-proxmox  pshare proxmox on what there is of such a host here, with real guests'
 	@echo 'make dist       a tarball, built and tested from nothing; in build/meson-dist'
@@ -192,6 +193,12 @@ inject:
 	@scripts/bootstrap check
 	@$(MAKE) $(QUIET) TARGETS=for-inject build-inject/built build-unsafe/built
 	@INJECT_ALL=1 scripts/run-tests build-inject:inject build-unsafe:inject
+
+.PHONY: qemus
+qemus:
+	@scripts/bootstrap demo
+	@$(MAKE) $(QUIET) build/built
+	@exec scripts/qemu-try $(QEMUS)
 
 kernels:
 	@scripts/bootstrap kernels
