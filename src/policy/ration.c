@@ -2,10 +2,11 @@
 /*
  * Goal: who takes much leaves the others theirs.
  *
- * There are places for RATIONS_USERS users. Whose ration is full again, with nothing to tell, needs
- * none: his place is the next one's who comes. So a place is short only where so many users took
- * something within the time of a whole burst. Then the newcomer shares the place of another, by his
- * uid: both get less, nobody more.
+ * There are places for RATIONS_USERS users. Whose ration is full again needs none: his place is the
+ * next one's who comes, first of those of whom nothing is to tell (what was withheld from the others
+ * is told no more). So a place is short only where so many users took something within the time of
+ * a whole burst. Then the newcomer shares the place of another, by his uid: both get less, nobody
+ * more.
  *
  * Rejected: places by uid alone. Of two users of one place one could keep the other from changing
  * anything for as long as he likes, on a host that has two users.
@@ -22,6 +23,16 @@ static void fill(const struct rations *r, struct ration *one, uint64_t now)
 	one->left = more < r->burst - one->left ? one->left + (uint32_t)more : r->burst;
 }
 
+/* How gladly is it given to another? 0: not at all. */
+static unsigned int is_free(const struct rations *r, const struct ration *one)
+{
+	if (!one->at)
+		return 3;
+	if (one->left < r->burst)
+		return 0;
+	return one->withheld ? 1 : 2;
+}
+
 static struct ration *place_of(struct rations *r, uint32_t uid, uint64_t now)
 {
 	struct ration *found = NULL;
@@ -33,7 +44,7 @@ static struct ration *place_of(struct rations *r, uint32_t uid, uint64_t now)
 			fill(r, one, now);
 		if (one->at && one->uid == uid)
 			return one;
-		if (!found && (!one->at || (one->left == r->burst && !one->withheld)))
+		if (is_free(r, one) > (found ? is_free(r, found) : 0))
 			found = one;
 	}
 	if (!found)
