@@ -39,6 +39,7 @@
 #include "policy/entitle.h"
 #include "sys/cleanup.h"
 
+#define PAGES_PER_MB (1u << (20 - PS_PAGE_SHIFT))
 #define TURN_HIGH (1 * SEC)
 #define TURN_SHORT (250 * MSEC)
 #define TURN_VM (SEC / 2000) /* of each VM: reading all of them is not to take a core */
@@ -147,10 +148,10 @@ static struct entitle_vm entitlement(struct vm *vm)
 		.max = least(limit_of(vm), size > memory->has ? size : memory->has),
 	};
 
-	/* by the size that it was seen to have: a claim of size gives nothing. Of a part of a MiB
-	 * as of one: with no shares it would have to give that part first. */
+	/* by the size that it was seen to have: a claim of size gives nothing. A part of a MiB
+	 * counts as one: with no shares it would have to be given first. */
 	memory->shares = entitle_shares(vm_setting(vm, SETTING_MEM_SHARES),
-					(known >> (20 - PS_PAGE_SHIFT)) + 1);
+					(known + PAGES_PER_MB - 1) / PAGES_PER_MB);
 	in.shares = memory->shares;
 	if (!vm->session)
 		in.min = in.max = memory->has; /* nobody there who could give anything */
