@@ -25,6 +25,9 @@
 #include "sys/hold.h"
 #include "sys/unsafe.h"
 
+#define READ_AGAIN_US 1000
+#define LOST_US 60000000 /* nothing will come */
+
 void heldfds_begin(struct agent *a)
 {
 	const int fds[] = {a->tracker, a->guard};
@@ -39,7 +42,8 @@ static bool any_out(struct agent *a)
 	return cold_out(&a->cold) + a->cold.staged != 0;
 }
 
-bool heldfds_lost(struct agent *a)
+/* True when the files are gone. */
+static bool lost(struct agent *a)
 {
 	bool gone;
 
@@ -53,4 +57,11 @@ bool heldfds_lost(struct agent *a)
 		sys_hold_end();
 	pthread_mutex_unlock(&a->act);
 	return gone;
+}
+
+long heldfds_failed(struct agent *a, int err)
+{
+	if (err == -EAGAIN || err == -EINTR)
+		return READ_AGAIN_US;
+	return lost(a) ? LOST_US : READ_AGAIN_US;
 }

@@ -51,8 +51,6 @@
 #include "sys/wait.h"
 
 #define FAULTS_PER_READ 16
-#define READ_AGAIN_US 1000
-#define LOST_US 60000000	     /* nothing will come */
 #define PACE_US 1000		     /* who reads all memory has some 1000 pages a second then */
 #define SLOW_US 4000		     /* a vCPU that is held back has some 250 pages a second */
 #define STREAM_REST_NS 2000000000ull /* a stream that did not go on for so long is over */
@@ -378,10 +376,8 @@ static void hear(struct agent *a, uint32_t who)
 
 		ps_pause_without(DEFENCE_FDS_HELD);
 		if (n < 0) {
-			bool gone = n != -EAGAIN && n != -EINTR && heldfds_lost(a);
-
 			agent_say("accesses to what is out cannot be read", -n);
-			sys_wait_readable(NULL, 0, gone ? LOST_US : READ_AGAIN_US, &none);
+			sys_wait_readable(NULL, 0, heldfds_failed(a, n), &none);
 		}
 		if (atomic_load(&a->cold.slow))
 			sys_wait_readable(NULL, 0, SLOW_US, &none);

@@ -28,8 +28,6 @@
 #include "sys/wait.h"
 
 #define FAULTS_PER_READ 16
-#define READ_AGAIN_US 1000
-#define LOST_US 60000000 /* nothing will come */
 #define LATE_PAUSES 1000u
 
 static bool is_closed(struct agent *a, uintptr_t addr)
@@ -88,10 +86,8 @@ void *settler_main(void *arg)
 		uint64_t since = sys_now();
 
 		if (n < 0) {
-			bool gone = n != -EAGAIN && n != -EINTR && heldfds_lost(a);
-
 			agent_say("faults cannot be read", -n);
-			sys_wait_readable(NULL, 0, gone ? LOST_US : READ_AGAIN_US, &none);
+			sys_wait_readable(NULL, 0, heldfds_failed(a, n), &none);
 		}
 		for (int i = 0; i < n; i++)
 			if (msg[i].event == UFFD_EVENT_PAGEFAULT)
