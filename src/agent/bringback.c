@@ -204,9 +204,7 @@ static char *keep_broken(struct agent *a, const struct closed *c, uint32_t k)
 static void note_kept(struct agent *a, const struct closed *c, uint32_t k, const char *slot)
 {
 	quarantine_supersede(a, c->r, c->page, k);
-	for (uint32_t i = 0; i < k; i++)
-		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, c[i].r, c[i].page,
-				QUARANTINE_COPY, NULL, 0);
+	quarantine_note(a, slot, c->r, c->page, k, QUARANTINE_COPY, NULL, 0);
 }
 
 /* Steps 5 and 6 for k pages that are alike. */

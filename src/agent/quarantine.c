@@ -154,26 +154,34 @@ void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page
 	}
 }
 
-void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
+static void note(struct agent *a, struct quarantined *e, struct region *r, uint32_t page)
+{
+	if (r->frame[page] == FRAME_DISCARDED && !page_in_store(page_state(&r->state[page])))
+		r->frame[page] = PS_FRAME_NONE;
+	e->page = r->base + page;
+	e->superseded = 0;
+	a->quarantine.pages++;
+	r->quarantined++;
+	page_mark(&r->state[page], PAGE_QUARANTINED);
+}
+
+void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page, uint32_t n,
 		     enum quarantine_was was, struct store *s, uint32_t frame)
 {
 	struct quarantine *q = &a->quarantine;
 	struct quarantined *e = &q->entry[(size_t)(slot - q->slots) / PS_PAGE_SIZE];
+	uint32_t now_ms = (uint32_t)(sys_now() / 1000000);
 
-	e->page = r->base + page;
-	e->when = (uint32_t)(sys_now() / 1000000);
-	e->was = (uint8_t)was;
-	e->superseded = 0;
-	if (was == QUARANTINE_FRAME) {
-		e->frame = frame;
-		e->store = (uint8_t)(s - a->stores.store);
-		s->quarantined++;
+	for (uint32_t i = 0; i < n; i++) {
+		e[i].when = now_ms;
+		e[i].was = (uint8_t)was;
+		if (was == QUARANTINE_FRAME) {
+			e[i].frame = frame + i;
+			e[i].store = (uint8_t)(s - a->stores.store);
+			s->quarantined++;
+		}
+		note(a, &e[i], r, page + i);
 	}
-	if (r->frame[page] == FRAME_DISCARDED && !page_in_store(page_state(&r->state[page])))
-		r->frame[page] = PS_FRAME_NONE;
-	q->pages++;
-	r->quarantined++;
-	page_mark(&r->state[page], PAGE_QUARANTINED);
 }
 
 static void entry_drop(struct agent *a, struct region *r, struct quarantined *e)

@@ -64,9 +64,10 @@ uint32_t quarantine_keep(struct agent *a, const char *slot, const char *addr, ui
 /* Pages page..page+n-1 of r come in anew, while some of them are there already: their mark is for
  * the last time that they came. */
 void quarantine_supersede(struct agent *a, const struct region *r, uint32_t page, uint32_t n);
-/* The page in that slot, or kept for it, was page `page` of r, and was that (frame of store s, for
- * QUARANTINE_FRAME). Its time begins now: the page has been taken out. */
-void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page,
+/* The n pages in those slots, or kept for them, were pages page..page+n-1 of r, and were that (for
+ * QUARANTINE_FRAME frames frame..frame+n-1 of store s). Their time begins now: they have been taken
+ * out. */
+void quarantine_note(struct agent *a, const char *slot, struct region *r, uint32_t page, uint32_t n,
 		     enum quarantine_was was, struct store *s, uint32_t frame);
 /* For how many ms a page that came at `when` has been there. 0 if it came after now: a round of the
  * worker begins with a look at the clock, and pages come while it is under way. Both wrap around

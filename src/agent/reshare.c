@@ -265,9 +265,8 @@ static int map_frames(struct batch *b, struct closed *c, uint32_t frame, uint32_
 		r->frame[c[i].page] = frame + i;
 		page_set(&r->state[c[i].page], PAGE_SHARED);
 		c[i].done = 1;
-		quarantine_note(a, slot + (size_t)i * PS_PAGE_SIZE, r, c[i].page, QUARANTINE_FRAME,
-				b->s, frame + i);
 	}
+	quarantine_note(a, slot, r, c->page, n, QUARANTINE_FRAME, b->s, frame);
 	region_mark_frames(r, c->page, n);
 	__atomic_fetch_sub(&region_block(r, c->page)->broken, (uint16_t)n, __ATOMIC_RELAXED);
 	a->stats.shares += n;
@@ -294,7 +293,7 @@ static int make_zero(struct batch *b, struct closed *c)
 		return err;
 	note_own(a, r, c->page, PAGE_BROKEN);
 	page_set(&r->state[c->page], PAGE_ZERO);
-	quarantine_note(a, slot, r, c->page, QUARANTINE_ZERO, NULL, 0);
+	quarantine_note(a, slot, r, c->page, 1, QUARANTINE_ZERO, NULL, 0);
 	c->done = 1;
 	a->stats.zeroed++;
 	guard_wake(a, r, c->page, 1);

@@ -144,12 +144,10 @@ static enum ps_cause settle_equal(struct batch *b, uint32_t page, uint32_t frame
 		map_advise(slot, len, MADV_DONTNEED);
 		return PS_CAUSE_NONE;
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		quarantine_note(b->a, slot + (size_t)i * PS_PAGE_SIZE, b->r, page + i,
-				b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s, frame + i);
-		if (!b->s)
-			page_set(&b->r->state[page + i], PAGE_ZERO);
-	}
+	quarantine_note(b->a, slot, b->r, page, n, b->s ? QUARANTINE_FRAME : QUARANTINE_ZERO, b->s,
+			frame);
+	for (uint32_t i = 0; !b->s && i < n; i++)
+		page_set(&b->r->state[page + i], PAGE_ZERO);
 	return PS_CAUSE_NONE;
 }
 
