@@ -68,10 +68,7 @@ int secret_likeness_key(const char *path, uint8_t key[SKETCH_KEY_SIZE])
 
 	if (!path)
 		return sys_random(key, SKETCH_KEY_SIZE);
-	/* first: of what is no file nobody has to know who may read it */
-	r = sys_read_bytes(path, KEY_FILE_MAX, &text, &length);
-	if (r == 0)
-		r = sys_file_look(path, &file);
+	r = sys_read_bytes_of(path, KEY_FILE_MAX, &text, &length, &file);
 	if (r == 0 && (file.mode & OTHERS_MODE))
 		r = -EPERM;
 	if (r == 0 && length < SECRET_KEY_LEAST)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sys/cleanup.h"
 #include "sys/file.h"
 #include "sys/path.h"
 #include "sys/self.h"
@@ -34,39 +35,47 @@ static int refuse(char *why, int error, const char *text)
 	return error;
 }
 
-int trusted_look(const struct options *options, const char *path, char why[TRUSTED_WHY_MAX])
+static int judge(const struct options *options, const struct sys_file *file, char *why)
 {
 	uid_t self = daemon_user(options);
-	struct sys_file file;
-	int r = sys_file_look(path, &file);
 
-	if (r == -ENOENT && sys_file_is_link(path))
-		return refuse(why, -ENOLINK,
-			      "it is a link to what is not there: make that, or remove the link");
-	if (r < 0)
-		return refuse(why, r, strerror(-r));
-	if (file.mode & OTHERS_MAY_WRITE) {
+	if (file->mode & OTHERS_MAY_WRITE) {
 		snprintf(why, TRUSTED_WHY_MAX,
-			 "others than its owner may write it (mode %04o): chmod go-w", file.mode);
+			 "others than its owner may write it (mode %04o): chmod go-w", file->mode);
 		return -EPERM;
 	}
-	if (file.uid != 0 && file.uid != self) {
+	if (file->uid != 0 && file->uid != self) {
 		snprintf(why, TRUSTED_WHY_MAX,
 			 "belongs to user %u: it must be root's, or user %u's: chown root",
-			 file.uid, self);
+			 file->uid, self);
 		return -EPERM;
 	}
 	return 0;
 }
 
+static int say_missing(const char *path, int error, char *why)
+{
+	if (error == -ENOENT && sys_file_is_link(path))
+		return refuse(why, -ENOLINK,
+			      "it is a link to what is not there: make that, or remove the link");
+	return refuse(why, error, strerror(-error));
+}
+
+int trusted_look(const struct options *options, const char *path, char why[TRUSTED_WHY_MAX])
+{
+	struct sys_file file;
+	int r = sys_file_look(path, &file);
+
+	return r < 0 ? say_missing(path, r, why) : judge(options, &file, why);
+}
+
 int trusted_read(const struct options *options, const char *path, size_t max, char **text,
 		 size_t *length, char why[TRUSTED_WHY_MAX])
 {
-	int r = trusted_look(options, path, why);
+	_cleanup_free_ char *read = NULL;
+	struct sys_file file;
+	int r = sys_read_bytes_of(path, max, &read, length, &file);
 
-	if (r < 0)
-		return r;
-	r = sys_read_bytes(path, max, text, length);
 	if (r == -EFBIG)
 		snprintf(why, TRUSTED_WHY_MAX, "is longer than %zu KiB: that is the limit",
 			 max >> 10);
@@ -74,6 +83,10 @@ int trusted_read(const struct options *options, const char *path, size_t max, ch
 		snprintf(why, TRUSTED_WHY_MAX, "is no regular file: %s",
 			 r == -EISDIR ? "it is a folder" : "give one that is");
 	else if (r < 0)
-		return refuse(why, r, strerror(-r));
+		return say_missing(path, r, why);
+	else
+		r = judge(options, &file, why);
+	if (r == 0)
+		*text = TAKE_PTR(read);
 	return r;
 }

@@ -11,6 +11,16 @@
 #include "sys/cleanup.h"
 #include "sys/inject.h"
 
+static void describe(const struct stat *st, struct sys_file *file)
+{
+	*file = (struct sys_file){
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.mode = st->st_mode & 07777,
+		.changed = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+	};
+}
+
 int sys_file_look(const char *path, struct sys_file *file)
 {
 	struct stat st;
@@ -18,12 +28,18 @@ int sys_file_look(const char *path, struct sys_file *file)
 	SYS_INJECT();
 	if (stat(path, &st) < 0)
 		return -errno;
-	*file = (struct sys_file){
-		.uid = st.st_uid,
-		.gid = st.st_gid,
-		.mode = st.st_mode & 07777,
-		.changed = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-	};
+	describe(&st, file);
+	return 0;
+}
+
+int sys_file_of(int fd, struct sys_file *file)
+{
+	struct stat st;
+
+	SYS_INJECT();
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	describe(&st, file);
 	return 0;
 }
 

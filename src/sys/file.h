@@ -16,6 +16,8 @@ struct sys_file {
 };
 
 int sys_file_look(const char *path, struct sys_file *file);
+/* The same of an open file. */
+int sys_file_of(int fd, struct sys_file *file);
 /* A symbolic link, wherever it leads. */
 bool sys_file_is_link(const char *path);
 

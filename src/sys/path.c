@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "sys/cleanup.h"
+#include "sys/file.h"
 #include "sys/inject.h"
 
 int sys_read_fd(int fd, size_t max, char **text, size_t *length)
@@ -60,6 +61,14 @@ int sys_read_text(const char *path, size_t max, char **text)
 
 int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length)
 {
+	struct sys_file file;
+
+	return sys_read_bytes_of(path, max, bytes, length, &file);
+}
+
+int sys_read_bytes_of(const char *path, size_t max, char **bytes, size_t *length,
+		      struct sys_file *file)
+{
 	_cleanup_free_ char *read = NULL;
 	_cleanup_close_ int fd = -1;
 	struct stat st;
@@ -73,7 +82,9 @@ int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EMEDIUMTYPE;
-	r = sys_read_fd(fd, max + 1, &read, &len);
+	r = sys_file_of(fd, file);
+	if (r == 0)
+		r = sys_read_fd(fd, max + 1, &read, &len);
 	if (r < 0)
 		return r;
 	if (len > max)

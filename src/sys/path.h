@@ -16,6 +16,11 @@ int sys_read_fd(int fd, size_t max, char **text, size_t *length);
 /* The same with its length, NUL bytes and all. Never waits. A file that is longer is -EFBIG; what
  * is no plain file, a pipe say, -EMEDIUMTYPE, a folder -EISDIR. */
 int sys_read_bytes(const char *path, size_t max, char **bytes, size_t *length);
+/* The same, and whose the file is that was read, by its descriptor: a name may be another's when it
+ * is looked at again. */
+struct sys_file;
+int sys_read_bytes_of(const char *path, size_t max, char **bytes, size_t *length,
+		      struct sys_file *file);
 
 /* The names in a folder that begin and end so, sorted by their bytes: *names is one allocation, to
  * be freed. Their number (at most SYS_NAMES_MAX, else -E2BIG) or -errno. */
