@@ -9,27 +9,20 @@
 #include "harness/harness.h"
 #include "lib/util.h"
 
-struct plant plant(const char *name, const char *what, const char *word)
+struct plant plant_words(const char *folder, const char *const *words)
 {
-	char program[256], ready[6];
+	char ready[6];
 	struct plant p = {0};
 	int in[2], back[2];
 
-	snprintf(program, sizeof(program), "%s", test_built("tests/system/plant"));
-	if (name) {
-		char copy[256];
-
-		snprintf(copy, sizeof(copy), "%s/%s", test_dir(), name);
-		REQUIRE_EQ(TEST_RUN(ready, sizeof(ready), "cp", program, copy), 0);
-		snprintf(program, sizeof(program), "%s", copy);
-	}
 	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
 	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
 	p.pid = t_sys(fork());
 	if (p.pid == 0) {
 		dup2(in[0], 0);
 		dup2(back[1], 1);
-		execl(program, program, what, word, NULL);
+		if (!folder || chdir(folder) == 0)
+			execv(words[0], (char *const *)(uintptr_t)words);
 		_exit(127);
 	}
 	close(in[0]);
@@ -38,6 +31,21 @@ struct plant plant(const char *name, const char *what, const char *word)
 	close(back[0]);
 	p.input = in[1];
 	return p;
+}
+
+struct plant plant(const char *name, const char *what, const char *word)
+{
+	char program[256], copied[256];
+
+	snprintf(program, sizeof(program), "%s", test_built("tests/system/plant"));
+	if (name) {
+		char copy[256];
+
+		snprintf(copy, sizeof(copy), "%s/%s", test_dir(), name);
+		REQUIRE_EQ(TEST_RUN(copied, sizeof(copied), "cp", program, copy), 0);
+		snprintf(program, sizeof(program), "%s", copy);
+	}
+	return plant_words(NULL, (const char *[]){program, what, word, NULL});
 }
 
 void uproot(struct plant *p)

@@ -12,6 +12,9 @@ struct plant {
 
 /* name: what its program is called; NULL: plant. Returns when it has done it. */
 struct plant plant(const char *name, const char *what, const char *word);
+/* Any program that says "ready" in a line when it has begun, and ends when its input does. folder:
+ * where it runs; NULL: here. */
+struct plant plant_words(const char *folder, const char *const *words);
 void uproot(struct plant *p);
 
 #endif

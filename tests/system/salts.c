@@ -99,27 +99,11 @@ static void hardening(void)
 /* `pshare run --salt-file FILE -- offer`, in the test's folder. */
 static struct plant run_vm(const char *name, const char *file)
 {
-	char ready[6];
-	struct plant p = {0};
-	int in[2], back[2];
+	struct plant p =
+		plant_words(test_dir(), (const char *[]){PSHARE, "run", "--runtime-dir", d.dir,
+							 "--name", name, "--salt-file", file, "--",
+							 test_built("tests/system/offer"), NULL});
 
-	REQUIRE_SYS(pipe2(in, O_CLOEXEC));
-	REQUIRE_SYS(pipe2(back, O_CLOEXEC));
-	p.pid = fork();
-	REQUIRE_SYS(p.pid);
-	if (p.pid == 0) {
-		dup2(in[0], 0);
-		dup2(back[1], 1);
-		if (chdir(test_dir()) == 0)
-			execl(PSHARE, PSHARE, "run", "--runtime-dir", d.dir, "--name", name,
-			      "--salt-file", file, "--", test_built("tests/system/offer"), NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(back[1]);
-	REQUIRE_EQ(read(back[0], ready, 6), 6);
-	close(back[0]);
-	p.input = in[1];
 	REQUIRE_WITHIN(10000, t_api_number(&d, "/v1/vms/a", "pid") == p.pid);
 	return p;
 }
