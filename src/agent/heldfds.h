@@ -7,9 +7,9 @@ struct agent;
 
 /* Holds the files of both, once they are open. */
 void heldfds_begin(struct agent *a);
-/* One of them could not be read (-errno). Where it was closed this stops the VMM, lets the files go,
- * or does nothing yet; to be called again as long as it is so. For the settler and a reader, who
- * hold no lock. Returns for how many us there will be nothing to read. */
+/* One of them could not be read (-errno). Where it was closed this stops the VMM, lets the files
+ * go, or does nothing yet; to be called again as long as it is so. For the settler and a reader,
+ * who hold no lock. Returns for how many us there will be nothing to read. */
 long heldfds_failed(struct agent *a, int err);
 
 #endif

@@ -3,10 +3,10 @@
  * Goal: who takes much leaves the others theirs.
  *
  * There are places for RATIONS_USERS users. Whose ration is full again needs none: his place is the
- * next one's who comes, first of those of whom nothing is to tell (what was withheld from the others
- * is told no more). So a place is short only where so many users took something within the time of
- * a whole burst. Then the newcomer shares the place of another, by his uid: both get less, nobody
- * more.
+ * next one's who comes, first of those of whom nothing is to tell (what was withheld from the
+ * others is told no more). So a place is short only where so many users took something within the
+ * time of a whole burst. Then the newcomer shares the place of another, by his uid: both get less,
+ * nobody more.
  *
  * Rejected: places by uid alone. Of two users of one place one could keep the other from changing
  * anything for as long as he likes, on a host that has two users.
