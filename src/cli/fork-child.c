@@ -437,19 +437,53 @@ static int let_run(struct fork *f, struct child *c)
 			NULL);
 }
 
-static int step(struct fork *f, struct child *c)
+/* What comes next. */
+enum stage { STAGE_START, STAGE_CONNECT, STAGE_BIRTH, STAGE_LOAD, STAGE_LOADING, STAGE_RUN };
+
+static enum stage child_stage(const struct child *c)
 {
 	if (!c->pid)
-		return start(f, c);
+		return STAGE_START;
 	if (!c->qmp)
-		return connect_monitor(f, c);
+		return STAGE_CONNECT;
 	if (!c->born)
-		return look_born(f, c);
+		return STAGE_BIRTH;
 	if (!c->loading)
+		return STAGE_LOAD;
+	return c->loaded ? STAGE_RUN : STAGE_LOADING;
+}
+
+static int step(struct fork *f, struct child *c)
+{
+	switch (child_stage(c)) {
+	case STAGE_START:
+		return start(f, c);
+	case STAGE_CONNECT:
+		return connect_monitor(f, c);
+	case STAGE_BIRTH:
+		return look_born(f, c);
+	case STAGE_LOAD:
 		return load(f, c);
-	if (!c->loaded)
+	case STAGE_LOADING:
 		return look_loaded(f, c);
-	return let_run(f, c);
+	default:
+		return let_run(f, c);
+	}
+}
+
+/* As step(), until it has to wait for its QEMU or the daemon: each pause is a millisecond in which
+ * nothing comes of it. One that has just been started has nothing to say yet. */
+static int advance(struct fork *f, struct child *c)
+{
+	enum stage was;
+	int r;
+
+	do {
+		was = child_stage(c);
+		r = step(f, c);
+	} while (!r && !c->running && was != STAGE_START && was != STAGE_LOAD &&
+		 child_stage(c) != was);
+	return r;
 }
 
 /* ---- all of them -------------------------------------------------------------------------- */
@@ -500,7 +534,7 @@ int fork_children(struct fork *f)
 			}
 			if (i >= first + WINDOW)
 				break;
-			r = step(f, &f->child[i]);
+			r = advance(f, &f->child[i]);
 		}
 		while (first < f->nchildren && f->child[first].running)
 			first++;
