@@ -271,8 +271,8 @@ TEST_SECONDS("a write in each moment of a batch stays", 200)
 	end(&a, &b);
 }
 
-/* An even page that a batch has closed right now, as the kernel says; any even one, if it has closed
- * none. Where batches are far between, a page that is picked blindly meets none in a minute. */
+/* An even page that a batch has closed right now, as the kernel says; any even one, if it has
+ * closed none. Where batches are far between, one picked blindly is closed once a minute. */
 static uint32_t closed_page(struct fakevmm *v, uint64_t *rng)
 {
 	static uint64_t entry[PAGES];
