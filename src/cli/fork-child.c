@@ -437,52 +437,24 @@ static int let_run(struct fork *f, struct child *c)
 			NULL);
 }
 
-/* What comes next. */
-enum stage { STAGE_START, STAGE_CONNECT, STAGE_BIRTH, STAGE_LOAD, STAGE_LOADING, STAGE_RUN };
-
-static enum stage child_stage(const struct child *c)
-{
-	if (!c->pid)
-		return STAGE_START;
-	if (!c->qmp)
-		return STAGE_CONNECT;
-	if (!c->born)
-		return STAGE_BIRTH;
-	if (!c->loading)
-		return STAGE_LOAD;
-	return c->loaded ? STAGE_RUN : STAGE_LOADING;
-}
-
-static int step(struct fork *f, struct child *c)
-{
-	switch (child_stage(c)) {
-	case STAGE_START:
-		return start(f, c);
-	case STAGE_CONNECT:
-		return connect_monitor(f, c);
-	case STAGE_BIRTH:
-		return look_born(f, c);
-	case STAGE_LOAD:
-		return load(f, c);
-	case STAGE_LOADING:
-		return look_loaded(f, c);
-	default:
-		return let_run(f, c);
-	}
-}
-
-/* As step(), until it has to wait for its QEMU or the daemon: each pause is a millisecond in which
- * nothing comes of it. One that has just been started has nothing to say yet. */
+/* As far as it goes without waiting for its QEMU or the daemon: each pause between looks is a
+ * millisecond. One that has just been started, or just got its state, has nothing to say yet. */
 static int advance(struct fork *f, struct child *c)
 {
-	enum stage was;
-	int r;
+	int r = 0;
 
-	do {
-		was = child_stage(c);
-		r = step(f, c);
-	} while (!r && !c->running && was != STAGE_START && was != STAGE_LOAD &&
-		 child_stage(c) != was);
+	if (!c->pid)
+		return start(f, c);
+	if (!c->qmp)
+		r = connect_monitor(f, c);
+	if (!r && c->qmp && !c->born)
+		r = look_born(f, c);
+	if (!r && c->born && !c->loading)
+		return load(f, c);
+	if (!r && c->loading && !c->loaded)
+		r = look_loaded(f, c);
+	if (!r && c->loaded)
+		r = let_run(f, c);
 	return r;
 }
 
